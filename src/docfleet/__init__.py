@@ -1,0 +1,1 @@
+"""Document AI platform: PDFs, scans and images into trusted results."""

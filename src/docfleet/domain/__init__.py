@@ -1,0 +1,1 @@
+"""Words and decisions of document reading: pure, no I/O, no framework, no clock."""
