@@ -71,8 +71,12 @@ class Frame(msgspec.Struct, frozen=True):
             ra, rb, rc = cos, -sin, mx - cos * mx + sin * my
             rd, re, rf = sin, cos, my - sin * mx - cos * my
             a, b, c, d, e, f = (
-                a * ra + b * rd, a * rb + b * re, a * rc + b * rf + c,
-                d * ra + e * rd, d * rb + e * re, d * rc + e * rf + f,
+                a * ra + b * rd,
+                a * rb + b * re,
+                a * rc + b * rf + c,
+                d * ra + e * rd,
+                d * rb + e * re,
+                d * rc + e * rf + f,
             )
         return cls(width, height, (a, b, c, d, e, f))
 

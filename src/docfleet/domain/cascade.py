@@ -1,0 +1,138 @@
+"""Which way a page is read, and why: a pure decision on measured facts.
+
+The cheapest way that reads a page well is taken: a sound text layer costs nothing and is exact; pixels are only read
+where the layer is missing, broken, or does not cover what can be seen.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from docfleet.domain.geometry import Rect
+from docfleet.domain.page_facts import PageFacts
+
+
+class Route(StrEnum):
+    TEXT_LAYER = "text_layer"
+    OCR = "ocr"
+    BOTH = "both"
+    """The text layer, and OCR of the regions it does not cover."""
+    BLANK = "blank"
+    """Nothing to read."""
+
+
+class Reason(StrEnum):
+    """Why a page was read the way it was. Stable codes, shown in results."""
+
+    IMAGE_FILE = "image_file"
+    """The file is an image: there is no text layer."""
+    SOUND_TEXT = "sound_text"
+    """The text layer is complete and makes sense."""
+    NO_TEXT = "no_text"
+    """A page of a PDF without any text layer."""
+    UNMAPPED_GLYPHS = "unmapped_glyphs"
+    """Too many characters of the layer have no Unicode value."""
+    IMPLAUSIBLE_TEXT = "implausible_text"
+    """The layer's characters do not form language: a broken encoding, or OCR of poor quality."""
+    INVISIBLE_TEXT = "invisible_text"
+    """A scan under an invisible layer of unknown origin; pixels are the truth."""
+    INK_WITHOUT_TEXT = "ink_without_text"
+    """Much of what is written on the page is not in the layer."""
+    SCANNED_REGIONS = "scanned_regions"
+    """A sound layer beside images that hold text."""
+    EMPTY_PAGE = "empty_page"
+    """Neither text nor ink."""
+    FORCED = "forced"
+    """The user chose the way."""
+
+
+class CascadePolicy(msgspec.Struct, frozen=True):
+    """Thresholds of the decision; the defaults are argued in docs/decisions/0003-cascade.md."""
+
+    max_unmapped_ratio: float = 0.1
+    min_plausibility: float = 0.4
+    min_invisible_plausibility: float = 0.7
+    """An invisible layer is OCR of unknown quality: it has to look better than drawn text to be trusted."""
+    max_ink_outside_text: float = 0.3
+    min_text_in_images: float = 0.02
+    min_image_coverage: float = 0.01
+    force: Route | None = None
+    """TEXT_LAYER or OCR: always that way, where it is possible at all."""
+
+
+class Choice(msgspec.Struct, frozen=True):
+    route: Route
+    reason: Reason
+    detail: str
+    """One sentence for a person."""
+    regions: tuple[Rect, ...] = ()
+    """Page-frame rectangles that BOTH reads from pixels."""
+
+
+def choose(facts: PageFacts, policy: CascadePolicy = CascadePolicy()) -> Choice:  # noqa: B008 - frozen value
+    """Decides how a page is read. Same facts and policy, same choice."""
+    if facts.is_image:
+        return Choice(Route.OCR, Reason.IMAGE_FILE, "The file is an image, so its pixels were read.")
+    if policy.force is Route.OCR:
+        return Choice(Route.OCR, Reason.FORCED, "OCR was asked for.")
+    if policy.force is Route.TEXT_LAYER:
+        return Choice(Route.TEXT_LAYER, Reason.FORCED, "Only the text layer was asked for.")
+    if facts.characters == 0:
+        return _without_text(facts)
+    return _garbage(facts, policy) or _incomplete(facts, policy) or _sound(facts)
+
+
+def _without_text(facts: PageFacts) -> Choice:
+    if facts.image_coverage == 0 and facts.path_count == 0:
+        return Choice(Route.BLANK, Reason.EMPTY_PAGE, "The page holds no text, no image and no drawing.")
+    return Choice(Route.OCR, Reason.NO_TEXT, "The page has no text layer, so its pixels were read.")
+
+
+def _garbage(facts: PageFacts, policy: CascadePolicy) -> Choice | None:
+    if facts.unmapped_ratio > policy.max_unmapped_ratio:
+        return Choice(
+            Route.OCR,
+            Reason.UNMAPPED_GLYPHS,
+            f"{facts.unmapped_ratio:.0%} of the text layer's characters have no meaning, so the pixels were read.",
+        )
+    invisible = facts.visible_characters < 0.5 * facts.characters
+    if invisible and facts.image_coverage > 0.5 and facts.plausibility < policy.min_invisible_plausibility:
+        return Choice(
+            Route.OCR,
+            Reason.INVISIBLE_TEXT,
+            f"The invisible text under the scan reads poorly ({facts.plausibility:.2f}), so the pixels were read.",
+        )
+    if facts.plausibility < policy.min_plausibility:
+        return Choice(
+            Route.OCR,
+            Reason.IMPLAUSIBLE_TEXT,
+            f"The text layer does not form words ({facts.plausibility:.2f}), so the pixels were read.",
+        )
+    return None
+
+
+def _incomplete(facts: PageFacts, policy: CascadePolicy) -> Choice | None:
+    if facts.ink_outside_text > policy.max_ink_outside_text:
+        return Choice(
+            Route.OCR,
+            Reason.INK_WITHOUT_TEXT,
+            f"{facts.ink_outside_text:.0%} of what is written is not in the text layer, so the pixels were read.",
+        )
+    if (
+        facts.image_regions
+        and facts.image_coverage >= policy.min_image_coverage
+        and facts.text_in_images >= policy.min_text_in_images
+    ):
+        return Choice(
+            Route.BOTH,
+            Reason.SCANNED_REGIONS,
+            f"The text layer was taken, and {len(facts.image_regions)} image(s) with text were read from pixels.",
+            facts.image_regions,
+        )
+    return None
+
+
+def _sound(facts: PageFacts) -> Choice:
+    return Choice(Route.TEXT_LAYER, Reason.SOUND_TEXT, f"The text layer is sound ({facts.characters} characters).")

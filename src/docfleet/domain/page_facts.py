@@ -1,0 +1,35 @@
+"""What is measured on a page before anybody reads it: all that the cascade decides on."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class PageFacts(msgspec.Struct, frozen=True):
+    """What was measured on a page before anybody read it: all that the cascade decides on."""
+
+    width: float
+    height: float
+    """Page units: points for PDF, pixels for images. Rotation applied."""
+    is_image: bool = False
+    """The page came as pixels (an image file): there is no text layer to weigh."""
+    dpi: float = 72.0
+    """Images: what the file says or a sane guess. PDF: resolution of the largest image on the page, 0 without one."""
+    characters: int = 0
+    """Non-white characters of the text layer."""
+    visible_characters: int = 0
+    """Those not drawn invisibly (text render mode 3, clipped, or fully covered by an image)."""
+    unmapped_ratio: float = 0.0
+    """Share of characters with no or a private Unicode value, or replacement and control characters."""
+    plausibility: float = 1.0
+    """0..1: how much the text looks like written language (letters, word shapes); 1 where there is too little to say."""
+    image_coverage: float = 0.0
+    """Share of the page covered by raster images, 0..1."""
+    path_count: int = 0
+    ink_outside_text: float = 0.0
+    """Share of the page's ink (dark pixels that look like glyphs) that lies outside all character boxes and images, 0..1;
+    measured only where images or many paths make it likely, else 0."""
+    image_regions: tuple[tuple[float, float, float, float], ...] = ()
+    """Rectangles (page units) of raster images that could hold text: large enough, not plain."""
+    text_in_images: float = 0.0
+    """Share of the area of `image_regions` with text-like ink not covered by text-layer characters, 0..1."""
