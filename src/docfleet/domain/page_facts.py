@@ -22,12 +22,12 @@ class PageFacts(msgspec.Struct, frozen=True):
     unmapped_ratio: float = 0.0
     """Share of characters with no or a private Unicode value, or replacement and control characters."""
     plausibility: float = 1.0
-    """0..1: how much the text looks like written language (letters, word shapes); 1 where there is too little to say."""
+    """0..1: how much the text looks like written language; 1 where there is too little to say."""
     image_coverage: float = 0.0
     """Share of the page covered by raster images, 0..1."""
     path_count: int = 0
     ink_outside_text: float = 0.0
-    """Share of the page's ink (dark pixels that look like glyphs) that lies outside all character boxes and images, 0..1;
+    """Share of the page's ink (dark, glyph-like pixels) outside all character boxes and images, 0..1;
     measured only where images or many paths make it likely, else 0."""
     image_regions: tuple[tuple[float, float, float, float], ...] = ()
     """Rectangles (page units) of raster images that could hold text: large enough, not plain."""

@@ -1,0 +1,159 @@
+"""The only reader of the environment and of docfleet.toml.
+
+Order, first wins: command-line options, `DOCFLEET_*` environment variables (nested with two underscores:
+`DOCFLEET_LIMITS__MAX_PAGES`), `docfleet.toml` in the working directory (or the file `DOCFLEET_CONFIG` names), defaults.
+Units are in the names.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from docfleet.errors import UsageError
+
+MEBIBYTE = 1024 * 1024
+
+
+def _split_commas(value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+"""A list that the environment gives as `a,b,c`."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LimitSettings(_Section):
+    """What one document may cost. Each refusal has a code of its own."""
+
+    max_file_bytes: int = Field(1024 * MEBIBYTE, gt=0, description="Largest file that is read (`too_many_bytes`).")
+    max_pages: int = Field(10_000, gt=0, description="Most pages of one document (`too_many_pages`).")
+    max_page_pixels: int = Field(
+        100_000_000, gt=0, description="Most pixels of one page, as stored or as rendered (`page_too_large`)."
+    )
+    page_seconds: float = Field(
+        30.0, gt=0, description="Wall-clock and CPU seconds of parsing or rendering one page (`timed_out`)."
+    )
+    open_seconds: float = Field(
+        60.0, gt=0, description="Wall-clock and CPU seconds of opening and repairing one document (`timed_out`)."
+    )
+    sandbox_memory_bytes: int = Field(
+        1536 * MEBIBYTE, ge=128 * MEBIBYTE, description="Memory of the process that parses (`out_of_memory`)."
+    )
+    sandbox_recycle_requests: int = Field(2_000, gt=0, description="A fresh parser process after this many requests.")
+    sandbox_recycle_bytes: int = Field(
+        700 * MEBIBYTE, gt=0, description="A fresh parser process once its resident memory passes this."
+    )
+    archive_max_members: int = Field(10_000, gt=0, description="Most files in one archive (`archive_unsafe`).")
+    archive_max_bytes: int = Field(
+        2048 * MEBIBYTE, gt=0, description="Most bytes one archive may unpack to (`archive_unsafe`)."
+    )
+    archive_max_ratio: float = Field(
+        200.0, gt=1, description="Largest unpacked-to-packed ratio of one archive member (`archive_unsafe`)."
+    )
+    archive_max_depth: int = Field(3, ge=0, description="How deep archives may nest (`archive_unsafe`).")
+
+
+class ReadingSettings(_Section):
+    """How pages are read."""
+
+    engine: str = Field("rapidocr", description="Engine that reads pixels; `docfleet engines` lists what is installed.")
+    languages: Names = Field((), description="Languages to expect, BCP 47 (`en,de`); empty: find out.")
+    mode: str = Field(
+        "auto",
+        pattern="^(auto|ocr|text)$",
+        description="`auto` decides page by page; `ocr` reads all pixels; `text` takes text layers only.",
+    )
+    render_dpi: int = Field(200, ge=72, le=600, description="Resolution at which PDF pages are rendered for OCR.")
+    slice_pages: int = Field(8, ge=1, le=500, description="Pages of one slice: the unit of work and of retry.")
+
+
+class WorkSettings(_Section):
+    """How work is shared out."""
+
+    workers: int = Field(0, ge=0, description="Worker processes; 0: one for each CPU core this process may use.")
+    lease_seconds: float = Field(15.0, gt=0, description="A worker that is silent for this long loses its slice.")
+    heartbeat_seconds: float = Field(3.0, gt=0, description="How often a worker renews its lease.")
+    slice_seconds: float = Field(
+        900.0, gt=0, description="Wall-clock seconds one slice may take before its worker is replaced (`timed_out`)."
+    )
+
+
+class OutputSettings(_Section):
+    """What is written."""
+
+    formats: Names = Field(
+        ("json", "md", "txt", "pdf", "csv"), description="Result formats: json, md, txt, pdf, csv, hocr."
+    )
+    report: bool = Field(True, description="Write `report.pdf` for the batch.")
+
+
+def _toml_file() -> Path:
+    return Path(os.environ.get("DOCFLEET_CONFIG", "docfleet.toml"))
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, frozen once read."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DOCFLEET_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        nested_model_default_partial_update=True,
+    )
+
+    limits: LimitSettings = LimitSettings()
+    reading: ReadingSettings = ReadingSettings()
+    work: WorkSettings = WorkSettings()
+    output: OutputSettings = OutputSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_toml_file()))
+
+
+def read_settings(**overrides: dict[str, Any]) -> Settings:
+    """Reads settings; `overrides` maps a section to the values given on the command line (None: not given).
+
+    Raises `UsageError` with the name of the setting that is wrong.
+    """
+    config = os.environ.get("DOCFLEET_CONFIG")
+    if config and not Path(config).is_file():
+        raise UsageError(f"DOCFLEET_CONFIG names {config}, which is not a file.")
+    given = {
+        section: kept
+        for section, values in overrides.items()
+        if (kept := {name: value for name, value in values.items() if value is not None})
+    }
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"The setting {where} is wrong: {first['msg']}.") from error
+    except ValueError as error:
+        raise UsageError(f"{_toml_file()} cannot be read: {error}.") from error
