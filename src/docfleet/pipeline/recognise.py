@@ -1,0 +1,190 @@
+"""Pages in, read pages out: each page goes the cheapest way that reads it well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from docfleet.domain.cascade import CascadePolicy, Choice, Route, choose
+from docfleet.domain.document import Dimension, Page, Reading
+from docfleet.domain.geometry import Frame
+from docfleet.domain.page_facts import PageFacts
+from docfleet.domain.words import Word, WordPage
+from docfleet.engines.base import Engine, PageImage, RecognisedPage
+from docfleet.engines.local.layout import lay_out, merge
+from docfleet.engines.local.quality import image_quality
+from docfleet.engines.local.text_layer import words as text_layer_words
+from docfleet.errors import DocumentError, EngineFailed
+from docfleet.sandbox import PageBundle, PageFault, Rendered, Sandbox
+
+TEXT_LAYER_ENGINE = "text_layer"
+NO_ENGINE = "none"
+
+
+class ReadPage(msgspec.Struct, frozen=True):
+    """One page as it was read. `text` and the anchors of `page` are the page's own; see `exports` for joining."""
+
+    text: str
+    page: Page
+    reading: Reading
+    ocr_words: WordPage | None = None
+    """On a page read both ways: the words that came from pixels, which the searchable PDF has to add."""
+
+
+class ReadingPlan(msgspec.Struct, frozen=True):
+    """How pages are to be read."""
+
+    engine: Callable[[], Engine]
+    """Loads the engine on first use, so that digital documents never pay for models."""
+    policy: CascadePolicy = CascadePolicy()
+    render_dpi: int = 200
+    languages: tuple[str, ...] = ()
+
+
+def read_pages(sandbox: Sandbox, plan: ReadingPlan, numbers: Sequence[int]) -> Iterator[ReadPage]:
+    """Reads pages of the document that is open in `sandbox`, in order; one answer for each number.
+
+    A page that cannot be read is an answer too: its reading's `outcome` is the error's code, its page is empty.
+    """
+    for bundle in list(sandbox.pages(numbers)):
+        started = time.monotonic()
+        if isinstance(bundle, PageFault):
+            yield failed_page(bundle.number, bundle.error)
+            continue
+        try:
+            page = _read_page(sandbox, plan, bundle)
+        except DocumentError as error:
+            page = failed_page(bundle.number, error, bundle.facts)
+        yield msgspec.structs.replace(
+            page, reading=msgspec.structs.replace(page.reading, seconds=round(time.monotonic() - started, 4))
+        )
+
+
+def failed_page(number: int, error: DocumentError, facts: PageFacts | None = None) -> ReadPage:
+    """The answer for a page that could not be read."""
+    page = Page(number=number, dimension=_dimension(facts) if facts else None)
+    reading = Reading(number, NO_ENGINE, error.code, error.message, outcome=error.code)
+    return ReadPage("", page, reading)
+
+
+def _read_page(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle) -> ReadPage:
+    facts = bundle.facts
+    choice = choose(facts, plan.policy)
+    if choice.route is Route.BLANK:
+        page = Page(number=bundle.number, dimension=_dimension(facts))
+        return ReadPage("", page, _reading(bundle.number, NO_ENGINE, choice, 1.0))
+    layer = None
+    if choice.route in (Route.TEXT_LAYER, Route.BOTH):
+        layer = (
+            text_layer_words(facts, bundle.text)
+            if bundle.text
+            else WordPage(facts.width, facts.height, _upright(facts), [])
+        )
+    if choice.route is Route.TEXT_LAYER:
+        assert layer is not None
+        text, page = lay_out(layer, bundle.number, _unit(facts))
+        return ReadPage(text, page, _reading(bundle.number, TEXT_LAYER_ENGINE, choice, _confidence(layer.words)))
+    try:
+        rendered = sandbox.render(bundle.number, render_dpi(facts, plan.render_dpi))
+        engine = plan.engine()
+        answer = _recognise(engine, _page_image(bundle, rendered, plan.languages))
+    except DocumentError as error:
+        if layer is None or not layer.words:
+            raise
+        return _without_pixels(bundle, layer, choice, error)
+    return _compose(bundle, choice, engine, rendered, answer, layer)
+
+
+def _compose(
+    bundle: PageBundle,
+    choice: Choice,
+    engine: Engine,
+    rendered: Rendered,
+    answer: RecognisedPage,
+    layer: WordPage | None,
+) -> ReadPage:
+    name, cost = engine.capabilities.name, engine.capabilities.cost_per_page_usd
+    quality = image_quality(rendered.pixels)
+    if answer.page is not None:
+        page = msgspec.structs.replace(answer.page, number=bundle.number)
+        confidence = page.layout.confidence if page.layout else 0.0
+        return ReadPage(answer.text, page, _reading(bundle.number, name, choice, confidence, cost))
+    words = answer.words
+    if words is None:
+        raise EngineFailed(f"The engine {name} answered page {bundle.number} with neither words nor a page.")
+    extra = None
+    if layer is not None:
+        merged = merge(layer, words, choice.regions)
+        extra = msgspec.structs.replace(words, words=[word for word in merged.words if word.ocr])
+        words, name = merged, f"{TEXT_LAYER_ENGINE}+{name}"
+    text, page = lay_out(words, bundle.number, _unit(bundle.facts), quality)
+    reading = _reading(bundle.number, name, choice, _confidence(words.words), cost)
+    return ReadPage(text, page, reading, extra)
+
+
+def _without_pixels(bundle: PageBundle, layer: WordPage, choice: Choice, error: DocumentError) -> ReadPage:
+    """The text layer alone, when the scanned regions beside it could not be read; the reading says so."""
+    text, page = lay_out(layer, bundle.number, _unit(bundle.facts))
+    detail = f"Only the text layer was taken; its images could not be read: {error.message}"
+    reading = Reading(
+        bundle.number, TEXT_LAYER_ENGINE, choice.reason, detail, _confidence(layer.words), outcome=error.code
+    )
+    return ReadPage(text, page, reading)
+
+
+def _recognise(engine: Engine, image: PageImage) -> RecognisedPage:
+    """Asks the engine, once more when it fails; whatever a plugin raises becomes `EngineFailed`."""
+    name = engine.capabilities.name
+    for last in (False, True):
+        try:
+            answers = engine.recognise([image])
+        except DocumentError:
+            if last:
+                raise
+        except Exception as error:
+            if last:
+                raise EngineFailed(f"The engine {name} failed on page {image.number}: {error}") from error
+        else:
+            if len(answers) == 1 and isinstance(answers[0], RecognisedPage):
+                return answers[0]
+            if last:
+                raise EngineFailed(f"The engine {name} gave {len(answers)} answers for one page.")
+    raise AssertionError("unreachable")
+
+
+def render_dpi(facts: PageFacts, default: int) -> float:
+    """Resolution for OCR: what a scan holds where that is sensible, else the default."""
+    if facts.is_image:
+        return facts.dpi
+    if facts.dpi > 0 and facts.image_coverage > 0.5:
+        return min(max(facts.dpi, 100.0), 300.0)
+    return float(default)
+
+
+def _page_image(bundle: PageBundle, rendered: Rendered, languages: tuple[str, ...]) -> PageImage:
+    facts = bundle.facts
+    return PageImage(bundle.number, rendered.pixels, rendered.dpi, facts.width, facts.height, languages)
+
+
+def _reading(number: int, engine: str, choice: Choice, confidence: float, cost: float = 0.0) -> Reading:
+    return Reading(number, engine, str(choice.reason), choice.detail, round(confidence, 4), cost)
+
+
+def _confidence(words: Sequence[Word]) -> float:
+    """Mean over characters; 1 for no words."""
+    total = sum(len(word.text) for word in words)
+    return sum(len(word.text) * word.confidence for word in words) / total if total else 1.0
+
+
+def _unit(facts: PageFacts) -> str:
+    return "pixels" if facts.is_image else "pt"
+
+
+def _dimension(facts: PageFacts) -> Dimension:
+    return Dimension(facts.width, facts.height, _unit(facts))
+
+
+def _upright(facts: PageFacts) -> Frame:
+    return Frame(facts.width, facts.height)
