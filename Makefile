@@ -1,0 +1,55 @@
+# docfleet: `make demo` sets up and runs the main job on the samples; `make test` sets up and passes the tests.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help setup setup-dev demo test check docs bench lock clean samples
+.DEFAULT_GOAL := help
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+setup: $(VENV)/.installed  ## Install docfleet into .venv
+
+setup-dev: $(VENV)/.installed-dev  ## Install docfleet with its development tools into .venv
+
+demo: setup  ## Read the sample documents into results/ and say where to look
+	$(BIN)/python tools/demo.py
+
+test: setup-dev  ## Run all tests
+	$(BIN)/python -m pytest
+
+check: setup-dev  ## Lint, types, import order, docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/write_reference.py --check
+
+docs: setup-dev  ## Write the generated reference pages anew
+	$(BIN)/python tools/write_reference.py
+
+samples: setup-dev  ## Draw the sample documents anew
+	$(BIN)/python tools/draw_samples.py
+
+bench: setup-dev  ## Measure against peers and print one table (installs the peers aside; takes a while)
+	$(BIN)/python -m bench
+
+lock: setup-dev  ## Lock the dependencies anew, with hashes
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
+	    pyproject.toml --extra build -o requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
+	    pyproject.toml --extra build --extra dev -c requirements.txt -o requirements-dev.txt
+
+clean:  ## Remove what was installed and made
+	rm -rf $(VENV) results .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
