@@ -1,0 +1,63 @@
+"""The `docfleet` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from docfleet import __version__
+from docfleet.cli.codes import codes
+from docfleet.cli.engines import engines
+from docfleet.cli.inspect import inspect
+from docfleet.cli.process import process
+from docfleet.errors import DocfleetError
+from docfleet.telemetry import configure_logs
+
+app = typer.Typer(
+    name="docfleet",
+    help="Turns PDFs, scans and images into text, searchable PDFs and structured data.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all read, 1 some documents failed, 2 wrong use, 130 interrupted.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"docfleet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    log_level: Annotated[
+        str, typer.Option(help="Least severe log events to show: debug, info, warning or error.", envvar="DOCFLEET_LOG")
+    ] = "warning",
+) -> None:
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise typer.BadParameter("choose debug, info, warning or error", param_hint="--log-level")
+    configure_logs(log_level)
+
+
+app.command()(process)
+app.command()(inspect)
+app.command()(engines)
+app.command()(codes)
+
+
+def main() -> None:
+    """Runs the command; an error of ours becomes a sentence and its exit code, never a traceback."""
+    try:
+        app()
+    except DocfleetError as error:
+        print(f"docfleet: {error.message}", file=sys.stderr)
+        if error.remedy:
+            print(error.remedy, file=sys.stderr)
+        sys.exit(error.exit_code)
