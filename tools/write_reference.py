@@ -73,8 +73,8 @@ def settings() -> str:
     lines = [
         NOTE,
         "# Settings\n",
-        "Read from, first wins: the command line, environment variables, `docfleet.toml` in the working directory (or the",
-        "file `DOCFLEET_CONFIG` names), the defaults below. In `docfleet.toml` a section is a table: `[limits]`.",
+        "Read from, first wins: the command line, environment variables, `docfleet.toml` in the working directory",
+        "(or the file `DOCFLEET_CONFIG` names), the defaults below. In `docfleet.toml` a section is a table: `[limits]`.",
         "",
     ]
     for section, field in Settings.model_fields.items():
