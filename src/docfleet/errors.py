@@ -19,6 +19,7 @@
     │   ├── OutOfMemory                                                                           retryable
     │   ├── ParserCrashed                                                                         retryable
     │   └── EngineFailed                                                                          retryable
+    ├── FormatError                   bytes that are no Document AI JSON document
     ├── EngineUnavailable             an engine that is not installed or cannot start
     └── LedgerError
         └── Fenced                    a stale worker's write was refused
@@ -182,6 +183,13 @@ class EngineUnavailable(DocfleetError):
 
     code = "engine_unavailable"
     exit_code = 2
+
+
+class FormatError(DocfleetError):
+    """The bytes are not a Document AI document in JSON."""
+
+    code = "format"
+    remedy = "Pass the JSON of one Document AI `Document` (or of a process response that holds one)."
 
 
 class LedgerError(DocfleetError):

@@ -11,7 +11,40 @@ from enum import StrEnum
 
 import msgspec
 
+from docfleet.domain.anchors import Span, TextAnchor, Unread
+from docfleet.domain.chunks import BlobAsset, ChunkedDocument, DocumentLayout
+from docfleet.domain.entities import EntitiesRevision, Entity, EntityRelation, EntityValidation
 from docfleet.domain.geometry import BoundingBox
+from docfleet.domain.styles import TextChange, TextStyle, TokenStyle
+
+__all__ = [
+    "Barcode",
+    "Block",
+    "Break",
+    "DetectedBarcode",
+    "DetectedLanguage",
+    "Dimension",
+    "Document",
+    "Fault",
+    "FormField",
+    "ImageQuality",
+    "Layout",
+    "Line",
+    "Matrix",
+    "Orientation",
+    "Page",
+    "Paragraph",
+    "Reading",
+    "Role",
+    "ShardInfo",
+    "Span",
+    "Symbol",
+    "Table",
+    "TableCell",
+    "TextAnchor",
+    "Token",
+    "VisualElement",
+]
 
 
 class Orientation(StrEnum):
@@ -55,13 +88,6 @@ class Role(StrEnum):
     """Text of a table's cell; `Page.tables` has the structure."""
 
 
-class Span(msgspec.Struct, frozen=True, gc=False):
-    """Code points `start` (included) to `end` (excluded) of the document's text."""
-
-    start: int
-    end: int
-
-
 class DetectedLanguage(msgspec.Struct, frozen=True, gc=False):
     code: str
     """BCP 47."""
@@ -75,6 +101,8 @@ class Layout(msgspec.Struct, frozen=True):
     box: BoundingBox | None = None
     confidence: float = 0.0
     orientation: Orientation = Orientation.UNKNOWN
+    content: str = ""
+    """The anchored text, where the maker repeats it."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -101,12 +129,29 @@ class Token(msgspec.Struct, frozen=True):
     layout: Layout
     break_after: Break = Break.NONE
     languages: tuple[DetectedLanguage, ...] = ()
+    style: TokenStyle | None = None
+
+
+class Symbol(msgspec.Struct, frozen=True):
+    """One character."""
+
+    layout: Layout
+    languages: tuple[DetectedLanguage, ...] = ()
+
+
+class VisualElement(msgspec.Struct, frozen=True):
+    """Something that is no text, such as "filled_checkbox" or an image."""
+
+    layout: Layout
+    type: str = ""
+    languages: tuple[DetectedLanguage, ...] = ()
 
 
 class TableCell(msgspec.Struct, frozen=True):
     layout: Layout
     row_span: int = 1
     column_span: int = 1
+    languages: tuple[DetectedLanguage, ...] = ()
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -115,6 +160,43 @@ class Table(msgspec.Struct, frozen=True):
     layout: Layout
     header_rows: tuple[tuple[TableCell, ...], ...] = ()
     body_rows: tuple[tuple[TableCell, ...], ...] = ()
+    languages: tuple[DetectedLanguage, ...] = ()
+
+
+class FormField(msgspec.Struct, frozen=True):
+    """A name on a form and the value filled in beside it."""
+
+    field_name: Layout | None = None
+    field_value: Layout | None = None
+    name_languages: tuple[DetectedLanguage, ...] = ()
+    value_languages: tuple[DetectedLanguage, ...] = ()
+    value_type: str = ""
+    """Empty for text, else "unfilled_checkbox" or "filled_checkbox"."""
+    corrected_key_text: str = ""
+    corrected_value_text: str = ""
+
+
+class Barcode(msgspec.Struct, frozen=True):
+    format: str = ""
+    """Such as "QR_CODE" or "EAN_13"."""
+    value_format: str = ""
+    """Such as "TEXT", "URL" or "CONTACT_INFO"."""
+    raw_value: str = ""
+
+
+class DetectedBarcode(msgspec.Struct, frozen=True):
+    layout: Layout
+    barcode: Barcode | None = None
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    """A transformation applied to the page's image before it was read: `rows` x `cols` values of OpenCV type `type`
+    (6: 64-bit floats), row after row, little-endian."""
+
+    rows: int = 0
+    cols: int = 0
+    type: int = 0
+    data: bytes = b""
 
 
 class ImageQuality(msgspec.Struct, frozen=True):
@@ -143,6 +225,29 @@ class Page(msgspec.Struct, frozen=True):
     tokens: tuple[Token, ...] = ()
     tables: tuple[Table, ...] = ()
     quality: ImageQuality | None = None
+    transforms: tuple[Matrix, ...] = ()
+    visual_elements: tuple[VisualElement, ...] = ()
+    form_fields: tuple[FormField, ...] = ()
+    symbols: tuple[Symbol, ...] = ()
+    barcodes: tuple[DetectedBarcode, ...] = ()
+
+
+class ShardInfo(msgspec.Struct, frozen=True):
+    """Which part of a larger document this one is."""
+
+    shard_index: int = 0
+    """0-based."""
+    shard_count: int = 0
+    text_offset: int = 0
+    """Code points of text before this part."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Why another maker could not read the document (google.rpc.Status)."""
+
+    code: int = 0
+    message: str = ""
+    details: tuple[dict[str, object], ...] = ()
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -168,6 +273,24 @@ class Document(msgspec.Struct, frozen=True):
     mime_type: str = ""
     uri: str = ""
     readings: tuple[Reading, ...] = ()
+    content: bytes | None = None
+    """The submitted file, where the maker sends it back."""
+    docid: str = ""
+    text_styles: tuple[TextStyle, ...] = ()
+    entities: tuple[Entity, ...] = ()
+    entity_relations: tuple[EntityRelation, ...] = ()
+    text_changes: tuple[TextChange, ...] = ()
+    shard_info: ShardInfo | None = None
+    error: Fault | None = None
+    document_layout: DocumentLayout | None = None
+    chunked_document: ChunkedDocument | None = None
+    blob_assets: tuple[BlobAsset, ...] = ()
+    entity_validation_output: EntityValidation | None = None
+    entities_revisions: tuple[EntitiesRevision, ...] = ()
+    entities_revision_id: str = ""
+    unread: tuple[Unread, ...] = ()
+    """What a JSON from elsewhere spelled otherwise or held beyond this model, so that it can be written back. Empty it
+    when you insert, remove or reorder elements of such a document: it is tied to their positions."""
 
     def text_of(self, layout: Layout) -> str:
         """The text an element is anchored to."""

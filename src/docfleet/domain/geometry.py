@@ -25,6 +25,8 @@ class BoundingBox(msgspec.Struct, frozen=True, gc=False):
     """
 
     corners: tuple[Point, ...]
+    pixels: tuple[tuple[int, int], ...] = ()
+    """The same corners in pixels of the maker's own page image, where it gives them; `corners` may then be empty."""
 
     @classmethod
     def of_rect(cls, x0: float, y0: float, x1: float, y1: float) -> BoundingBox:
@@ -32,7 +34,9 @@ class BoundingBox(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def rect(self) -> Rect:
-        """The axis-parallel rectangle around all corners, normalised."""
+        """The axis-parallel rectangle around all corners, normalised; all zeros where there are no corners."""
+        if not self.corners:
+            return (0.0, 0.0, 0.0, 0.0)
         xs = [x for x, _ in self.corners]
         ys = [y for _, y in self.corners]
         return (min(xs), min(ys), max(xs), max(ys))
