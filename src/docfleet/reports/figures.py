@@ -1,0 +1,470 @@
+"""What a batch report says, derived from its facts: sums, ratios, the worst of each kind, and text ready for print.
+
+Pure: the same report gives the same figures, in the same order. Every string that came from outside has passed
+`printable`; every list is bounded, so that a batch of any size gives a report of a readable one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from docfleet.reports import quantities as say
+from docfleet.reports.facts import BatchReport, DocumentRow, Failure, Outcome, PageRow
+from docfleet.reports.printable import breakable, printable, shorten, shorten_middle
+
+CLOUD_PRICE_PER_PAGE_USD = 1.50 / 1000
+"""Google Document AI, Enterprise Document OCR, list price of the first five million pages a month."""
+
+DOCUMENT_ROWS = 200
+FAILURE_ROWS = 200
+WORST_ROWS = 10
+BAR_ROWS = 8
+TIMELINE_BUCKETS = 40
+NAME_CHARACTERS = 42
+"""Of a file name, where it has a wide column; set in a fixed pitch, so this is a width."""
+NARROW_CHARACTERS = 32
+FOLDER_CHARACTERS = 20
+CODE_CHARACTERS = 28
+
+LEGEND = {
+    Outcome.SUCCEEDED: "Read in full",
+    Outcome.PARTIAL: "Read in part",
+    Outcome.FAILED: "Failed",
+    Outcome.DUPLICATE: "Duplicate",
+}
+
+
+ROW_LABELS = {
+    Outcome.SUCCEEDED: "In full",
+    Outcome.PARTIAL: "In part",
+    Outcome.FAILED: "Failed",
+    Outcome.DUPLICATE: "Duplicate",
+}
+
+
+class Tile(msgspec.Struct, frozen=True):
+    """One key figure."""
+
+    value: str
+    label: str
+    note: str = ""
+    tone: str = "plain"
+    """"plain", "good", "warn" or "bad"."""
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """One labelled amount of a chart."""
+
+    label: str
+    value: int
+    text: str
+    key: str = ""
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """Pages finished in equal stretches of the batch."""
+
+    pages: tuple[int, ...]
+    bucket: str
+    """Length of a stretch, for a person."""
+    end: str
+
+
+class ShownTable(msgspec.Struct, frozen=True):
+    """Rows of cells, and how many there would be without a limit."""
+
+    rows: tuple[tuple[str, ...], ...]
+    total: int
+
+
+class BatchFigures(msgspec.Struct, frozen=True):
+    """Everything the template sets, in its order."""
+
+    title: str
+    period: str
+    command: str
+    verdict: str
+    tone: str
+    version: str
+    tiles: tuple[Tile, ...]
+    outcomes: tuple[Bar, ...]
+    engines: tuple[Bar, ...]
+    confidence: tuple[int, ...]
+    confidence_note: str
+    timeline: Timeline | None
+    causes: ShownTable
+    """code, how many, cause (an example), remedy"""
+    failures: ShownTable
+    """file, page, code, cause"""
+    least_certain_pages: ShownTable
+    """file, page, engine, reason, confidence"""
+    least_certain_documents: ShownTable
+    """file, pages, engine, confidence"""
+    slowest: ShownTable
+    """file, pages, seconds, seconds a page"""
+    reasons: tuple[Bar, ...]
+    documents: ShownTable
+    """outcome key, file, outcome with code, pages, engine, confidence, seconds, folder"""
+    costs: tuple[tuple[str, str], ...]
+    cost_note: str
+    facts: tuple[tuple[str, str], ...]
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Sums over a batch."""
+
+    inputs: int
+    succeeded: int
+    partial: int
+    failed: int
+    duplicates: int
+    pages: int
+    """Pages read, or, where no engine was counted, pages of the documents that were read."""
+    unread_pages: int
+    bytes: int
+    seconds: float
+    """Wall clock."""
+    confidence: float | None
+    """Mean over pages."""
+
+    @property
+    def documents(self) -> int:
+        """Inputs without duplicates."""
+        return self.inputs - self.duplicates
+
+    @property
+    def read(self) -> int:
+        return self.succeeded + self.partial
+
+
+def totals(report: BatchReport) -> Totals:
+    """Sums over `report`; duplicates count as inputs only."""
+    outcomes = Counter(row.outcome for row in report.documents)
+    once = [row for row in report.documents if row.outcome is not Outcome.DUPLICATE]
+    read = [row for row in once if row.outcome is not Outcome.FAILED]
+    weighed = [(row.confidence, max(row.pages, 1)) for row in read if row.confidence is not None]
+    weight = sum(pages for _, pages in weighed)
+    wall = report.wall_seconds
+    return Totals(
+        inputs=len(report.documents),
+        succeeded=outcomes[Outcome.SUCCEEDED],
+        partial=outcomes[Outcome.PARTIAL],
+        failed=outcomes[Outcome.FAILED],
+        duplicates=outcomes[Outcome.DUPLICATE],
+        pages=sum(report.pages_by_engine.values()) if report.pages_by_engine else sum(row.pages for row in read),
+        unread_pages=sum(1 for failure in report.failures if failure.page > 0),
+        bytes=sum(row.bytes for row in once),
+        seconds=max((report.finished - report.started).total_seconds() if wall is None else wall, 0.0),
+        confidence=sum(value * pages for value, pages in weighed) / weight if weight else None,
+    )
+
+
+def figures(report: BatchReport) -> BatchFigures:
+    """All that the report of a batch shows."""
+    sums = totals(report)
+    causes = _causes(report.failures)
+    return BatchFigures(
+        title=shorten(printable(report.title), 90) or "Batch report",
+        period=_period(report.started, report.finished),
+        command=breakable(shorten(printable(report.command), 400)),
+        verdict=verdict(sums),
+        tone=tone(sums),
+        version=_text(report.environment.version, 40),
+        tiles=_tiles(report, sums),
+        outcomes=_outcomes(sums),
+        engines=_bars(report.pages_by_engine, "page"),
+        confidence=tuple(max(pages, 0) for pages in report.confidence_histogram),
+        confidence_note=_confidence_note(report.confidence_histogram),
+        timeline=_timeline(report.documents, sums.seconds),
+        causes=ShownTable(tuple(causes[:FAILURE_ROWS]), len(causes)),
+        failures=_shown([_failure_cells(failure) for failure in report.failures[:FAILURE_ROWS]], len(report.failures)),
+        least_certain_pages=_least_certain_pages(report.least_certain_pages),
+        least_certain_documents=_least_certain_documents(report.documents),
+        slowest=_slowest(report.documents),
+        reasons=_bars({_words(code): pages for code, pages in report.pages_by_reason.items()}, "page"),
+        documents=_shown([_document_cells(row) for row in report.documents[:DOCUMENT_ROWS]], len(report.documents)),
+        costs=_costs(report, sums),
+        cost_note=(
+            "Comparison with a list price only, not a quotation: Enterprise Document OCR of Google Document AI at "
+            "$1.50 per 1,000 pages, without storage, transfer, taxes or discounts. "
+            "The cost of this run counts what engines charge, not the machine it ran on."
+        ),
+        facts=_facts(report, sums),
+    )
+
+
+def tone(sums: Totals) -> str:
+    """ "good" when all was read, "bad" when at least half was not, else "warn"; "plain" when there was nothing."""
+    if not sums.documents:
+        return "plain"
+    if sums.succeeded == sums.documents:
+        return "good"
+    return "bad" if 2 * sums.failed >= sums.documents else "warn"
+
+
+def verdict(sums: Totals) -> str:
+    """How the batch went, in one or two sentences."""
+    if not sums.inputs:
+        return "There was nothing to read: the batch held no documents."
+    return " ".join(filter(None, (_reading_sentence(sums), _duplicates_sentence(sums.duplicates))))
+
+
+def _reading_sentence(sums: Totals) -> str:
+    documents = sums.documents
+    if not documents:
+        return ""
+    if sums.succeeded == documents:
+        return "The document was read in full." if documents == 1 else f"All {documents:,} documents were read in full."
+    if sums.failed == documents:
+        return "The document could not be read." if documents == 1 else f"None of {documents:,} could be read."
+    if sums.partial == documents == 1:
+        return "The document was read in part."
+    parts = [f"{sums.succeeded:,} of {documents:,} documents {'was' if sums.succeeded == 1 else 'were'} read in full"]
+    parts += [f"{sums.partial:,} in part"] if sums.partial else []
+    parts += [f"{sums.failed:,} not at all"] if sums.failed else []
+    return ", ".join(parts) + "."
+
+
+def _duplicates_sentence(duplicates: int) -> str:
+    if not duplicates:
+        return ""
+    if duplicates == 1:
+        return "One input repeated another and was read once with it."
+    return f"{duplicates:,} inputs repeated others and were read once with them."
+
+
+def _tiles(report: BatchReport, sums: Totals) -> tuple[Tile, ...]:
+    hours = sums.seconds / 3600
+    per_hour = say.rate(sums.documents / hours) if hours > 0 else "–"
+    per_minute = f"{say.rate(sums.pages / hours / 60)} pages a minute" if hours > 0 else "no time measured"
+    unread = sums.unread_pages
+    at_list_price = say.dollars(sums.pages * CLOUD_PRICE_PER_PAGE_USD)
+    return (
+        Tile(say.count(sums.inputs), "Documents", f"{say.size(sums.bytes)} in all"),
+        Tile(
+            say.share(sums.succeeded, sums.documents),
+            "Read in full",
+            f"{say.count(sums.partial)} in part, {say.count(sums.failed)} failed",
+            tone(sums),
+        ),
+        Tile(
+            say.count(sums.pages),
+            "Pages read",
+            f"{say.count(unread)} not read" if unread else "no page of a read document left out",
+            "warn" if unread else "plain",
+        ),
+        Tile(per_hour, "Documents an hour", per_minute),
+        Tile(say.confidence(sums.confidence), "Mean confidence", "weighted by pages"),
+        Tile(say.dollars(report.cost_usd), "Engine cost", f"{at_list_price} at Google's list price ¹"),
+    )
+
+
+def _outcomes(sums: Totals) -> tuple[Bar, ...]:
+    amounts = {
+        Outcome.SUCCEEDED: sums.succeeded,
+        Outcome.PARTIAL: sums.partial,
+        Outcome.FAILED: sums.failed,
+        Outcome.DUPLICATE: sums.duplicates,
+    }
+    return tuple(
+        Bar(LEGEND[outcome], amount, f"{say.count(amount)}  ·  {say.share(amount, sums.inputs)}", outcome.value)
+        for outcome, amount in amounts.items()
+        if amount or (outcome is not Outcome.DUPLICATE and sums.inputs)
+    )
+
+
+def _bars(amounts: dict[str, int], noun: str) -> tuple[Bar, ...]:
+    """The largest amounts as bars, the rest summed up in one."""
+    whole = sum(amounts.values())
+    ordered = sorted(((name, amount) for name, amount in amounts.items() if amount > 0), key=lambda x: (-x[1], x[0]))
+    shown = ordered if len(ordered) <= BAR_ROWS else ordered[: BAR_ROWS - 1]
+    rest = sum(amount for _, amount in ordered[len(shown) :])
+    if rest:
+        shown = [*shown, (f"{len(ordered) - len(shown)} others", rest)]
+    return tuple(
+        Bar(_text(name, CODE_CHARACTERS), amount, f"{say.counted(amount, noun)}  ·  {say.share(amount, whole)}")
+        for name, amount in shown
+    )
+
+
+def _confidence_note(histogram: Sequence[int]) -> str:
+    """How many pages deserve a look."""
+    whole, bins = sum(histogram), len(histogram)
+    if not whole:
+        return ""
+    low = sum(pages for bin_, pages in enumerate(histogram) if (bin_ + 1) / bins <= 0.8 + 1e-9)
+    if not low:
+        return "Every page was read with a confidence of 80 % or more."
+    verb = "page was" if low == 1 else "pages were"
+    return f"{say.count(low)} {verb} read with a confidence below 80 % ({say.share(low, whole)})."
+
+
+def _timeline(rows: Iterable[DocumentRow], seconds: float) -> Timeline | None:
+    """Pages finished over time; None where fewer than two documents say when they were."""
+    ends = [(row.finished_after, row.pages) for row in rows if row.finished_after is not None and row.pages > 0]
+    last = max((end for end, _ in ends), default=0.0)
+    span = max(seconds, last)
+    if len(ends) < 2 or span <= 0:
+        return None
+    buckets = min(TIMELINE_BUCKETS, max(8, len(ends)))
+    pages = [0] * buckets
+    for end, amount in ends:
+        pages[min(int(max(end, 0.0) / span * buckets), buckets - 1)] += amount
+    return Timeline(tuple(pages), say.duration(span / buckets), say.duration(span))
+
+
+def _causes(failures: Iterable[Failure]) -> list[tuple[str, ...]]:
+    """Failures grouped by code, most frequent first."""
+    groups: dict[str, list[Failure]] = defaultdict(list)
+    for failure in failures:
+        groups[failure.code].append(failure)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        (
+            _text(_words(code), CODE_CHARACTERS),
+            say.count(len(group)),
+            _text(next((failure.remedy for failure in group if failure.remedy), "–"), 300),
+        )
+        for code, group in ordered
+    ]
+
+
+def _failure_cells(failure: Failure) -> tuple[str, ...]:
+    return (
+        _file(failure.file),
+        say.count(failure.page) if failure.page > 0 else "all",
+        _text(_words(failure.code), CODE_CHARACTERS),
+        _text(failure.message, 300),
+    )
+
+
+def _least_certain_pages(pages: Sequence[PageRow]) -> ShownTable:
+    ordered = sorted((row for row in pages if row.confidence < 1), key=lambda row: (row.confidence, row.file, row.page))
+    cells = [
+        (
+            _file(row.file),
+            say.count(row.page),
+            _text(row.engine, 20),
+            _text(_words(row.reason), CODE_CHARACTERS),
+            say.confidence(row.confidence),
+        )
+        for row in ordered[:WORST_ROWS]
+    ]
+    return _shown(cells, len(ordered))
+
+
+def _least_certain_documents(rows: Iterable[DocumentRow]) -> ShownTable:
+    known = [
+        (row.confidence, row) for row in rows if row.confidence is not None and row.outcome is not Outcome.DUPLICATE
+    ]
+    known.sort(key=lambda pair: (pair[0], pair[1].file))
+    cells = [
+        (_file(row.file), say.count(row.pages), _text(row.engine, 28), say.confidence(value))
+        for value, row in known[:WORST_ROWS]
+    ]
+    return _shown(cells, len(known))
+
+
+def _slowest(rows: Iterable[DocumentRow]) -> ShownTable:
+    timed = [row for row in rows if row.seconds > 0 and row.outcome is not Outcome.DUPLICATE]
+    timed.sort(key=lambda row: (-row.seconds, row.file))
+    cells = [
+        (
+            _file(row.file),
+            say.count(row.pages),
+            say.duration(row.seconds),
+            say.duration(row.seconds / row.pages) if row.pages else "–",
+        )
+        for row in timed[:WORST_ROWS]
+    ]
+    return _shown(cells, len(timed))
+
+
+def _document_cells(row: DocumentRow) -> tuple[str, ...]:
+    label = ROW_LABELS[row.outcome]
+    return (
+        row.outcome.value,
+        _file(row.file, NARROW_CHARACTERS),
+        f"{label}: {_text(row.code.replace('_', ' '), CODE_CHARACTERS)}" if row.code else label,
+        say.count(row.pages) if row.pages else "–",
+        _text(row.engine, 20) or "–",
+        say.confidence(row.confidence),
+        say.duration(row.seconds) if row.seconds > 0 else "–",
+        _name(row.folder, FOLDER_CHARACTERS) or "–",
+    )
+
+
+def _costs(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:
+    cloud = sums.pages * CLOUD_PRICE_PER_PAGE_USD
+    return (
+        ("Cost of this run", say.dollars(report.cost_usd)),
+        (
+            f"The same {say.counted(sums.pages, 'page')} at the list price of Google Document AI OCR ¹",
+            say.dollars(cloud),
+        ),
+        ("Difference", say.dollars(cloud - report.cost_usd) if cloud >= report.cost_usd else "–"),
+    )
+
+
+def _facts(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:
+    environment = report.environment
+    engines = ", ".join(printable(name) for name in environment.engines)
+    pairs = (
+        ("Started", _moment(report.started)),
+        ("Finished", _moment(report.finished)),
+        ("Wall-clock time", say.duration(sums.seconds)),
+        ("Processor time", "not measured" if report.cpu_seconds is None else say.duration(report.cpu_seconds)),
+        ("Processor time a page", _per_page(report.cpu_seconds, sums.pages)),
+        ("docfleet", _text(environment.version, 40)),
+        ("Engines", _text(engines, 200) or "none"),
+        ("Workers", say.count(environment.workers)),
+        ("Python", _text(environment.python, 60)),
+        ("Platform", _text(environment.platform, 120)),
+    )
+    return tuple((name, value) for name, value in pairs if value)
+
+
+def _per_page(cpu_seconds: float | None, pages: int) -> str:
+    return "" if cpu_seconds is None or not pages else say.duration(cpu_seconds / pages)
+
+
+def _shown(rows: Iterable[tuple[str, ...]], total: int) -> ShownTable:
+    return ShownTable(tuple(rows), total)
+
+
+def _text(text: str, limit: int) -> str:
+    return breakable(shorten(printable(text), limit))
+
+
+def _file(name: str, limit: int = NAME_CHARACTERS) -> str:
+    return _name(name, limit) or "(blank name)"
+
+
+def _name(name: str, limit: int = NAME_CHARACTERS) -> str:
+    return shorten_middle(printable(name), limit)
+
+
+def _words(code: str) -> str:
+    """A stable code as words: "password_required" -> "Password required"."""
+    words = code.replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def _moment(moment: datetime) -> str:
+    at = _utc(moment)
+    return f"{at.day} {at:%B %Y, %H:%M:%S} UTC"
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _period(started: datetime, finished: datetime) -> str:
+    first, last = _utc(started), _utc(finished)
+    if first.date() == last.date():
+        return f"{first.day} {first:%B %Y, %H:%M:%S} – {last:%H:%M:%S} UTC"
+    return f"{_moment(first)} – {_moment(last)}"
