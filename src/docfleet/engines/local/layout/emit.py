@@ -1,0 +1,167 @@
+"""Laid-out paragraphs to the page's text and its `Page`: spans, boxes, confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from docfleet.domain.document import Break, Layout, Orientation, Span, Token
+from docfleet.domain.geometry import BoundingBox
+from docfleet.domain.words import Word, WordPage
+from docfleet.engines.local.layout.boxes import LIMIT, Floats, Ints
+from docfleet.engines.local.layout.tokens import split_word
+
+WIDE_EM = 1.8
+"""A gap this wide within a line is a wide space."""
+
+
+class Outline(msgspec.Struct, frozen=True):
+    """Words in final order and where each line, paragraph and block begins among the words."""
+
+    order: Ints
+    lines: list[int]
+    paragraphs: list[int]
+    blocks: list[int]
+    wide: set[int]
+    """Positions in `order` of words that a wide gap follows."""
+    joined: set[int]
+    """Positions in `order` of words whose hyphen is there only because the line ends."""
+
+
+class Emitted(msgspec.Struct, frozen=True):
+    text: str
+    tokens: tuple[Token, ...]
+    starts: list[int]
+    """Code point where each word of the outline's order begins; one more entry for the end."""
+    lines: list[Layout]
+    paragraphs: list[Layout]
+    blocks: list[Layout]
+    whole: Layout
+
+
+def emit(page: WordPage, outline: Outline) -> Emitted:
+    """Tokens, lines, paragraphs and blocks; each kind partitions the text. At least one word is needed."""
+    words = [page.words[i] for i in outline.order.tolist()]
+    rects = _rects(words)
+    angles = [w.angle % 360 // 90 * 90 for w in words]
+    corners = boxes_of(page, rects, angles)
+    facing = [Orientation.of_degrees(page.orientation // 90 * 90 + turn) for turn in (0, 90, 180, 270)]
+    text, tokens, starts = _tokens(page, words, rects, corners, facing, outline)
+    lengths = np.array([max(len(w.text), 1) for w in words], dtype=np.float64)
+    sure = np.nan_to_num(np.array([w.confidence for w in words], dtype=np.float64)).clip(0.0, 1.0) * lengths
+
+    def layouts(firsts: list[int]) -> list[Layout]:
+        at = np.array(firsts, dtype=np.int64)
+        low = np.minimum.reduceat(rects[:, :2], at, axis=0)
+        high = np.maximum.reduceat(rects[:, 2:], at, axis=0)
+        confidence = (np.add.reduceat(sure, at) / np.add.reduceat(lengths, at)).tolist()
+        turns = [angles[k] for k in firsts]
+        ends = [starts[k] for k in firsts[1:]] + [starts[-1]]
+        boxes = boxes_of(page, np.hstack((low, high)), turns)
+        return [
+            Layout((Span(starts[k], end),), box, mean, facing[turn // 90])
+            for k, end, box, mean, turn in zip(firsts, ends, boxes, confidence, turns, strict=True)
+        ]
+
+    whole = layouts([0])[0]
+    return Emitted(
+        text, tuple(tokens), starts,
+        layouts(outline.lines), layouts(outline.paragraphs), layouts(outline.blocks), whole,
+    )  # fmt: skip
+
+
+def _rects(words: list[Word]) -> Floats:
+    raw = np.nan_to_num(np.array([w.box for w in words], dtype=np.float64), nan=0.0, posinf=LIMIT, neginf=-LIMIT)
+    return np.hstack((np.minimum(raw[:, :2], raw[:, 2:]), np.maximum(raw[:, :2], raw[:, 2:])))
+
+
+def boxes_of(page: WordPage, rects: Floats, angles: Sequence[int]) -> list[BoundingBox]:
+    """Rectangles of the upright frame as normalised corners, clipped to the page."""
+    width = page.width if 0 < page.width < float("inf") else 1.0
+    height = page.height if 0 < page.height < float("inf") else 1.0
+    if page.frame.is_identity and not any(angles):
+        scaled = (rects / np.array([width, height, width, height])).clip(0.0, 1.0).tolist()
+        return [BoundingBox(((x0, y0), (x1, y0), (x1, y1), (x0, y1))) for x0, y0, x1, y1 in scaled]
+    a, b, c, d, e, f = page.frame.to_page
+    x, y = rects[:, [0, 2, 2, 0]], rects[:, [1, 1, 3, 3]]
+    px, py = ((a * x + b * y + c) / width).clip(0.0, 1.0), ((d * x + e * y + f) / height).clip(0.0, 1.0)
+    ring: npt.NDArray[np.float64] = np.stack((px, py), axis=2)
+    found = []
+    for points, angle in zip(ring.tolist(), angles, strict=True):
+        k = angle // 90 % 4
+        found.append(BoundingBox(tuple([(p[0], p[1]) for p in points[k:] + points[:k]])))
+    return found
+
+
+def _tokens(
+    page: WordPage,
+    words: list[Word],
+    rects: Floats,
+    corners: list[BoundingBox],
+    facing: list[Orientation],
+    outline: Outline,
+) -> tuple[str, list[Token], list[int]]:
+    line_ends = {k - 1 for k in outline.lines}
+    line_ends.add(len(words) - 1)
+    wide, joined = outline.wide, outline.joined
+    parts: list[str] = []
+    tokens: list[Token] = []
+    starts: list[int] = []
+    at = 0
+    for k, word in enumerate(words):
+        starts.append(at)
+        text = word.text
+        if "\u00ad" in text:
+            text = text.replace("\u00ad", "-")
+        if k in line_ends:
+            space, pause = "\n", Break.HYPHEN if k in joined else Break.WIDE_SPACE
+        elif word.glued:
+            space, pause = "", Break.NONE
+        else:
+            space, pause = " ", Break.WIDE_SPACE if k in wide else Break.SPACE
+        parts.append(text + space)
+        pieces = split_word(text)
+        towards = facing[word.angle // 90 % 4]
+        if len(pieces) == 1:
+            end = at + len(text) + len(space)
+            tokens.append(Token(Layout((Span(at, end),), corners[k], word.confidence, towards), pause))
+            at = end
+            continue
+        boxes = boxes_of(page, _slices(rects[k].tolist(), word, pieces), [word.angle % 360 // 90 * 90] * len(pieces))
+        for piece, box in zip(pieces[:-1], boxes, strict=False):
+            tokens.append(Token(Layout((Span(at, at + len(piece)),), box, word.confidence, towards)))
+            at += len(piece)
+        end = at + len(pieces[-1]) + len(space)
+        tokens.append(Token(Layout((Span(at, end),), boxes[-1], word.confidence, towards), pause))
+        at = end
+    starts.append(at)
+    return "".join(parts), tokens, starts
+
+
+def _slices(rect: list[float], word: Word, pieces: tuple[str, ...]) -> Floats:
+    """The word's rectangle shared out along its direction of reading, by number of characters."""
+    x0, y0, x1, y1 = rect
+    total = sum(map(len, pieces))
+    found = []
+    done = 0
+    turn = word.angle // 90 % 4
+    backwards = turn in (2, 3) or (
+        turn == 0 and not word.text.isascii() and "\u0590" <= max(word.text) <= "\ufefc" and _rtl(word.text)
+    )
+    for piece in pieces:
+        a, b = done / total, (done + len(piece)) / total
+        done += len(piece)
+        if backwards:
+            a, b = 1 - b, 1 - a
+        if turn % 2:
+            found.append((x0, y0 + a * (y1 - y0), x1, y0 + b * (y1 - y0)))
+        else:
+            found.append((x0 + a * (x1 - x0), y0, x0 + b * (x1 - x0), y1))
+    return np.array(found)
+
+
+def _rtl(text: str) -> bool:
+    return any("\u0590" <= ch <= "\u08ff" or "\ufb1d" <= ch <= "\ufefc" for ch in text)
