@@ -6,41 +6,27 @@ Pure: the same report gives the same figures, in the same order. Every string th
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
 from docfleet.reports import quantities as say
-from docfleet.reports.facts import BatchReport, DocumentRow, Failure, Outcome, PageRow
-from docfleet.reports.printable import breakable, printable, shorten, shorten_middle
+from docfleet.reports import tables
+from docfleet.reports.facts import BatchReport, DocumentRow, Outcome
+from docfleet.reports.printable import breakable, fit_text, printable, shorten, words
+from docfleet.reports.tables import CODE_CHARACTERS, ShownTable
 
 CLOUD_PRICE_PER_PAGE_USD = 1.50 / 1000
 """Google Document AI, Enterprise Document OCR, list price of the first five million pages a month."""
 
-DOCUMENT_ROWS = 200
-FAILURE_ROWS = 200
-WORST_ROWS = 10
 BAR_ROWS = 8
 TIMELINE_BUCKETS = 40
-NAME_CHARACTERS = 42
-"""Of a file name, where it has a wide column; set in a fixed pitch, so this is a width."""
-NARROW_CHARACTERS = 32
-FOLDER_CHARACTERS = 20
-CODE_CHARACTERS = 28
 
 LEGEND = {
     Outcome.SUCCEEDED: "Read in full",
     Outcome.PARTIAL: "Read in part",
-    Outcome.FAILED: "Failed",
-    Outcome.DUPLICATE: "Duplicate",
-}
-
-
-ROW_LABELS = {
-    Outcome.SUCCEEDED: "In full",
-    Outcome.PARTIAL: "In part",
     Outcome.FAILED: "Failed",
     Outcome.DUPLICATE: "Duplicate",
 }
@@ -72,13 +58,6 @@ class Timeline(msgspec.Struct, frozen=True):
     bucket: str
     """Length of a stretch, for a person."""
     end: str
-
-
-class ShownTable(msgspec.Struct, frozen=True):
-    """Rows of cells, and how many there would be without a limit."""
-
-    rows: tuple[tuple[str, ...], ...]
-    total: int
 
 
 class BatchFigures(msgspec.Struct, frozen=True):
@@ -166,27 +145,26 @@ def totals(report: BatchReport) -> Totals:
 def figures(report: BatchReport) -> BatchFigures:
     """All that the report of a batch shows."""
     sums = totals(report)
-    causes = _causes(report.failures)
     return BatchFigures(
         title=shorten(printable(report.title), 90) or "Batch report",
         period=_period(report.started, report.finished),
         command=breakable(shorten(printable(report.command), 400)),
         verdict=verdict(sums),
         tone=tone(sums),
-        version=_text(report.environment.version, 40),
+        version=fit_text(report.environment.version, 40),
         tiles=_tiles(report, sums),
         outcomes=_outcomes(sums),
         engines=_bars(report.pages_by_engine, "page"),
         confidence=tuple(max(pages, 0) for pages in report.confidence_histogram),
         confidence_note=_confidence_note(report.confidence_histogram),
         timeline=_timeline(report.documents, sums.seconds),
-        causes=ShownTable(tuple(causes[:FAILURE_ROWS]), len(causes)),
-        failures=_shown([_failure_cells(failure) for failure in report.failures[:FAILURE_ROWS]], len(report.failures)),
-        least_certain_pages=_least_certain_pages(report.least_certain_pages),
-        least_certain_documents=_least_certain_documents(report.documents),
-        slowest=_slowest(report.documents),
-        reasons=_bars({_words(code): pages for code, pages in report.pages_by_reason.items()}, "page"),
-        documents=_shown([_document_cells(row) for row in report.documents[:DOCUMENT_ROWS]], len(report.documents)),
+        causes=tables.causes(report.failures),
+        failures=tables.failures(report.failures),
+        least_certain_pages=tables.least_certain_pages(report.least_certain_pages),
+        least_certain_documents=tables.least_certain_documents(report.documents),
+        slowest=tables.slowest(report.documents),
+        reasons=_bars({words(code): pages for code, pages in report.pages_by_reason.items()}, "page"),
+        documents=tables.documents(report.documents),
         costs=_costs(report, sums),
         cost_note=(
             "Comparison with a list price only, not a quotation: Enterprise Document OCR of Google Document AI at "
@@ -286,7 +264,7 @@ def _bars(amounts: dict[str, int], noun: str) -> tuple[Bar, ...]:
     if rest:
         shown = [*shown, (f"{len(ordered) - len(shown)} others", rest)]
     return tuple(
-        Bar(_text(name, CODE_CHARACTERS), amount, f"{say.counted(amount, noun)}  ·  {say.share(amount, whole)}")
+        Bar(fit_text(name, CODE_CHARACTERS), amount, f"{say.counted(amount, noun)}  ·  {say.share(amount, whole)}")
         for name, amount in shown
     )
 
@@ -317,87 +295,6 @@ def _timeline(rows: Iterable[DocumentRow], seconds: float) -> Timeline | None:
     return Timeline(tuple(pages), say.duration(span / buckets), say.duration(span))
 
 
-def _causes(failures: Iterable[Failure]) -> list[tuple[str, ...]]:
-    """Failures grouped by code, most frequent first."""
-    groups: dict[str, list[Failure]] = defaultdict(list)
-    for failure in failures:
-        groups[failure.code].append(failure)
-    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return [
-        (
-            _text(_words(code), CODE_CHARACTERS),
-            say.count(len(group)),
-            _text(next((failure.remedy for failure in group if failure.remedy), "–"), 300),
-        )
-        for code, group in ordered
-    ]
-
-
-def _failure_cells(failure: Failure) -> tuple[str, ...]:
-    return (
-        _file(failure.file),
-        say.count(failure.page) if failure.page > 0 else "all",
-        _text(_words(failure.code), CODE_CHARACTERS),
-        _text(failure.message, 300),
-    )
-
-
-def _least_certain_pages(pages: Sequence[PageRow]) -> ShownTable:
-    ordered = sorted((row for row in pages if row.confidence < 1), key=lambda row: (row.confidence, row.file, row.page))
-    cells = [
-        (
-            _file(row.file),
-            say.count(row.page),
-            _text(row.engine, 20),
-            _text(_words(row.reason), CODE_CHARACTERS),
-            say.confidence(row.confidence),
-        )
-        for row in ordered[:WORST_ROWS]
-    ]
-    return _shown(cells, len(ordered))
-
-
-def _least_certain_documents(rows: Iterable[DocumentRow]) -> ShownTable:
-    known = [
-        (row.confidence, row) for row in rows if row.confidence is not None and row.outcome is not Outcome.DUPLICATE
-    ]
-    known.sort(key=lambda pair: (pair[0], pair[1].file))
-    cells = [
-        (_file(row.file), say.count(row.pages), _text(row.engine, 28), say.confidence(value))
-        for value, row in known[:WORST_ROWS]
-    ]
-    return _shown(cells, len(known))
-
-
-def _slowest(rows: Iterable[DocumentRow]) -> ShownTable:
-    timed = [row for row in rows if row.seconds > 0 and row.outcome is not Outcome.DUPLICATE]
-    timed.sort(key=lambda row: (-row.seconds, row.file))
-    cells = [
-        (
-            _file(row.file),
-            say.count(row.pages),
-            say.duration(row.seconds),
-            say.duration(row.seconds / row.pages) if row.pages else "–",
-        )
-        for row in timed[:WORST_ROWS]
-    ]
-    return _shown(cells, len(timed))
-
-
-def _document_cells(row: DocumentRow) -> tuple[str, ...]:
-    label = ROW_LABELS[row.outcome]
-    return (
-        row.outcome.value,
-        _file(row.file, NARROW_CHARACTERS),
-        f"{label}: {_text(row.code.replace('_', ' '), CODE_CHARACTERS)}" if row.code else label,
-        say.count(row.pages) if row.pages else "–",
-        _text(row.engine, 20) or "–",
-        say.confidence(row.confidence),
-        say.duration(row.seconds) if row.seconds > 0 else "–",
-        _name(row.folder, FOLDER_CHARACTERS) or "–",
-    )
-
-
 def _costs(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:
     cloud = sums.pages * CLOUD_PRICE_PER_PAGE_USD
     return (
@@ -419,39 +316,17 @@ def _facts(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:
         ("Wall-clock time", say.duration(sums.seconds)),
         ("Processor time", "not measured" if report.cpu_seconds is None else say.duration(report.cpu_seconds)),
         ("Processor time a page", _per_page(report.cpu_seconds, sums.pages)),
-        ("docfleet", _text(environment.version, 40)),
-        ("Engines", _text(engines, 200) or "none"),
+        ("docfleet", fit_text(environment.version, 40)),
+        ("Engines", fit_text(engines, 200) or "none"),
         ("Workers", say.count(environment.workers)),
-        ("Python", _text(environment.python, 60)),
-        ("Platform", _text(environment.platform, 120)),
+        ("Python", fit_text(environment.python, 60)),
+        ("Platform", fit_text(environment.platform, 120)),
     )
     return tuple((name, value) for name, value in pairs if value)
 
 
 def _per_page(cpu_seconds: float | None, pages: int) -> str:
     return "" if cpu_seconds is None or not pages else say.duration(cpu_seconds / pages)
-
-
-def _shown(rows: Iterable[tuple[str, ...]], total: int) -> ShownTable:
-    return ShownTable(tuple(rows), total)
-
-
-def _text(text: str, limit: int) -> str:
-    return breakable(shorten(printable(text), limit))
-
-
-def _file(name: str, limit: int = NAME_CHARACTERS) -> str:
-    return _name(name, limit) or "(blank name)"
-
-
-def _name(name: str, limit: int = NAME_CHARACTERS) -> str:
-    return shorten_middle(printable(name), limit)
-
-
-def _words(code: str) -> str:
-    """A stable code as words: "password_required" -> "Password required"."""
-    words = code.replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
 
 
 def _moment(moment: datetime) -> str:

@@ -129,3 +129,19 @@ def shorten_middle(text: str, limit: int) -> str:
 def breakable(text: str, run: int = 20) -> str:
     """`text` with a chance to break the line after every `run` characters without white space."""
     return re.sub(rf"(\S{{{run}}})(?=\S)", rf"\1{_ZERO_WIDTH_SPACE}", text)
+
+
+def fit_text(text: str, limit: int) -> str:
+    """`text` printable, at most `limit` characters, and breakable anywhere it must be."""
+    return breakable(shorten(printable(text), limit))
+
+
+def fit_name(name: str, limit: int) -> str:
+    """`name` printable and at most `limit` characters, cut in its middle."""
+    return shorten_middle(printable(name), limit)
+
+
+def words(code: str) -> str:
+    """A stable code as words: "password_required" -> "Password required"."""
+    spaced = code.replace("_", " ").strip()
+    return spaced[:1].upper() + spaced[1:]

@@ -1,0 +1,136 @@
+"""The rows of a batch report's tables: cells of text ready for print, in order, and never more than fit a report."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from docfleet.reports import quantities as say
+from docfleet.reports.facts import DocumentRow, Failure, Outcome, PageRow
+from docfleet.reports.printable import fit_name, fit_text, words
+
+DOCUMENT_ROWS = 200
+FAILURE_ROWS = 200
+WORST_ROWS = 10
+CODE_CHARACTERS = 28
+MESSAGE_CHARACTERS = 300
+NAME_CHARACTERS = 42
+"""Of a file name, where it has a wide column; set in a fixed pitch, so this is a width."""
+NARROW_CHARACTERS = 32
+FOLDER_CHARACTERS = 20
+
+ROW_LABELS = {
+    Outcome.SUCCEEDED: "In full",
+    Outcome.PARTIAL: "In part",
+    Outcome.FAILED: "Failed",
+    Outcome.DUPLICATE: "Duplicate",
+}
+
+
+class ShownTable(msgspec.Struct, frozen=True):
+    """Rows of cells, and how many there would be without a limit."""
+
+    rows: tuple[tuple[str, ...], ...]
+    total: int
+
+
+def causes(failures: Sequence[Failure]) -> ShownTable:
+    """Failures grouped by code, most frequent first."""
+    groups: dict[str, list[Failure]] = defaultdict(list)
+    for failure in failures:
+        groups[failure.code].append(failure)
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    cells = [
+        (
+            fit_text(words(code), CODE_CHARACTERS),
+            say.count(len(group)),
+            fit_text(next((failure.remedy for failure in group if failure.remedy), "–"), MESSAGE_CHARACTERS),
+        )
+        for code, group in ordered
+    ]
+    return _shown(cells[:FAILURE_ROWS], len(cells))
+
+
+def _failure_cells(failure: Failure) -> tuple[str, ...]:
+    return (
+        _file(failure.file),
+        say.count(failure.page) if failure.page > 0 else "all",
+        fit_text(words(failure.code), CODE_CHARACTERS),
+        fit_text(failure.message, MESSAGE_CHARACTERS),
+    )
+
+
+def least_certain_pages(pages: Sequence[PageRow]) -> ShownTable:
+    ordered = sorted((row for row in pages if row.confidence < 1), key=lambda row: (row.confidence, row.file, row.page))
+    cells = [
+        (
+            _file(row.file),
+            say.count(row.page),
+            fit_text(row.engine, 20),
+            fit_text(words(row.reason), CODE_CHARACTERS),
+            say.confidence(row.confidence),
+        )
+        for row in ordered[:WORST_ROWS]
+    ]
+    return _shown(cells, len(ordered))
+
+
+def least_certain_documents(rows: Iterable[DocumentRow]) -> ShownTable:
+    known = [
+        (row.confidence, row) for row in rows if row.confidence is not None and row.outcome is not Outcome.DUPLICATE
+    ]
+    known.sort(key=lambda pair: (pair[0], pair[1].file))
+    cells = [
+        (_file(row.file), say.count(row.pages), fit_text(row.engine, 28), say.confidence(value))
+        for value, row in known[:WORST_ROWS]
+    ]
+    return _shown(cells, len(known))
+
+
+def slowest(rows: Iterable[DocumentRow]) -> ShownTable:
+    timed = [row for row in rows if row.seconds > 0 and row.outcome is not Outcome.DUPLICATE]
+    timed.sort(key=lambda row: (-row.seconds, row.file))
+    cells = [
+        (
+            _file(row.file),
+            say.count(row.pages),
+            say.duration(row.seconds),
+            say.duration(row.seconds / row.pages) if row.pages else "–",
+        )
+        for row in timed[:WORST_ROWS]
+    ]
+    return _shown(cells, len(timed))
+
+
+def _document_cells(row: DocumentRow) -> tuple[str, ...]:
+    label = ROW_LABELS[row.outcome]
+    return (
+        row.outcome.value,
+        _file(row.file, NARROW_CHARACTERS),
+        f"{label}: {fit_text(row.code.replace('_', ' '), CODE_CHARACTERS)}" if row.code else label,
+        say.count(row.pages) if row.pages else "–",
+        fit_text(row.engine, 20) or "–",
+        say.confidence(row.confidence),
+        say.duration(row.seconds) if row.seconds > 0 else "–",
+        fit_name(row.folder, FOLDER_CHARACTERS) or "–",
+    )
+
+
+def failures(found: Sequence[Failure]) -> ShownTable:
+    """Every failure in the order given."""
+    return _shown([_failure_cells(failure) for failure in found[:FAILURE_ROWS]], len(found))
+
+
+def documents(found: Sequence[DocumentRow]) -> ShownTable:
+    """Every document in the order given."""
+    return _shown([_document_cells(row) for row in found[:DOCUMENT_ROWS]], len(found))
+
+
+def _file(name: str, limit: int = NAME_CHARACTERS) -> str:
+    return fit_name(name, limit) or "(blank name)"
+
+
+def _shown(rows: Iterable[tuple[str, ...]], total: int) -> ShownTable:
+    return ShownTable(tuple(rows), total)
