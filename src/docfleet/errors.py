@@ -15,10 +15,13 @@
     │   ├── PageTooLarge
     │   ├── ArchiveUnsafe             an archive past its size, count, depth or ratio limits
     │   ├── SourceChanged             the file changed or vanished between intake and reading
+    │   ├── OutputBlocked             something of somebody else's stands where the results go
+    │   ├── OutputFailed              the results could not be written (disk full, no permission)
     │   ├── TimedOut                                                                              retryable
     │   ├── OutOfMemory                                                                           retryable
     │   ├── ParserCrashed                                                                         retryable
-    │   └── EngineFailed                                                                          retryable
+    │   ├── EngineFailed                                                                          retryable
+    │   └── Unexpected                a defect of docfleet                                        retryable
     ├── FormatError                   bytes that are no Document AI JSON document
     ├── EngineUnavailable             an engine that is not installed or cannot start
     └── LedgerError
@@ -146,6 +149,20 @@ class SourceChanged(DocumentError):
     remedy = "Run the same command again; it reads the file as it is now."
 
 
+class OutputBlocked(DocumentError):
+    """Something that is no result stands where the results should go."""
+
+    code = "output_blocked"
+    remedy = "Move it away, or choose another --out folder, and run the same command with --retry-failed."
+
+
+class OutputFailed(DocumentError):
+    """The results could not be written."""
+
+    code = "output_failed"
+    remedy = "Make room or give permission in the --out folder, and run the same command with --retry-failed."
+
+
 class TimedOut(DocumentError):
     """Reading took longer than the limit."""
 
@@ -176,6 +193,14 @@ class EngineFailed(DocumentError):
     code = "engine_failed"
     retryable = True
     remedy = "Run the same command again with --retry-failed; if it fails again, try another engine with --engine."
+
+
+class Unexpected(DocumentError):
+    """docfleet failed on this document in a way it should not have."""
+
+    code = "unexpected"
+    retryable = True
+    remedy = "Run the same command with --retry-failed --log-level debug, and report what it prints as a defect."
 
 
 class EngineUnavailable(DocfleetError):

@@ -11,7 +11,8 @@ import msgspec
 
 from docfleet.documentai_format import join
 from docfleet.domain.document import Document
-from docfleet.errors import UsageError
+from docfleet.domain.media import Kind
+from docfleet.errors import TooManyBytes, UnsupportedType, UsageError
 from docfleet.pipeline.identify import identify
 from docfleet.pipeline.recognise import read_pages
 from docfleet.runtime import Runtime
@@ -69,7 +70,12 @@ def _process(source: str | os.PathLike[str] | bytes, passwords: Sequence[str], r
 
 
 def _read(path: Path, uri: str, passwords: Sequence[str], runtime: Runtime) -> Document:
-    media = identify(path, runtime.settings.limits.max_file_bytes)
+    limit = runtime.settings.limits.max_file_bytes
+    if (size := path.stat().st_size) > limit:
+        raise TooManyBytes(f"The file has {size:,} bytes; the limit is {limit:,}.")
+    media = identify(path)
+    if media.kind is Kind.ARCHIVE:
+        raise UnsupportedType("This is an archive; process_document reads one document at a time.")
     opened = runtime.sandbox.open(path, media.mime_type, tuple(passwords))
     pages = list(read_pages(runtime.sandbox, runtime.plan, range(1, opened.pages + 1)))
     document = join((page.text, page.page) for page in pages)

@@ -51,22 +51,21 @@ def read_pages(sandbox: Sandbox, plan: ReadingPlan, numbers: Sequence[int]) -> I
     for bundle in list(sandbox.pages(numbers)):
         started = time.monotonic()
         if isinstance(bundle, PageFault):
-            yield failed_page(bundle.number, bundle.error)
+            yield failed_page(bundle.number, bundle.error.code, bundle.error.message)
             continue
         try:
             page = _read_page(sandbox, plan, bundle)
         except DocumentError as error:
-            page = failed_page(bundle.number, error, bundle.facts)
+            page = failed_page(bundle.number, error.code, error.message, bundle.facts)
         yield msgspec.structs.replace(
             page, reading=msgspec.structs.replace(page.reading, seconds=round(time.monotonic() - started, 4))
         )
 
 
-def failed_page(number: int, error: DocumentError, facts: PageFacts | None = None) -> ReadPage:
+def failed_page(number: int, code: str, message: str, facts: PageFacts | None = None) -> ReadPage:
     """The answer for a page that could not be read."""
     page = Page(number=number, dimension=_dimension(facts) if facts else None)
-    reading = Reading(number, NO_ENGINE, error.code, error.message, outcome=error.code)
-    return ReadPage("", page, reading)
+    return ReadPage("", page, Reading(number, NO_ENGINE, code, message, outcome=code))
 
 
 def _read_page(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle) -> ReadPage:

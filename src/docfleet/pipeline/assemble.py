@@ -1,0 +1,151 @@
+"""The pages of a document, put together into its result folder: all of it, or nothing under the final name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from docfleet import __version__
+from docfleet.domain.document import Page
+from docfleet.domain.searchable import LayerPage, layer_mode
+from docfleet.errors import OutputBlocked
+from docfleet.exports.base import ExportFormat, ExportJob, SandboxCall
+from docfleet.exports.searchable_layer import layer_of_page, layer_of_words
+from docfleet.ledger import PageRecord
+from docfleet.pipeline.outcome import OUTCOME_FILE, DocumentOutcome, confidence_of, page_outcome
+from docfleet.pipeline.recognise import TEXT_LAYER_ENGINE, ReadPage, failed_page
+from docfleet.store import Store
+
+_READ_PAGES = msgspec.msgpack.Decoder(list[ReadPage])
+
+
+class StoredPages:
+    """The read pages of a document, from the store, one slice in memory at a time; may be iterated more than once."""
+
+    def __init__(self, store: Store, records: Sequence[PageRecord]) -> None:
+        self._store = store
+        self._records = sorted(records, key=lambda record: record.page.page)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[ReadPage]:
+        key, pages = "", dict[int, ReadPage]()
+        for record in self._records:
+            if record.result_key and record.result_key != key:
+                key = record.result_key
+                pages = {page.page.number: page for page in _READ_PAGES.decode(self._store.get(key))}
+            page = pages.get(record.page.page) if record.result_key else None
+            yield page or failed_page(record.page.page, record.page.outcome, record.page.detail)
+
+
+class _Texts:
+    """The same pages as exports want them."""
+
+    def __init__(self, pages: StoredPages) -> None:
+        self._pages = pages
+
+    def __iter__(self) -> Iterator[tuple[str, Page]]:
+        for page in self._pages:
+            yield page.text, page.page
+
+
+class _Layers:
+    """The words that came from pixels, page by page, for the searchable PDF."""
+
+    def __init__(self, pages: StoredPages) -> None:
+        self._pages = pages
+
+    def __iter__(self) -> Iterator[LayerPage]:
+        for page in self._pages:
+            if page.ocr_words is not None:
+                yield layer_of_words(page.page.number, page.ocr_words)
+            elif page.text and page.reading.engine != TEXT_LAYER_ENGINE:
+                yield layer_of_page(page.text, page.page, layer_mode(page.reading.reason))
+
+
+class AssemblyJob(msgspec.Struct, frozen=True):
+    """Everything known about the document whose pages are read."""
+
+    file: str
+    source: Path
+    password: str | None
+    media_type: str
+    sha256: str
+    size_bytes: int
+    pages: StoredPages
+    formats: Sequence[ExportFormat]
+    sandbox: SandboxCall
+
+
+def assemble(job: AssemblyJob, draft: Path) -> DocumentOutcome:
+    """Writes every format and `outcome.json` into the new folder `draft`; `publish` makes it final.
+
+    Raises DocumentError when a format cannot be written.
+    """
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    texts = _Texts(job.pages)
+    export = ExportJob(
+        pages=texts,
+        folder=draft,
+        mime_type=job.media_type,
+        uri=Path(job.file).name,
+        title=Path(job.file).stem,
+        source=job.source,
+        password=job.password,
+        layers=_Layers(job.pages),
+        sandbox=job.sandbox,
+        page_count=len(job.pages),
+    )
+    for form in job.formats:
+        form.write(export)
+    outcome = _outcome(job)
+    (draft / OUTCOME_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(outcome), indent=1))
+    return outcome
+
+
+def _outcome(job: AssemblyJob) -> DocumentOutcome:
+    pages = [page_outcome(page.text, page.page, page.reading) for page in job.pages]
+    failed = [page for page in pages if page.outcome != "read"]
+    message = ""
+    if failed:
+        numbers = ", ".join(str(page.page) for page in failed[:10]) + (" …" if len(failed) > 10 else "")
+        message = f"{len(failed)} of {len(pages)} pages could not be read in full: {numbers}."
+    return DocumentOutcome(
+        file=job.file,
+        outcome="partial" if failed else "succeeded",
+        code=failed[0].outcome if failed else "",
+        message=message,
+        media_type=job.media_type,
+        sha256=job.sha256,
+        bytes=job.size_bytes,
+        pages=pages,
+        confidence=confidence_of(pages),
+        cost_usd=sum(page.cost_usd for page in pages),
+        seconds=round(sum(page.seconds for page in pages), 4),
+        formats=[form.name for form in job.formats],
+        docfleet=__version__,
+    )
+
+
+def publish(draft: Path, final: Path) -> None:
+    """Puts a finished draft in its place with renames only; an older result makes way whole.
+
+    Raises OutputBlocked when something stands there that is no result.
+    """
+    if final.exists() or final.is_symlink():
+        if not (final / OUTCOME_FILE).is_file():
+            raise OutputBlocked(f"{final} exists and is not a result of docfleet; it was left alone.")
+        old = draft.with_name(draft.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(final, old)
+        os.rename(draft, final)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(draft, final)
