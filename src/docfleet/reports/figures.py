@@ -58,6 +58,8 @@ class Timeline(msgspec.Struct, frozen=True):
     bucket: str
     """Length of a stretch, for a person."""
     end: str
+    peak: str
+    """Pages of the fullest stretch."""
 
 
 class BatchFigures(msgspec.Struct, frozen=True):
@@ -73,6 +75,8 @@ class BatchFigures(msgspec.Struct, frozen=True):
     outcomes: tuple[Bar, ...]
     engines: tuple[Bar, ...]
     confidence: tuple[int, ...]
+    confidence_peak: str
+    """Pages of the fullest bin."""
     confidence_note: str
     timeline: Timeline | None
     causes: ShownTable
@@ -156,6 +160,7 @@ def figures(report: BatchReport) -> BatchFigures:
         outcomes=_outcomes(sums),
         engines=_bars(report.pages_by_engine, "page"),
         confidence=tuple(max(pages, 0) for pages in report.confidence_histogram),
+        confidence_peak=say.counted(max(report.confidence_histogram, default=0), "page"),
         confidence_note=_confidence_note(report.confidence_histogram),
         timeline=_timeline(report.documents, sums.seconds),
         causes=tables.causes(report.failures),
@@ -198,7 +203,7 @@ def _reading_sentence(sums: Totals) -> str:
     if sums.succeeded == documents:
         return "The document was read in full." if documents == 1 else f"All {documents:,} documents were read in full."
     if sums.failed == documents:
-        return "The document could not be read." if documents == 1 else f"None of {documents:,} could be read."
+        return "The document could not be read." if documents == 1 else f"None of {documents:,} documents was read."
     if sums.partial == documents == 1:
         return "The document was read in part."
     parts = [f"{sums.succeeded:,} of {documents:,} documents {'was' if sums.succeeded == 1 else 'were'} read in full"]
@@ -232,13 +237,19 @@ def _tiles(report: BatchReport, sums: Totals) -> tuple[Tile, ...]:
         Tile(
             say.count(sums.pages),
             "Pages read",
-            f"{say.count(unread)} not read" if unread else "no page of a read document left out",
+            _unread_note(sums),
             "warn" if unread else "plain",
         ),
         Tile(per_hour, "Documents an hour", per_minute),
         Tile(say.confidence(sums.confidence), "Mean confidence", "weighted by pages"),
         Tile(say.dollars(report.cost_usd), "Engine cost", f"{at_list_price} at Google's list price ¹"),
     )
+
+
+def _unread_note(sums: Totals) -> str:
+    if sums.unread_pages:
+        return f"{say.count(sums.unread_pages)} not read"
+    return "no page of a read document left out" if sums.pages else "nothing was read"
 
 
 def _outcomes(sums: Totals) -> tuple[Bar, ...]:
@@ -292,7 +303,7 @@ def _timeline(rows: Iterable[DocumentRow], seconds: float) -> Timeline | None:
     pages = [0] * buckets
     for end, amount in ends:
         pages[min(int(max(end, 0.0) / span * buckets), buckets - 1)] += amount
-    return Timeline(tuple(pages), say.duration(span / buckets), say.duration(span))
+    return Timeline(tuple(pages), say.duration(span / buckets), say.duration(span), say.counted(max(pages), "page"))
 
 
 def _costs(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:

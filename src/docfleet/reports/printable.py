@@ -131,9 +131,9 @@ def breakable(text: str, run: int = 20) -> str:
     return re.sub(rf"(\S{{{run}}})(?=\S)", rf"\1{_ZERO_WIDTH_SPACE}", text)
 
 
-def fit_text(text: str, limit: int) -> str:
-    """`text` printable, at most `limit` characters, and breakable anywhere it must be."""
-    return breakable(shorten(printable(text), limit))
+def fit_text(text: str, limit: int, run: int = 20) -> str:
+    """`text` printable, at most `limit` characters, and breakable within runs longer than `run`."""
+    return breakable(shorten(printable(text), limit), run)
 
 
 def fit_name(name: str, limit: int) -> str:

@@ -16,6 +16,8 @@ FAILURE_ROWS = 200
 WORST_ROWS = 10
 CODE_CHARACTERS = 28
 MESSAGE_CHARACTERS = 300
+MESSAGE_RUN = 40
+"""Characters without white space that a message's column holds on one line."""
 NAME_CHARACTERS = 42
 """Of a file name, where it has a wide column; set in a fixed pitch, so this is a width."""
 NARROW_CHARACTERS = 32
@@ -30,10 +32,11 @@ ROW_LABELS = {
 
 
 class ShownTable(msgspec.Struct, frozen=True):
-    """Rows of cells, and how many there would be without a limit."""
+    """Rows of cells, how many there would be without a limit, and a note that says so where rows are missing."""
 
     rows: tuple[tuple[str, ...], ...]
     total: int
+    note: str = ""
 
 
 def causes(failures: Sequence[Failure]) -> ShownTable:
@@ -46,11 +49,13 @@ def causes(failures: Sequence[Failure]) -> ShownTable:
         (
             fit_text(words(code), CODE_CHARACTERS),
             say.count(len(group)),
-            fit_text(next((failure.remedy for failure in group if failure.remedy), "–"), MESSAGE_CHARACTERS),
+            fit_text(
+                next((failure.remedy for failure in group if failure.remedy), "–"), MESSAGE_CHARACTERS, MESSAGE_RUN
+            ),
         )
         for code, group in ordered
     ]
-    return _shown(cells[:FAILURE_ROWS], len(cells))
+    return _shown(cells[:FAILURE_ROWS], len(cells), "causes")
 
 
 def _failure_cells(failure: Failure) -> tuple[str, ...]:
@@ -58,7 +63,7 @@ def _failure_cells(failure: Failure) -> tuple[str, ...]:
         _file(failure.file),
         say.count(failure.page) if failure.page > 0 else "all",
         fit_text(words(failure.code), CODE_CHARACTERS),
-        fit_text(failure.message, MESSAGE_CHARACTERS),
+        fit_text(failure.message, MESSAGE_CHARACTERS, MESSAGE_RUN),
     )
 
 
@@ -120,17 +125,18 @@ def _document_cells(row: DocumentRow) -> tuple[str, ...]:
 
 def failures(found: Sequence[Failure]) -> ShownTable:
     """Every failure in the order given."""
-    return _shown([_failure_cells(failure) for failure in found[:FAILURE_ROWS]], len(found))
+    return _shown([_failure_cells(failure) for failure in found[:FAILURE_ROWS]], len(found), "failures")
 
 
 def documents(found: Sequence[DocumentRow]) -> ShownTable:
     """Every document in the order given."""
-    return _shown([_document_cells(row) for row in found[:DOCUMENT_ROWS]], len(found))
+    return _shown([_document_cells(row) for row in found[:DOCUMENT_ROWS]], len(found), "documents")
 
 
 def _file(name: str, limit: int = NAME_CHARACTERS) -> str:
     return fit_name(name, limit) or "(blank name)"
 
 
-def _shown(rows: Iterable[tuple[str, ...]], total: int) -> ShownTable:
-    return ShownTable(tuple(rows), total)
+def _shown(rows: Sequence[tuple[str, ...]], total: int, what: str = "") -> ShownTable:
+    note = f"First {say.count(len(rows))} of {say.count(total)} {what}; the full list is in index.csv."
+    return ShownTable(tuple(rows), total, note if what and total > len(rows) else "")
