@@ -54,8 +54,9 @@ def _compile(template: str, data: str, made: datetime) -> bytes:
                 pdf_standards=["a-2a", "ua-1"],
                 timestamp=at,
             )
-        except typst.TypstError as error:
-            raise DocfleetError(f"The report could not be set: {error.message}") from error
+        except RuntimeError as error:
+            # TypstError, and what is wrong with the template file itself.
+            raise DocfleetError(f"The report could not be set: {error}") from error
         except BaseException as error:
             # A panic of the typesetter arrives as a BaseException of a class that cannot be imported.
             if type(error).__name__ != "PanicException":
