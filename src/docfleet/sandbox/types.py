@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from docfleet.domain.page_facts import PageFacts
 from docfleet.domain.words import Ruling
+from docfleet.errors import DocumentError
 
 
 class SandboxLimits(msgspec.Struct, frozen=True):
@@ -34,6 +35,8 @@ class Opened(msgspec.Struct, frozen=True):
     """A password (or the empty one) was needed."""
     repaired: bool = False
     """The file was damaged; what is read is the repaired copy."""
+    password: str | None = None
+    """The one of those given that opens it; None when none is needed, or the empty one."""
 
 
 class TextLayer(msgspec.Struct, frozen=True):
@@ -71,3 +74,35 @@ class PageBundle(msgspec.Struct, frozen=True):
     facts: PageFacts
     text: TextLayer | None = None
     image: Rendered | None = None
+
+
+class PageFault(msgspec.Struct, frozen=True):
+    """What a page that cannot be read brings back instead of a bundle."""
+
+    number: int
+    error: DocumentError
+
+
+class ArchiveLimits(msgspec.Struct, frozen=True):
+    max_files: int = 10_000
+    """Entries in all, those of archives within the archive counted."""
+    max_total_bytes: int = 5_000_000_000
+    """Unpacked, all together."""
+    max_member_bytes: int = 1_000_000_000
+    max_depth: int = 3
+    """1: no archives within the archive."""
+    max_ratio: float = 300.0
+    """Unpacked to packed size of any one member larger than a megabyte; deflate ends at 1032."""
+    seconds: float = 300.0
+
+
+class ArchiveMember(msgspec.Struct, frozen=True):
+    """One file of an archive: unpacked to `path`, or refused with an error."""
+
+    name: str
+    """As in the archive; a file of an archive within the archive as "inner.zip/a.pdf"."""
+    path: str | None = None
+    """Where it was written; None when refused."""
+    size: int = 0
+    """Bytes written."""
+    error: DocumentError | None = None
