@@ -226,10 +226,12 @@ def flattened(image: Image.Image) -> Image.Image:
 
 
 def _scaled_grey(image: Image.Image) -> Image.Image:
-    """16-bit grey of samples that fit; other ranges are spread over 8 bits, which is what can be shown of them."""
+    """8 or 16-bit grey of samples that fit; other ranges are spread over 8 bits: what can be shown of them."""
     samples = np.nan_to_num(np.asarray(image, dtype=np.float64))
     low, high = float(samples.min()), float(samples.max())
-    if image.mode != "F" and low >= 0 and high <= 0xFFFF:
+    if 0 <= low and 1 < high <= 0xFF:
+        return Image.fromarray(samples.round().astype(np.uint8))
+    if image.mode != "F" and 0 <= low and high <= 0xFFFF:
         return Image.fromarray(samples.astype(np.uint16))
     spread = (samples - low) * (255.0 / (high - low)) if high > low else samples * 0
     return Image.fromarray(spread.astype(np.uint8))

@@ -1,0 +1,95 @@
+"""Paragraphs out of lines: which line breaks were only there because the page ended."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import msgspec
+
+from docfleet.domain.document import Break, Layout, Page
+from docfleet.exports.page_words import Corners, direction, line_spans, page_words, span_of
+
+_HYPHENS = "-\u2010\u00ad"
+
+
+class _LineEnd(msgspec.Struct, frozen=True):
+    """What decides whether a line was ended on purpose; page units along the reading direction."""
+
+    start: float
+    end: float
+    height: float
+    first_word: float
+    """Width of the line's first word."""
+
+
+class Reflow:
+    """The paragraphs of one page as lines that are meant."""
+
+    def __init__(self, text: str, page: Page) -> None:
+        self._text = text
+        self._page = page
+        self._words = list(page_words(text, page))
+        self._starts = [word.start for word in self._words]
+        self._lines = sorted(page.lines, key=lambda line: span_of(line.layout)[0])
+        self._line_starts = [span_of(line.layout)[0] for line in self._lines]
+        self._hyphenated = {span_of(t.layout)[1] for t in page.tokens if t.break_after is Break.HYPHEN}
+
+    def lines(self, layout: Layout) -> list[str]:
+        """The element's text, lines joined except where a line was ended on purpose; no empty lines."""
+        start, end = span_of(layout)
+        at = max(0, bisect_left(self._line_starts, start) - 1)
+        until = bisect_left(self._line_starts, end)
+        spans = line_spans(self._lines[at:until], start, end)
+        ends = [self._line_end(a, b) for a, b in spans]
+        right = max((line.end for line in ends if line), default=0.0)
+        meant: list[str] = []
+        glue = False
+        for index, (a, b) in enumerate(spans):
+            content = self._text[a:b]
+            broken = self._is_hyphenated(a, b)
+            content = content.rstrip().rstrip(_HYPHENS) if broken else content
+            # A span without `Page.lines` may hold several lines: those breaks are joined too.
+            content = " ".join(content.split())
+            if content:
+                joins = meant and (glue or index == 0 or not is_meant(ends[index - 1], ends[index], right))
+                if joins:
+                    meant[-1] += ("" if glue else " ") + content
+                else:
+                    meant.append(content)
+            glue = broken
+        return meant
+
+    def _is_hyphenated(self, start: int, end: int) -> bool:
+        tail = end
+        while tail > start and self._text[tail - 1].isspace():
+            tail -= 1
+        return any(position in self._hyphenated for position in range(tail, end + 1))
+
+    def _line_end(self, start: int, end: int) -> _LineEnd | None:
+        at = bisect_left(self._starts, start)
+        until = bisect_left(self._starts, end)
+        boxes = [word.corners for word in self._words[at:until] if word.corners is not None]
+        if not boxes:
+            return None
+        ux, uy = direction(boxes[0])
+
+        def extent(corners: Corners) -> tuple[float, float]:
+            along = [x * ux + y * uy for x, y in corners]
+            return min(along), max(along)
+
+        extents = [extent(box) for box in boxes]
+        height = max(abs((y3 - y0) * ux - (x3 - x0) * uy) for (x0, y0), _, _, (x3, y3) in boxes)
+        first = extents[0][1] - extents[0][0]
+        return _LineEnd(min(a for a, _ in extents), max(b for _, b in extents), height, first)
+
+
+def is_meant(line: _LineEnd | None, following: _LineEnd | None, right: float) -> bool:
+    """Whether a line was ended on purpose: the next line's first word, with a space, would have fitted after it.
+
+    `right` is the right end of the paragraph's longest line, which the column reaches at least; so a break that is
+    taken for a meant one is one indeed wherever lines are filled greedily, as all word processors do.
+    """
+    if line is None or following is None:
+        return False
+    space = 0.6 * line.height
+    return right - line.end > following.first_word + space
