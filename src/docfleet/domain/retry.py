@@ -1,0 +1,165 @@
+"""What becomes of a slice whose attempt did not end well.
+
+| what happened                                      | counter | then                                                 |
+|----------------------------------------------------|---------|------------------------------------------------------|
+| CRASH  its worker died while it ran, and it alone  | crashes | again at once · 2nd: alone, in isolation · 3rd: dead |
+| ERROR  the engine or parser answered with an error | errors  | again after a back-off with full jitter · 3rd: dead  |
+|        … that no retry can cure                    | errors  | dead at once                                         |
+| WAIT   quota, outage, hand-back, a stop            | waits   | again, as often as it takes: costs nothing           |
+| LOSS   its worker died in company (a host, a pool) | losses  | again at once; not its fault, so no crash            |
+
+A slice that is always there when a host dies must not hide in the company for ever: from the third loss on it runs in
+isolation, and while it does, a further loss counts as a crash.
+
+Back-off with full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from docfleet.errors import DocfleetError
+
+
+class FailureKind(StrEnum):
+    CRASH = "crash"
+    ERROR = "error"
+    WAIT = "wait"
+    LOSS = "loss"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """One attempt that did not end well."""
+
+    kind: FailureKind
+    code: str
+    """Stable; of `errors.py`, or of the few the ledger gives itself ("worker_died", "handed_back")."""
+    message: str = ""
+    """One sentence for a person."""
+    detail: str = ""
+    retryable: bool = True
+    """Whether an ERROR can go away by itself."""
+    after_seconds: float = 0.0
+    """Earliest next try of a WAIT."""
+
+    @classmethod
+    def of_error(cls, error: DocfleetError, detail: str = "") -> Failure:
+        return cls(FailureKind.ERROR, error.code, error.message, detail, error.retryable)
+
+
+class Counters(msgspec.Struct, frozen=True):
+    crashes: int = 0
+    errors: int = 0
+    waits: int = 0
+    losses: int = 0
+
+
+class Action(StrEnum):
+    RETRY = "retry"
+    """Back to the queue."""
+    DEAD = "dead"
+    """A dead letter."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    action: Action
+    delay_seconds: float
+    isolated: bool
+    """The next attempt runs alone."""
+    counters: Counters
+    """With this failure counted."""
+    reason: str
+
+
+class RetryPolicy(msgspec.Struct, frozen=True):
+    isolate_at_crashes: int = 2
+    max_crashes: int = 3
+    max_errors: int = 3
+    isolate_at_losses: int = 3
+    backoff_seconds: float = 1.0
+    """Longest delay after the first error; doubles with each."""
+    backoff_limit_seconds: float = 60.0
+
+    def decide(self, failure: Failure, counters: Counters, jitter: float, isolated: bool = False) -> Decision:
+        """`counters` and `isolated` as they were before the failure; `jitter` in 0..1 is the share of the back-off."""
+        match failure.kind:
+            case FailureKind.WAIT:
+                counted = msgspec.structs.replace(counters, waits=counters.waits + 1)
+                return Decision(Action.RETRY, max(0.0, failure.after_seconds), isolated, counted, failure.code)
+            case FailureKind.ERROR:
+                return self._after_error(failure, counters, jitter, isolated)
+            case FailureKind.LOSS:
+                return self._after_loss(counters, isolated)
+            case FailureKind.CRASH:
+                return self._after_crash(counters, isolated)
+
+    def _after_error(self, failure: Failure, counters: Counters, jitter: float, isolated: bool) -> Decision:
+        counted = msgspec.structs.replace(counters, errors=counters.errors + 1)
+        if not failure.retryable:
+            return Decision(Action.DEAD, 0.0, isolated, counted, f"{failure.code}: no retry can cure it")
+        if counted.errors >= self.max_errors:
+            return Decision(Action.DEAD, 0.0, isolated, counted, f"{failure.code}: {counted.errors} errors")
+        # min() of the exponent too: 2.0 ** 1024 overflows
+        longest = min(self.backoff_limit_seconds, self.backoff_seconds * 2.0 ** min(counted.errors - 1, 64))
+        return Decision(Action.RETRY, jitter * longest, isolated, counted, f"{failure.code}: error {counted.errors}")
+
+    def _after_loss(self, counters: Counters, isolated: bool) -> Decision:
+        counted = msgspec.structs.replace(counters, losses=counters.losses + 1)
+        if isolated and counted.losses > self.isolate_at_losses:
+            return self._after_crash(counted, isolated)
+        isolated = isolated or counted.losses >= self.isolate_at_losses
+        return Decision(Action.RETRY, 0.0, isolated, counted, f"loss {counted.losses}")
+
+    def _after_crash(self, counters: Counters, isolated: bool) -> Decision:
+        counted = msgspec.structs.replace(counters, crashes=counters.crashes + 1)
+        if counted.crashes >= self.max_crashes:
+            return Decision(Action.DEAD, 0.0, True, counted, f"{counted.crashes} crashes")
+        isolated = isolated or counted.crashes >= self.isolate_at_crashes
+        return Decision(Action.RETRY, 0.0, isolated, counted, f"crash {counted.crashes}")
+
+
+class Lapse(msgspec.Struct, frozen=True):
+    """A lease that ran out."""
+
+    slice_id: int
+    lease_until: float
+
+
+def judge_lapses(lapses: Sequence[Lapse], now: float, together_seconds: float = 3.0) -> dict[int, FailureKind]:
+    """Which lapsed slices are judged now, and whether each lapsed alone (CRASH) or in company (LOSS).
+
+    Leases are renewed every `together_seconds`, so those of one dead host end within that time of one another. A lease
+    is judged only once it has been over for that long: before, its company may not have lapsed yet. Whoever belongs
+    to the company of a judged one is judged with it.
+    """
+    verdicts: dict[int, FailureKind] = {}
+    company: list[Lapse] = []
+    for lapse in [
+        *sorted((item for item in lapses if item.lease_until < now), key=lambda item: item.lease_until),
+        None,
+    ]:
+        if company and (lapse is None or lapse.lease_until - company[-1].lease_until > together_seconds):
+            if company[0].lease_until + together_seconds <= now:
+                kind = FailureKind.CRASH if len(company) == 1 else FailureKind.LOSS
+                verdicts |= {item.slice_id: kind for item in company}
+            company = []
+        if lapse is not None:
+            company.append(lapse)
+    return verdicts
+
+
+def judge_release(
+    held: Collection[int], crashed: bool, working_on: Collection[int] | None = None
+) -> dict[int, FailureKind]:
+    """What the death of one worker means for the slices it held.
+
+    `working_on`: what it is known to have been working on; None: not known, and only a slice held alone is blamed.
+    """
+    blamed = set(held) if working_on is None else set(held) & set(working_on)
+    if not crashed:
+        return dict.fromkeys(held, FailureKind.WAIT)
+    kind = FailureKind.CRASH if len(blamed) == 1 else FailureKind.LOSS
+    return {slice_id: kind if slice_id in blamed else FailureKind.WAIT for slice_id in held}

@@ -1,0 +1,161 @@
+"""All that differs between SQLite and Postgres: connecting, the clock, upserts, locks, and what their errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Double, Engine, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import FunctionElement
+
+from docfleet.errors import LedgerError
+
+MIGRATION_LOCK = 0x646F63666C656574
+"""Postgres advisory lock: one process migrates, the others wait. ("docfleet")"""
+ISOLATION_LOCK = MIGRATION_LOCK + 1
+"""Postgres advisory lock: claims from the isolation lane, which holds one slice, come one after the other."""
+
+
+class database_now(FunctionElement[float]):
+    """Seconds since 1970, UTC, by the database's clock; moves within a transaction. Millisecond steps on SQLite."""
+
+    type = Double()
+    inherit_cache = True
+    name = "database_now"
+
+
+@compiles(database_now, "sqlite")
+def _now_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(database_now, "postgresql")
+def _now_in_postgres(element: Any, compiler: Any, **options: Any) -> str:
+    return "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
+
+
+def connect(address: str | Path, busy_seconds: float, durable: bool) -> Engine:
+    """An engine for a Postgres URL, an SQLite URL, or the path of an SQLite file.
+
+    `busy_seconds`: how long a write waits for another's. `durable`: SQLite commits survive a power cut (one more
+    fsync each); without, a power cut may undo the last commits, all or nothing, and the work is done again.
+    """
+    url = _url_of(address)
+    if url.get_backend_name() == "sqlite":
+        return _connect_sqlite(url, busy_seconds, durable)
+    if url.get_backend_name() == "postgresql":
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, isolation_level="READ COMMITTED"
+        )
+
+        @event.listens_for(engine, "connect")
+        def set_up(connection: Any, record: Any) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET lock_timeout = {int(busy_seconds * 1000)}")
+            connection.commit()
+
+        return engine
+    raise LedgerError(f"the ledger runs on SQLite and Postgres, not on {url.get_backend_name()}")
+
+
+def _url_of(address: str | Path) -> URL:
+    if isinstance(address, str) and "://" in address:
+        return make_url(address)
+    path = Path(address).absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(f"the ledger's folder cannot be made: {error.strerror}") from error
+    return URL.create("sqlite", database=str(path))
+
+
+def _connect_sqlite(url: URL, busy_seconds: float, durable: bool) -> Engine:
+    # isolation_level None: Python's module begins no transaction by itself, so that ours are the only ones
+    engine = create_engine(
+        url, connect_args={"timeout": busy_seconds, "isolation_level": None, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, record: Any) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A write that began as a read can fail when another wrote in between, however long it waits; so writers say so.
+        reading = connection.get_execution_options().get("reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def lock_for_migration(connection: Connection) -> None:
+    """Until the end of the transaction. SQLite: BEGIN IMMEDIATE has locked already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+
+
+def lock_isolation_lane(session: Session) -> None:
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ISOLATION_LOCK})
+
+
+def upsert(session: Session, table: Any) -> Any:
+    """An INSERT that knows ON CONFLICT."""
+    return (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert(table)
+
+
+@contextmanager
+def translating_errors() -> Iterator[None]:
+    """Turns the database's errors into LedgerError; everything else passes."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise LedgerError(_explain(error)) from error
+    except SQLAlchemyError as error:
+        raise LedgerError(f"the ledger's database cannot be used: {error}") from error
+
+
+_SQLITE_CAUSES = {
+    sqlite3.SQLITE_BUSY: "the ledger is locked by another process for too long",
+    sqlite3.SQLITE_LOCKED: "the ledger is locked by another process for too long",
+    sqlite3.SQLITE_FULL: "the disk is full: the ledger cannot be written",
+    sqlite3.SQLITE_READONLY: "the ledger is read-only",
+    sqlite3.SQLITE_PERM: "the ledger may not be opened",
+    sqlite3.SQLITE_CANTOPEN: "the ledger cannot be opened",
+    sqlite3.SQLITE_IOERR: "the disk failed under the ledger",
+    sqlite3.SQLITE_CORRUPT: "the ledger's file is damaged",
+    sqlite3.SQLITE_NOTADB: "the ledger's file is not a database",
+    sqlite3.SQLITE_CONSTRAINT: "the ledger refused an illegal change",
+}
+_POSTGRES_CAUSES = {
+    "55P03": "the ledger is locked by another process for too long",
+    "40P01": "two changes to the ledger waited for each other",
+    "53100": "the disk is full: the ledger cannot be written",
+    "25006": "the ledger is read-only",
+    "23514": "the ledger refused an illegal change",
+}
+
+
+def _explain(error: DBAPIError) -> str:
+    vendor = error.orig
+    primary = getattr(vendor, "sqlite_errorcode", 0) & 0xFF
+    state = getattr(vendor, "sqlstate", None) or ""
+    cause = _SQLITE_CAUSES.get(primary) or _POSTGRES_CAUSES.get(state) or "the ledger's database failed"
+    return f"{cause} ({vendor})"
+
+
+def is_busy(error: LedgerError) -> bool:
+    """Whether waiting can help."""
+    vendor = getattr(error.__cause__, "orig", None)
+    busy_codes = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return (getattr(vendor, "sqlite_errorcode", 0) & 0xFF) in busy_codes or (
+        getattr(vendor, "sqlstate", None) in ("55P03", "40P01", "40001")
+    )

@@ -1,0 +1,256 @@
+"""The ledger as its users see it: every call is one transaction."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from docfleet.domain.retry import Failure, FailureKind, RetryPolicy
+from docfleet.domain.work import DocumentState, Step
+from docfleet.errors import LedgerError
+from docfleet.ledger import claiming, ending, overseeing, reading, registering, restarting
+from docfleet.ledger.dialect import connect, is_busy, translating_errors
+from docfleet.ledger.ending import Ended
+from docfleet.ledger.schema import bring_up_to_date
+from docfleet.ledger.values import (
+    BOTH_LANES,
+    Claim,
+    DeadLetter,
+    DocumentSummary,
+    Event,
+    IndexRow,
+    Lane,
+    NewBatch,
+    NewInput,
+    NewSlice,
+    PageOutcome,
+    PageRecord,
+    Plan,
+    Progress,
+    Registered,
+)
+
+LEASE_SECONDS = 15.0
+BEAT_SECONDS = 3.0
+"""How often a worker renews its leases."""
+INPUTS_PER_TRANSACTION = 500
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """The truth about every document, slice and page.
+
+    Open one per process, after any fork; its threads may share it. A worker's name must be new with every process
+    (say host, process id and a random part): what an earlier process of the same name left would count as its own.
+    Every method raises `LedgerError` when the database fails (locked too long, disk full, read-only, damaged …), and
+    has then changed nothing.
+    """
+
+    def __init__(self, engine: Engine, policy: RetryPolicy, lease_seconds: float, jitter: Callable[[], float]) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(reading=True)
+        self._policy = policy
+        self._lease_seconds = lease_seconds
+        self._jitter = jitter
+
+    @classmethod
+    def open(
+        cls,
+        address: str | Path,
+        *,
+        policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        lease_seconds: float = LEASE_SECONDS,
+        busy_seconds: float = 30.0,
+        durable: bool = False,
+        jitter: Callable[[], float] = random.random,
+    ) -> Ledger:
+        """Opens the SQLite file at a path (made with its folder if need be), or the database at a URL; migrates it.
+
+        `durable`: SQLite commits survive a power cut, at one more fsync each.
+        """
+        engine = connect(address, busy_seconds, durable)
+        try:
+            bring_up_to_date(engine, busy_seconds)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, policy, lease_seconds, jitter)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Session]:
+        """A session in one write transaction: committed at the end of the block, undone when it raises."""
+        with translating_errors(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session that sees one state of the ledger and keeps no writer waiting."""
+        with translating_errors(), Session(self._reading, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def _write(self, change: Callable[[Session], T]) -> T:
+        """One transaction; again when another got in its way (a deadlock ends with one side undone)."""
+        for attempt in range(3):
+            try:
+                with self.unit_of_work() as session:
+                    return change(session)
+            except LedgerError as error:
+                if attempt == 2 or not is_busy(error):
+                    raise
+                time.sleep(0.05 * self._jitter())
+        raise AssertionError("unreachable")
+
+    # --- submitting
+
+    def register(self, batch: NewBatch, inputs: Sequence[NewInput]) -> Registered:
+        """Makes batch, inputs and documents as far as they are not there: the same call again changes nothing.
+
+        Large numbers are committed in parts; after a crash the same call completes them.
+        """
+        total = Registered("", 0, 0, 0)
+        for start in range(0, max(1, len(inputs)), INPUTS_PER_TRANSACTION):
+            part = inputs[start : start + INPUTS_PER_TRANSACTION]
+            done = self._write(lambda session, part=part: registering.register(session, batch, part))  # type: ignore[misc]
+            total = Registered(
+                done.batch_id,
+                total.new_documents + done.new_documents,
+                total.known_documents + done.known_documents,
+                total.refused + done.refused,
+            )
+        return total
+
+    # --- working
+
+    def claim(
+        self,
+        worker: str,
+        steps: Collection[Step] = frozenset(Step),
+        lanes: Collection[Lane] = BOTH_LANES,
+        limit: int = 1,
+        batch_id: str | None = None,
+    ) -> list[Claim]:
+        """Takes up to `limit` slices to work on; empty when nothing is due. See `claiming.claim` for the lanes."""
+        return self._write(
+            lambda session: claiming.claim(
+                session, worker, steps, self._lease_seconds, lanes=lanes, limit=limit, batch_id=batch_id
+            )
+        )
+
+    def beat(self, worker: str, held: Collection[Claim]) -> frozenset[int]:
+        """Renews all leases of a worker (every `BEAT_SECONDS`); returns the slice ids it has lost and must drop."""
+        if not held:
+            return frozenset()
+        return self._write(lambda session: claiming.beat(session, worker, held, self._lease_seconds))
+
+    def finish(
+        self,
+        claim: Claim,
+        result_key: str = "",
+        page_outcomes: Sequence[PageOutcome] = (),
+        next_slices: Sequence[NewSlice] = (),
+        plan: Plan | None = None,
+    ) -> DocumentState:
+        """Ends a plan or page slice well; returns where the document stands then.
+
+        A plan slice gives a `plan` and the page slices; a page slice gives an outcome for each of its pages, or
+        passes the page on to one of `next_slices`. When it was the document's last, the assemble slice is made in
+        the same transaction, once. `result_key` becomes visible with it. Raises `Fenced` when the claim was lost.
+        """
+        return self._write(lambda session: ending.finish(session, claim, result_key, page_outcomes, next_slices, plan))
+
+    def finish_document(self, claim: Claim, summary: DocumentSummary = DocumentSummary()) -> DocumentState:  # noqa: B008
+        """Ends an assemble slice and its document: SUCCEEDED, PARTIAL or FAILED, as its page rows say."""
+        return self._write(lambda session: ending.finish_document(session, claim, summary))
+
+    def fail(self, claim: Claim, failure: Failure) -> Ended:
+        """The attempt did not end well: again later, or dead, as the policy decides. Raises `Fenced`."""
+        return self._write(lambda session: ending.fail(session, claim, failure, self._policy, self._jitter()))
+
+    def hand_back(self, claim: Claim, code: str = "handed_back", after_seconds: float = 0.0) -> Ended:
+        """Gives the slice back without blame (a stop, a quota, an outage); due again after so many seconds."""
+        return self.fail(claim, Failure(FailureKind.WAIT, code, after_seconds=after_seconds))
+
+    # --- keeping house
+
+    def expire_leases(self) -> list[Ended]:
+        """Takes back what lapsed; call it every second or so. See `domain.retry.judge_lapses` for who is blamed."""
+        return self._write(lambda session: ending.expire_leases(session, self._policy, BEAT_SECONDS, self._jitter))
+
+    def release_worker(self, worker: str, crashed: bool, working_on: Collection[int] | None = None) -> list[Ended]:
+        """Takes back at once what a worker *known to be dead* holds.
+
+        `crashed`: by itself, so that the slice it was working on is to blame (`working_on`, or the only one it held).
+        """
+        return self._write(
+            lambda session: ending.release_worker(session, worker, crashed, working_on, self._policy, self._jitter)
+        )
+
+    def take_back(self, kind: FailureKind) -> list[Ended]:
+        """Takes back every running slice of a ledger that nobody else works on (see `overseeing.take_back`)."""
+        return self._write(lambda session: overseeing.take_back(session, kind, self._policy, self._jitter))
+
+    def overdue_workers(self, seconds: float) -> list[str]:
+        """Workers that have been at one slice for longer than `seconds`."""
+        with self.reading() as session:
+            return overseeing.overdue_workers(session, seconds)
+
+    def retry_failed(self, batch_id: str, codes: Collection[str] | None = None) -> int:
+        """Tries the FAILED and PARTIAL documents again (of these codes); pages that were read stay read."""
+        return self._write(lambda session: restarting.retry_failed(session, batch_id, codes))
+
+    def cancel_batch(self, batch_id: str, cause: str = "cancelled") -> int:
+        return self._write(lambda session: restarting.cancel_batch(session, batch_id, cause))
+
+    # --- asking
+
+    def find_batch(self, key: str) -> str | None:
+        with self.reading() as session:
+            return reading.find_batch(session, key)
+
+    def list_batches(self) -> list[tuple[str, NewBatch]]:
+        with self.reading() as session:
+            return reading.list_batches(session)
+
+    def progress(self, batch_id: str) -> Progress:
+        with self.reading() as session:
+            return reading.progress(session, batch_id)
+
+    def is_drained(self, batch_id: str) -> bool:
+        with self.reading() as session:
+            return reading.is_drained(session, batch_id)
+
+    def rows_for_index(self, batch_id: str) -> Iterator[IndexRow]:
+        with self.reading() as session:
+            yield from reading.rows_for_index(session, batch_id)
+
+    def pages_of(self, document_id: str) -> Iterator[PageRecord]:
+        with self.reading() as session:
+            yield from reading.pages_of(session, document_id)
+
+    def dead_letters(self, batch_id: str) -> list[DeadLetter]:
+        with self.reading() as session:
+            return reading.dead_letters(session, batch_id)
+
+    def events_of(self, document_id: str) -> list[Event]:
+        with self.reading() as session:
+            return reading.events_of(session, document_id)

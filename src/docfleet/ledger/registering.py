@@ -1,0 +1,208 @@
+"""Submitting inputs. The same submission again changes nothing, so the same command continues its batch."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import delete, exists, insert, select
+from sqlalchemy.orm import Session
+
+from docfleet.domain.work import DOCUMENT_ENDS, STEP_PRIORITY, DocumentState, Step
+from docfleet.ledger.dialect import database_now, upsert
+from docfleet.ledger.moves import (
+    WHOLE,
+    add_slices,
+    cancel_open_slices,
+    lock_document,
+    move_document,
+    queued_slice,
+    record_slices,
+)
+from docfleet.ledger.rows import BatchRow, DocumentRow, EventRow, InputRow, PageRow, SliceRow
+from docfleet.ledger.values import NewBatch, NewInput, Registered
+
+
+def new_id() -> str:
+    """32 hexadecimal digits that sort by time of making (the layout of UUID version 7, RFC 9562).
+
+    The clock here only spreads ids; nothing is decided by it.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{milliseconds:012x}7{secrets.randbits(12):03x}{8 | secrets.randbits(2):x}{secrets.randbits(60):015x}"
+
+
+def register(session: Session, batch: NewBatch, inputs: Sequence[NewInput]) -> Registered:
+    """Makes the batch, its inputs and their documents, as far as they are not there; each new document gets its plan.
+
+    An input that now has other bytes, or other options, points to another document afterwards; a document no input
+    points to any more is cancelled, and a cancelled one that is wanted again starts again.
+    """
+    batch_id = _make_batch(session, batch)
+    wanted = [item for item in inputs if not item.code]
+    document_of, made = _make_documents(session, batch_id, batch, wanted)
+    left = _point_inputs(session, batch_id, inputs, document_of)
+    _cancel_orphans(session, left)
+    _revive(session, list(document_of.values()))
+    return Registered(batch_id, made, len(wanted) - made, len(inputs) - len(wanted))
+
+
+def _make_batch(session: Session, batch: NewBatch) -> str:
+    session.execute(
+        upsert(session, BatchRow)
+        .values(
+            id=new_id(), key=batch.key, label=batch.label, options_json=batch.options_json, created_at=database_now()
+        )
+        .on_conflict_do_update(index_elements=["key"], set_={"label": batch.label, "options_json": batch.options_json})
+    )
+    return session.execute(select(BatchRow.id).where(BatchRow.key == batch.key)).scalar_one()
+
+
+def _make_documents(
+    session: Session, batch_id: str, batch: NewBatch, wanted: Sequence[NewInput]
+) -> tuple[dict[str, str], int]:
+    """sha256 -> document id, and how many are new."""
+    first_of: dict[str, NewInput] = {}
+    for item in wanted:
+        first_of.setdefault(item.sha256, item)
+    if not first_of:
+        return {}, 0
+    same = (DocumentRow.batch_id == batch_id, DocumentRow.options_digest == batch.options_digest)
+    known = select(DocumentRow.sha256, DocumentRow.id).where(*same, DocumentRow.sha256.in_(first_of))
+    there = dict(session.execute(known).all())
+    missing = [item for sha256, item in first_of.items() if sha256 not in there]
+    folders = _free_folders(session, missing)
+    mine: set[str] = set()
+    for item, folder in zip(missing, folders, strict=True):
+        id_ = new_id()
+        session.execute(
+            upsert(session, DocumentRow)
+            .values(
+                id=id_, batch_id=batch_id, sha256=item.sha256, options_digest=batch.options_digest,
+                size_bytes=item.size_bytes, media_type=item.media_type, state=DocumentState.RECEIVED,
+                priority=item.priority, round=1, pages=None, plan_json="", folder=folder,
+                folder_key=folder.casefold() if folder is not None else None, code="", message="", detail="",
+                result_key="", pages_read=0, pages_failed=0, engines_json="{}", confidence=None, cost_usd=0.0,
+                work_seconds=0.0, created_at=database_now(), started_at=None, finished_at=None,
+            )
+            .on_conflict_do_nothing(index_elements=["batch_id", "sha256", "options_digest"])
+        )  # fmt: skip
+        mine.add(id_)
+    if missing:
+        there = dict(session.execute(known).all())
+    # another registration may have been faster: then the row is there under its id
+    new = [item for item in missing if there[item.sha256] in mine]
+    _begin(session, batch_id, [(there[item.sha256], item.priority) for item in new])
+    return there, len(new)
+
+
+def _begin(session: Session, batch_id: str, documents: Sequence[tuple[str, int]]) -> None:
+    """Plan slices of new documents, in bulk."""
+    if not documents:
+        return
+    session.execute(
+        insert(EventRow).values(at=database_now()),
+        [
+            {
+                "entity": "document", "document_id": id_, "slice_id": None, "from_state": "",
+                "to_state": DocumentState.RECEIVED, "token": 0, "worker": "", "cause": "registered",
+            }
+            for id_, _ in documents
+        ],
+    )  # fmt: skip
+    made: list[tuple[int, str]] = []
+    for start in range(0, len(documents), 500):
+        rows = [
+            queued_slice(id_, batch_id, 1, WHOLE[Step.PLAN], priority + STEP_PRIORITY[Step.PLAN])
+            for id_, priority in documents[start : start + 500]
+        ]
+        statement = insert(SliceRow).values(rows).returning(SliceRow.id, SliceRow.document_id)
+        made += [(row.id, row.document_id) for row in session.execute(statement)]
+    record_slices(
+        session,
+        [
+            {
+                "document_id": document_id, "slice_id": slice_id, "from_state": "", "to_state": "queued",
+                "token": 0, "worker": "", "cause": "round 1",
+            }
+            for slice_id, document_id in made
+        ],
+    )  # fmt: skip
+
+
+def _free_folders(session: Session, items: Sequence[NewInput]) -> list[str | None]:
+    """The wanted folder names, made unique even where case does not count: scan, scan-2 … scan-9, scan-1f0c…"""
+    taken: set[str] = set()
+
+    def is_free(name: str) -> bool:
+        key = name.casefold()
+        return key not in taken and not session.execute(select(exists().where(DocumentRow.folder_key == key))).scalar()
+
+    names: list[str | None] = []
+    for item in items:
+        if item.folder is None:
+            names.append(None)
+            continue
+        numbered = [item.folder, *(f"{item.folder}-{n}" for n in range(2, 10))]
+        hashed = [f"{item.folder}-{item.sha256[:12]}", f"{item.folder}-{new_id()}"]
+        name = next(name for name in [*numbered, *hashed] if is_free(name))
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _point_inputs(session: Session, batch_id: str, inputs: Sequence[NewInput], document_of: dict[str, str]) -> set[str]:
+    """Makes or updates the input rows; returns the documents some input pointed to before and does not now."""
+    left: set[str] = set()
+    for item in inputs:
+        place = (InputRow.batch_id == batch_id, InputRow.path == item.path, InputRow.member == item.member)
+        document_id = None if item.code else document_of[item.sha256]
+        before = session.execute(select(InputRow.document_id).where(*place)).scalar_one_or_none()
+        if before is not None and before != document_id:
+            left.add(before)
+        said = {
+            "document_id": document_id, "name": item.name, "sha256": item.sha256, "size_bytes": item.size_bytes,
+            "code": item.code, "message": item.message, "detail": item.detail,
+        }  # fmt: skip
+        session.execute(
+            upsert(session, InputRow)
+            .values(batch_id=batch_id, path=item.path, member=item.member, created_at=database_now(), **said)
+            .on_conflict_do_update(index_elements=["batch_id", "path", "member"], set_=said)
+        )
+    return left
+
+
+def _cancel_orphans(session: Session, document_ids: set[str]) -> None:
+    for document_id in sorted(document_ids):
+        document = lock_document(session, document_id)
+        wanted = session.execute(select(exists().where(InputRow.document_id == document_id))).scalar()
+        if not wanted and document.state not in DOCUMENT_ENDS:
+            cancel_open_slices(session, document, "no input needs it")
+            move_document(session, document, DocumentState.CANCELLED, "no input needs it", finished_at=database_now())
+
+
+def _revive(session: Session, document_ids: Sequence[str]) -> None:
+    cancelled = (
+        session.execute(
+            select(DocumentRow.id)
+            .where(DocumentRow.id.in_(document_ids), DocumentRow.state == DocumentState.CANCELLED)
+            .order_by(DocumentRow.id)
+        )
+        .scalars()
+        .all()
+    )
+    for document_id in cancelled:
+        document = lock_document(session, document_id)
+        if document.state is DocumentState.CANCELLED:
+            restart(session, document, "submitted again")
+
+
+def restart(session: Session, document: DocumentRow, cause: str) -> None:
+    """A new round from the plan on; what was read before counts no more."""
+    session.execute(delete(PageRow).where(PageRow.document_id == document.id))
+    move_document(
+        session, document, DocumentState.RECEIVED, cause,
+        round=document.round + 1, code="", message="", detail="", started_at=None, finished_at=None,
+    )  # fmt: skip
+    add_slices(session, document, [WHOLE[Step.PLAN]])

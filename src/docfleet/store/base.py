@@ -1,0 +1,99 @@
+"""The store protocol, what a key may be, and the errors.
+
+Slice results are written under a prefix that belongs to one attempt (`Claim.result_prefix`) and become visible only
+by the pointer that `Ledger.finish` commits. What no pointer names may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from docfleet.errors import DocfleetError
+
+
+class StoreError(DocfleetError):
+    """The store cannot be read or written."""
+
+    code = "store"
+    retryable = True
+    remedy = "Check that the disk has room and that the output folder may be written, then run the same command again."
+
+
+class NotStored(StoreError):
+    """There is nothing under this key."""
+
+    code = "not_stored"
+    retryable = False
+
+
+class BadKey(StoreError):
+    """The key is not one a store takes."""
+
+    code = "bad_key"
+    retryable = False
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Whole objects of bytes by key. Threads may share one; open it after any fork.
+
+    Every method raises `BadKey` for a key `check_key` refuses, and `StoreError` when the medium fails.
+    """
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
+        """Stores all of it or nothing, over whatever was there; a reader never sees a part."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Raises `NotStored`."""
+        ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def delete(self, key: str) -> None:
+        """Deleting what is not there is no error."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """The keys below a prefix of whole parts ("slices/7" finds "slices/7/1", not "slices/70/1"), in any order."""
+        ...
+
+    def local_path(self, key: str) -> Path | None:
+        """A file that holds the object, for programs that want one (read only); None: this store has no files.
+
+        Raises `NotStored`.
+        """
+        ...
+
+
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+-]{0,199}")
+"""Safe on every file system and in every URL; cannot be "." or "..", cannot be hidden."""
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+"""Devices, not files, on Windows."""
+KEY_LENGTH = 900
+
+
+def check_key(key: str) -> str:
+    """The key itself, when each of its parts between slashes is plain ASCII that means only itself; else `BadKey`.
+
+    Keys are made by docfleet from ids; a name that a user chose must not become one.
+    """
+    parts = key.split("/")
+    if len(key) > KEY_LENGTH or not all(_is_plain(part) for part in parts):
+        raise BadKey(f"not a key: {key[:100]!r}")
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """Like `check_key`, but may be empty or end in one slash."""
+    if prefix:
+        check_key(prefix.removesuffix("/"))
+    return prefix.removesuffix("/")
+
+
+def _is_plain(part: str) -> bool:
+    # a trailing dot is dropped by Windows; obstore takes "name#1" for a half-written file
+    return _PART.fullmatch(part) is not None and not part.endswith(".") and not _RESERVED.fullmatch(part)
