@@ -30,10 +30,11 @@ def sandbox_limits(limits: LimitSettings) -> SandboxLimits:
 
 def archive_limits(limits: LimitSettings) -> ArchiveLimits:
     return ArchiveLimits(
-        max_members=limits.archive_max_members,
-        max_bytes=limits.archive_max_bytes,
-        max_ratio=limits.archive_max_ratio,
+        max_files=limits.archive_max_members,
+        max_total_bytes=limits.archive_max_bytes,
+        max_member_bytes=limits.max_file_bytes,
         max_depth=limits.archive_max_depth,
+        max_ratio=limits.archive_max_ratio,
     )
 
 

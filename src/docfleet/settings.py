@@ -65,9 +65,11 @@ class LimitSettings(_Section):
         2048 * MEBIBYTE, gt=0, description="Most bytes one archive may unpack to (`archive_unsafe`)."
     )
     archive_max_ratio: float = Field(
-        200.0, gt=1, description="Largest unpacked-to-packed ratio of one archive member (`archive_unsafe`)."
+        300.0, gt=1, description="Largest unpacked-to-packed ratio of one archive member (`archive_unsafe`)."
     )
-    archive_max_depth: int = Field(3, ge=0, description="How deep archives may nest (`archive_unsafe`).")
+    archive_max_depth: int = Field(
+        3, ge=1, description="How deep archives may nest; 1: no archives in archives (`archive_unsafe`)."
+    )
 
 
 class ReadingSettings(_Section):

@@ -28,7 +28,7 @@ def engines(
     for column in ("engine", "version", "state", "cost per page"):
         table.add_column(column)
     for row in rows:
-        table.add_row(row["engine"], row["version"], row["state"], f"${row['cost_per_page_usd']:.4f}")
+        table.add_row(str(row["engine"]), str(row["version"]), str(row["state"]), f"${row['cost_per_page_usd']:.4f}")
     Console().print(table)
 
 

@@ -21,10 +21,10 @@ from docfleet.errors import DocfleetError, EngineUnavailable, Fenced, LedgerErro
 from docfleet.ledger import Claim, Ledger
 from docfleet.runtime import Runtime
 from docfleet.settings import Settings
-from docfleet.store import open_store
+from docfleet.store import FolderStore
 from docfleet.telemetry import configure_logs, logger
 from docfleet.worker.pool import WorkerConfig
-from docfleet.worker.steps import Interrupted, WorkPlace
+from docfleet.worker.steps import LEDGER_FILE, Interrupted, WorkPlace
 
 STEPS = frozenset({Step.PLAN, Step.LOCAL, Step.ASSEMBLE})
 EXIT_ENGINE = 3
@@ -72,9 +72,9 @@ def main() -> None:
     threading.Thread(target=_await_end_of_input, args=(held,), daemon=True).start()
     settings = Settings.model_validate(config.settings)
     output = Path(config.output)
-    with Runtime(settings) as runtime, Ledger.open(output / "ledger") as ledger:
+    with Runtime(settings) as runtime, Ledger.open(output / "ledger" / LEDGER_FILE) as ledger:
         place = WorkPlace(
-            runtime, ledger, open_store(output / "ledger" / "store"), output, tuple(config.passwords), held.may_go_on
+            runtime, ledger, FolderStore(output / "ledger" / "store"), output, tuple(config.passwords), held.may_go_on
         )
         threading.Thread(target=_renew_leases, args=(config, settings, held), daemon=True).start()
         _work(config.name, place, held)
@@ -130,7 +130,7 @@ def _fail(ledger: Ledger, claim: Claim, failure: Failure) -> None:
 
 def _renew_leases(config: WorkerConfig, settings: Settings, held: Held) -> None:
     """Beats for the claim in hand. A connection of its own: the other one may be in a transaction."""
-    with Ledger.open(Path(config.output) / "ledger") as ledger:
+    with Ledger.open(Path(config.output) / "ledger" / LEDGER_FILE) as ledger:
         while not held.stop.wait(settings.work.heartbeat_seconds):
             claims = held.claims()
             if claims:

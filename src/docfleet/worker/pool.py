@@ -1,7 +1,7 @@
 """The worker processes of one machine: started, watched, replaced, ended.
 
-A worker is `python -m docfleet.worker.direct`. It gets its configuration as one line of JSON on standard input and takes
-the closing of that pipe as the order to stop, so that workers end with their parent, whatever ended it.
+A worker is `python -m docfleet.worker.direct`. It gets its configuration as one line of JSON on standard input and
+takes the closing of that pipe as the order to stop, so that workers end with their parent, whatever ended it.
 """
 
 from __future__ import annotations

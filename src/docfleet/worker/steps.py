@@ -7,16 +7,17 @@ from pathlib import Path
 
 import msgspec
 
-from docfleet.domain.work import Step
-from docfleet.errors import DocumentError, SourceChanged
+from docfleet.domain.work import DocumentState, Step
+from docfleet.errors import SourceChanged
 from docfleet.exports.registry import choose_exports
-from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, Plan
+from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, PageRecord, Plan
 from docfleet.pipeline.assemble import AssemblyJob, StoredPages, assemble, publish
 from docfleet.pipeline.recognise import ReadPage, read_pages
 from docfleet.runtime import Runtime
 from docfleet.sandbox import Opened
 from docfleet.store import Store
 
+LEDGER_FILE = "ledger.db"
 DRAFTS = ".drafts"
 """Folder below ledger/ where results are written before they are renamed into place (same file system)."""
 MEMBERS = "members"
@@ -68,7 +69,7 @@ class WorkPlace(msgspec.Struct, frozen=True):
             NewSlice(Step.LOCAL, first, min(first + step - 1, opened.pages))
             for first in range(1, opened.pages + 1, step)
         ]
-        self.ledger.finish_plan(claim, Plan(opened.pages, opened.mime_type), slices)
+        self.ledger.finish(claim, next_slices=slices, plan=Plan(opened.pages, opened.mime_type))
 
     def _read(self, claim: Claim) -> None:
         self._open(claim)
@@ -84,7 +85,7 @@ class WorkPlace(msgspec.Struct, frozen=True):
 
     def _assemble(self, claim: Claim) -> None:
         document = claim.document
-        records = self.ledger.page_records(document.id)
+        records = list(self.ledger.pages_of(document.id))
         pages = StoredPages(self.store, records)
         opened = self._open(claim)
         draft = self.ledger_folder / DRAFTS / f"{document.id}-{claim.token}"
@@ -104,21 +105,16 @@ class WorkPlace(msgspec.Struct, frozen=True):
             raise Interrupted
         assert document.folder is not None
         publish(draft, self.output / document.folder)
-        self.ledger.finish_document(claim, DocumentSummary(document.folder, outcome.message))
-        self._forget(records, document.sha256)
+        state = self.ledger.finish_document(claim, DocumentSummary(document.folder, outcome.message))
+        if state is DocumentState.SUCCEEDED:
+            self._forget(records, document.sha256)
 
-    def _forget(self, records: Sequence[object], sha256: str) -> None:
-        """Drops what only the assembly needed; a crash before this leaves it for the next run to drop."""
-        keys = {record.result_key for record in records if getattr(record, "result_key", "")}
-        for key in keys:
+    def _forget(self, records: Sequence[PageRecord], sha256: str) -> None:
+        """Drops what only the assembly needed; of a partial document it stays, for the pages still to be read."""
+        for key in {record.result_key for record in records if record.result_key}:
             self.store.delete(key)
         (self.ledger_folder / MEMBERS / sha256).unlink(missing_ok=True)
 
 
 def _outcome(page: ReadPage) -> PageOutcome:
     return PageOutcome.of_reading(page.reading, page.page.quality.score if page.page.quality else None)
-
-
-def blame(error: Exception) -> DocumentError | None:
-    """The error as the document's own, when it is one."""
-    return error if isinstance(error, DocumentError) else None
