@@ -152,7 +152,7 @@ def _answer_one(sock: socket.socket, child: Child, frame: bytes) -> None:
         encoded = wire.encoder.encode(answer)
     except Exception as error:
         code, message = fault_of(error)
-        if "DOCFLEET_SANDBOX_TRIALS" in os.environ and not isinstance(error, DocumentError):
+        if "DOCFLEET_SANDBOX_TRIALS" in os.environ and (error.__cause__ or not isinstance(error, DocumentError)):
             sys.excepthook(type(error), error, error.__traceback__)
         encoded = wire.encoder.encode(wire.Refusal(code, message, confine.resident_bytes()))
     try:
