@@ -44,6 +44,14 @@ class Boxes(msgspec.Struct, frozen=True):
         return middle
 
 
+def subset(b: Boxes, at: Ints) -> Boxes:
+    """The words at these positions only."""
+    return msgspec.structs.replace(
+        b, index=b.index[at], x0=b.x0[at], y0=b.y0[at], x1=b.x1[at], y1=b.y1[at], em=b.em[at], hint=b.hint[at],
+        rtl=b.rtl[at],
+    )  # fmt: skip
+
+
 def split_by_angle(page: WordPage) -> list[Boxes]:
     """One `Boxes` per direction of reading; level text first, then by number of words. Empty words are left out."""
     words = page.words
@@ -128,3 +136,8 @@ def _right_to_left(words: list[Word]) -> Bools:
         if not word.text.isascii():
             flags[i] = any("\u0590" <= ch <= "\u08ff" or "\ufb1d" <= ch <= "\ufefc" for ch in word.text)
     return flags
+
+
+def turn_back(rects: Floats, turn: int, width: float, height: float) -> Floats:
+    """Rectangles in reading coordinates back in the upright frame; `width` and `height` are those of the `Boxes`."""
+    return _turn(rects, -turn % 4, width, height)

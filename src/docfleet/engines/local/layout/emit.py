@@ -11,24 +11,9 @@ import numpy.typing as npt
 from docfleet.domain.document import Break, Layout, Orientation, Span, Token
 from docfleet.domain.geometry import BoundingBox
 from docfleet.domain.words import Word, WordPage
-from docfleet.engines.local.layout.boxes import LIMIT, Floats, Ints
+from docfleet.engines.local.layout.boxes import LIMIT, Floats
+from docfleet.engines.local.layout.outline import Outline
 from docfleet.engines.local.layout.tokens import split_word
-
-WIDE_EM = 1.8
-"""A gap this wide within a line is a wide space."""
-
-
-class Outline(msgspec.Struct, frozen=True):
-    """Words in final order and where each line, paragraph and block begins among the words."""
-
-    order: Ints
-    lines: list[int]
-    paragraphs: list[int]
-    blocks: list[int]
-    wide: set[int]
-    """Positions in `order` of words that a wide gap follows."""
-    joined: set[int]
-    """Positions in `order` of words whose hyphen is there only because the line ends."""
 
 
 class Emitted(msgspec.Struct, frozen=True):

@@ -47,7 +47,7 @@ def build_lines(b: Boxes, s: Segments, column: Ints) -> list[TextLine]:
         else:
             found.append(TextLine(members, x0[i], y0[i], x1[i], y1[i], em[i]))
     for line in found:
-        _describe(b, line)
+        describe(b, line)
     return found
 
 
@@ -65,7 +65,7 @@ def _continues(b: Boxes, line: TextLine, x0: float, y0: float, y1: float, em: fl
     return not between.any()
 
 
-def _describe(b: Boxes, line: TextLine) -> None:
+def describe(b: Boxes, line: TextLine) -> None:
     words = [b.words[k] for k in b.index[line.members].tolist()]
     line.text = " ".join([w.text for w in words])
     line.bold = all(w.bold for w in words)

@@ -1,39 +1,56 @@
-"""Lays a page of words out: segments, columns, lines, paragraphs, blocks, roles, tables, text."""
+"""Lays a page of words out: tables, segments, columns, lines, paragraphs, blocks, roles, text."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from docfleet.domain.document import Block, Dimension, ImageQuality, Layout, Line, Page, Paragraph, Role
+from docfleet.domain.document import (
+    Block,
+    Dimension,
+    ImageQuality,
+    Layout,
+    Line,
+    Page,
+    Paragraph,
+    Role,
+)
 from docfleet.domain.words import WordPage
+from docfleet.engines.local.layout.aligned import find_aligned
 from docfleet.engines.local.layout.boxes import Boxes, Ints, split_by_angle
+from docfleet.engines.local.layout.cells import Grid
 from docfleet.engines.local.layout.columns import Strips, reading_order
-from docfleet.engines.local.layout.emit import WIDE_EM, Outline, emit
-from docfleet.engines.local.layout.lines import TextLine, build_lines
+from docfleet.engines.local.layout.emit import emit
+from docfleet.engines.local.layout.grids import Rules, find_ruled, page_rules
+from docfleet.engines.local.layout.lines import build_lines
+from docfleet.engines.local.layout.outline import draw_outline
 from docfleet.engines.local.layout.paragraphs import TextParagraph, group_lines, group_paragraphs
 from docfleet.engines.local.layout.roles import assign_roles, find_bands
 from docfleet.engines.local.layout.segments import Segments, find_segments
+from docfleet.engines.local.layout.tables import PlacedTable, anchor_tables, table_paragraphs
 
 
 def lay_out(words: WordPage, number: int, unit: str = "pt", quality: ImageQuality | None = None) -> tuple[str, Page]:
     """The page's text and the page anchored in it (spans count from the start of this text).
 
-    Tokens, lines, paragraphs and blocks each partition the text in reading order; every line ends with a line feed. Text
-    that reads in another direction follows the level text in blocks of its own. A page without words gives ("", page).
+    Tokens, lines, paragraphs and blocks each partition the text in reading order; every line ends with a line feed.
+    Text that reads in another direction follows the level text in blocks of its own. A page without words gives
+    ("", page).
     """
     dimension = Dimension(words.width, words.height, unit)
     blocks: list[list[TextParagraph]] = []
     order: list[Ints] = []
+    tables: list[PlacedTable] = []
     groups = split_by_angle(words)
     for group in groups:
-        paragraphs = _paragraphs(group, number)
+        paragraphs, placed = _Reader(group, number, len(tables)).read()
         assign_roles(group, paragraphs, number)
         parts = group_paragraphs(paragraphs)
         blocks += parts
+        tables += placed
         order += [group.index[line.members] for part in parts for p in part for line in p.lines]
     if not blocks:
         return "", Page(number, dimension, Layout(), quality=quality)
-    outline = _outline(words, order, blocks, _wide_gaps(groups))
+    outline = draw_outline(groups, order, blocks)
     done = emit(words, outline)
     flat = [p for part in blocks for p in part]
     page = Page(
@@ -46,78 +63,96 @@ def lay_out(words: WordPage, number: int, unit: str = "pt", quality: ImageQualit
         ),
         lines=tuple([Line(layout) for layout in done.lines]),
         tokens=done.tokens,
+        tables=anchor_tables(words, tables, flat, done.paragraphs),
         quality=quality,
     )
     return done.text, page
 
 
-def _paragraphs(b: Boxes, number: int) -> list[TextParagraph]:
-    """Paragraphs of the words of one direction, in reading order."""
-    s = find_segments(b)
-    bands = find_bands(b, s, number)
-    body = np.flatnonzero(~bands.header & ~bands.footer)
-    found: list[TextParagraph] = []
-    for band, role in (
-        (np.flatnonzero(bands.header), Role.HEADER),
-        (body, Role.BODY),
-        (np.flatnonzero(bands.footer), Role.FOOTER),
-    ):
-        for column in _columns(s, band):
-            part = group_lines(build_lines(b, s, column), len(found))
-            for paragraph in part:
-                paragraph.role = role
-            found += part
-    return found
+class _Reader:
+    """Brings the words of one direction into reading order."""
+
+    def __init__(self, b: Boxes, number: int, tables_before: int) -> None:
+        self.b = b
+        self.number = number
+        self.first_table = tables_before
+        self.paragraphs: list[TextParagraph] = []
+        self.tables: list[PlacedTable] = []
+        self.columns = 0
+
+    def read(self) -> tuple[list[TextParagraph], list[PlacedTable]]:
+        horizontal, vertical = page_rules(self.b)
+        ruled = find_ruled(self.b, horizontal, vertical)
+        if ruled:
+            taken = np.zeros(len(self.b.x0), dtype=bool)
+            for grid in ruled:
+                taken[[k for cell in grid.cells for line in cell.lines for k in line.members]] = True
+            free = np.flatnonzero(~taken)
+        else:
+            free = np.arange(len(self.b.x0))
+        if not len(free):
+            for grid in ruled:
+                self.add_table(grid)
+            return self.paragraphs, self.tables
+        s = find_segments(self.b, free)
+        bands = find_bands(self.b, s, ruled, self.number)
+        body = np.flatnonzero(~bands.header & ~bands.footer)
+        self.read_band(s, np.flatnonzero(bands.header), Role.HEADER)
+        self.read_body(s, body, ruled, horizontal)
+        self.read_band(s, np.flatnonzero(bands.footer), Role.FOOTER)
+        return self.paragraphs, self.tables
+
+    def read_band(self, s: Segments, at: Ints, role: Role) -> None:
+        if len(at):
+            for column in reading_order(_strips(s, at, [])):
+                found = group_lines(build_lines(self.b, s, at[column]), self.next_column())
+                for paragraph in found:
+                    paragraph.role = role
+                self.paragraphs += found
+
+    def read_body(self, s: Segments, at: Ints, ruled: list[Grid], horizontal: Rules) -> None:
+        for column in reading_order(_strips(s, at, ruled)):
+            run: list[int] = []
+            for k in [*column.tolist(), len(at) + len(ruled)]:
+                if k < len(at):
+                    run.append(int(at[k]))
+                    continue
+                self.read_run(s, np.array(run, dtype=np.int64), horizontal)
+                run = []
+                if k < len(at) + len(ruled):
+                    self.add_table(ruled[k - len(at)])
+
+    def read_run(self, s: Segments, column: Ints, horizontal: Rules) -> None:
+        """Segments between two ruled tables: plain tables, and text around them."""
+        at = 0
+        for found in find_aligned(self.b, s, column, horizontal):
+            self.read_text(s, column[at : found.start])
+            self.add_table(found.grid)
+            at = found.stop
+        self.read_text(s, column[at:])
+
+    def read_text(self, s: Segments, column: Ints) -> None:
+        if len(column):
+            self.paragraphs += group_lines(build_lines(self.b, s, column), self.next_column())
+
+    def add_table(self, grid: Grid) -> None:
+        paragraphs = table_paragraphs(grid, self.first_table + len(self.tables), self.next_column())
+        self.tables.append(PlacedTable(self.b, grid))
+        self.paragraphs += paragraphs
+
+    def next_column(self) -> int:
+        self.columns += 1
+        return self.columns
 
 
-def _columns(s: Segments, at: Ints) -> list[Ints]:
-    if not len(at):
-        return []
-    counts = np.array([len(s.members[i]) for i in at.tolist()])
-    strips = Strips(s.x0[at], s.y0[at], s.x1[at], s.y1[at], s.em[at], counts, np.zeros(len(at), dtype=bool))
-    return [at[column] for column in reading_order(strips)]
-
-
-def _wide_gaps(groups: list[Boxes]) -> dict[int, tuple[float, float, float]]:
-    """Word -> start and end along its direction of reading, and font size."""
-    return {
-        k: (x0, x1, em)
-        for b in groups
-        for k, x0, x1, em in zip(b.index.tolist(), b.x0.tolist(), b.x1.tolist(), b.em.tolist(), strict=True)
-    }
-
-
-def _outline(
-    words: WordPage, order: list[Ints], blocks: list[list[TextParagraph]], along: dict[int, tuple[float, float, float]]
-) -> Outline:
-    lines: list[int] = []
-    paragraphs: list[int] = []
-    starts: list[int] = []
-    joined: set[int] = set()
-    at = 0
-    for part in blocks:
-        starts.append(at)
-        for paragraph in part:
-            paragraphs.append(at)
-            for i, line in enumerate(paragraph.lines):
-                lines.append(at)
-                at += len(line.members)
-                following = paragraph.lines[i + 1] if i + 1 < len(paragraph.lines) else None
-                if _hyphenated(line, following):
-                    joined.add(at - 1)
-    flat = np.concatenate(order)
-    wide: set[int] = set()
-    sequence = flat.tolist()
-    for k in range(len(sequence) - 1):
-        (a0, a1, em), (b0, b1, _) = along[sequence[k]], along[sequence[k + 1]]
-        if max(b0 - a1, a0 - b1) > WIDE_EM * em:
-            wide.add(k)
-    return Outline(flat, lines, paragraphs, starts, wide, joined)
-
-
-def _hyphenated(line: TextLine, following: TextLine | None) -> bool:
-    """The hyphen that ends this line is there only because the line ends."""
-    text = line.text
-    if text.endswith("\u00ad"):
-        return True
-    return following is not None and text.endswith("-") and text[-2:-1].isalpha() and following.text[:1].islower()
+def _strips(s: Segments, at: Ints, ruled: list[Grid]) -> Strips:
+    """Segments and ruled tables as rectangles to put in order."""
+    counts = [len(s.members[i]) for i in at.tolist()]
+    boxes = np.stack((s.x0[at], s.y0[at], s.x1[at], s.y1[at]), axis=1)
+    em = s.em[at]
+    if ruled:
+        boxes = np.vstack((boxes, np.array([grid.rect for grid in ruled])))
+        em = np.concatenate((em, np.full(len(ruled), np.median(s.em))))
+        counts += [1] * len(ruled)
+    solid = np.arange(len(em)) >= len(at)
+    return Strips(boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3], em, np.array(counts, dtype=np.int64), solid)

@@ -24,6 +24,8 @@ class TextParagraph(msgspec.Struct):
     level: int = 0
     column: int = 0
     """Paragraphs of one column share it."""
+    cell: tuple[int, int] | None = None
+    """Table and cell whose text this is."""
 
     @property
     def x0(self) -> float:

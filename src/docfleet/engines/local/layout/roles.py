@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from docfleet.domain.document import Role
-from docfleet.engines.local.layout.boxes import Bools, Boxes, Floats
+from docfleet.engines.local.layout.boxes import Bools, Boxes, Ints
+from docfleet.engines.local.layout.cells import Grid
 from docfleet.engines.local.layout.paragraphs import TextParagraph, list_marker
 from docfleet.engines.local.layout.segments import Segments
 
@@ -36,7 +37,7 @@ class Bands(msgspec.Struct, frozen=True):
     footer: Bools
 
 
-def find_bands(b: Boxes, s: Segments, number: int) -> Bands:
+def find_bands(b: Boxes, s: Segments, tables: list[Grid], number: int) -> Bands:
     """Running header and footer: few rows of ordinary type in the margin, with clear space between them and the text."""
     m = len(s.x0)
     header, footer = np.zeros(m, dtype=bool), np.zeros(m, dtype=bool)
@@ -44,14 +45,16 @@ def find_bands(b: Boxes, s: Segments, number: int) -> Bands:
         return Bands(header, footer)
     body = float(np.median(s.em))
     order = np.argsort(s.yc, kind="stable")
-    header = _band(b, s, order, body, top=True, strict=number == 1)
-    footer = _band(b, s, order[::-1], body, top=False, strict=False)
+    header = _band(b, s, order, body, min((t.rect[1] for t in tables), default=np.inf), top=True, strict=number == 1)
+    footer = _band(
+        b, s, order[::-1], body, min((b.height - t.rect[3] for t in tables), default=np.inf), top=False, strict=False
+    )
     if (header | footer).sum() > 0.5 * m:
         header[:], footer[:] = False, False
     return Bands(header, footer & ~header)
 
 
-def _band(b: Boxes, s: Segments, order: Floats, body: float, *, top: bool, strict: bool) -> Bools:
+def _band(b: Boxes, s: Segments, order: Ints, body: float, table: float, *, top: bool, strict: bool) -> Bools:
     """Takes rows from the page's edge inwards while they lie in the margin; the last clear gap ends the band."""
     taken = np.zeros(len(order), dtype=bool)
     near = s.y1 if top else b.height - s.y0
@@ -67,7 +70,8 @@ def _band(b: Boxes, s: Segments, order: Floats, body: float, *, top: bool, stric
             rows += 1
         edge = max(edge, float(near[k]))
         following = order[place + 1 :]
-        gap = float(far[following].min()) - edge if len(following) else 0.0
+        ahead = min(float(far[following].min()), table) if len(following) else table
+        gap = ahead - edge if np.isfinite(ahead) else 0.0
         big = float(s.em[candidates[: place + 1]].max())
         if rows > 3 or big > (0.95 if strict else 1.12) * body:
             break

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from docfleet.engines.local.layout.boxes import Bools, Boxes, Floats, Ints
+from docfleet.engines.local.layout.boxes import Bools, Boxes, Floats, Ints, subset
 
 LINK_EM = 0.9
 """Widest word space that joins two words for sure, in font sizes. Gutters are seldom narrower than 1."""
@@ -37,7 +37,9 @@ class Segments(msgspec.Struct, frozen=True):
         return middle
 
 
-def find_segments(b: Boxes) -> Segments:
+def find_segments(whole: Boxes, at: Ints | None = None) -> Segments:
+    """The segments of all words, or of those at the positions `at`; members are positions in `whole` all the same."""
+    b = whole if at is None else subset(whole, at)
     chain = _content_chains(b)
     first = np.flatnonzero(np.diff(chain, prepend=-1))
     seg = _Sides(
@@ -46,8 +48,8 @@ def find_segments(b: Boxes) -> Segments:
         np.maximum.reduceat(b.em, first), b.hint[first], np.logical_or.reduceat(b.rtl, first),
     )  # fmt: skip
     group = _merge_on_rows(b, seg)
-    label = group[chain]
-    return _collect(b, label)
+    found = _collect(b, group[chain])
+    return found if at is None else msgspec.structs.replace(found, members=[at[k] for k in found.members])
 
 
 class _Sides(msgspec.Struct, frozen=True):

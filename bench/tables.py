@@ -1,0 +1,116 @@
+"""Tables of born-digital pages against the ICDAR 2013 truth: adjacency relations found, in place and not found.
+
+    python -m bench.tables [FOLDER]     one line a document, then the totals
+
+Measure: Göbel et al., "A methodology for evaluating algorithms for table understanding in PDF documents" (2012). Each
+filled cell and its next filled neighbour to the right and below make a relation; relations are compared by the texts of
+both cells (white space removed) and the direction, per document, repeated ones counted. This is the complete task:
+tables are found and read by docfleet, nothing is told about where they are.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from docfleet.domain.document import Page, Table
+
+FOLDER = Path(__file__).resolve().parents[2] / "shared" / "corpora" / "tables"
+Relation = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    row: int
+    column: int
+    row_end: int
+    column_end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Score:
+    right: int
+    found: int
+    true: int
+
+    @property
+    def precision(self) -> float:
+        return self.right / self.found if self.found else float(self.true == 0)
+
+    @property
+    def recall(self) -> float:
+        return self.right / self.true if self.true else 1.0
+
+    @property
+    def f1(self) -> float:
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+
+def plain(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).split()).lower()
+
+
+def relations(cells: Iterable[Cell]) -> Counter[Relation]:
+    """Pairs of a filled cell and its next filled neighbour to the right and below."""
+    field: dict[tuple[int, int], Cell] = {}
+    for cell in cells:
+        if cell.text:
+            for row in range(cell.row, cell.row_end + 1):
+                for column in range(cell.column, cell.column_end + 1):
+                    field.setdefault((row, column), cell)
+    rows = max((row for row, _ in field), default=-1)
+    columns = max((column for _, column in field), default=-1)
+    pairs: set[tuple[Cell, Cell, str]] = set()
+    for (row, column), cell in field.items():
+        right = next((field[row, k] for k in range(column + 1, columns + 1) if (row, k) in field), None)
+        below = next((field[k, column] for k in range(row + 1, rows + 1) if (k, column) in field), None)
+        pairs |= {(cell, other, way) for other, way in ((right, "h"), (below, "v")) if other not in (None, cell)}  # type: ignore[misc]
+    return Counter((a.text, b.text, way) for a, b, way in pairs)
+
+
+def true_tables(path: Path) -> Iterator[list[Cell]]:
+    """The tables of one `*-str.xml`; a table's regions on several pages count each for itself."""
+    for table in ElementTree.parse(path).getroot().iter("table"):
+        for region in table.iter("region"):
+            cells = []
+            for cell in region.iter("cell"):
+                row, column = int(cell.get("start-row", 0)), int(cell.get("start-col", 0))
+                content = cell.findtext("content") or ""
+                row_end, column_end = int(cell.get("end-row", row)), int(cell.get("end-col", column))
+                cells.append(Cell(row, column, row_end, column_end, plain(content)))
+            yield cells
+
+
+def cells_of(table: Table, text: str) -> list[Cell]:
+    """A table's cells at their places in its grid: fields under a span are skipped, as in HTML."""
+    taken: set[tuple[int, int]] = set()
+    found = []
+    for row, cells in enumerate((*table.header_rows, *table.body_rows)):
+        column = 0
+        for cell in cells:
+            while (row, column) in taken:
+                column += 1
+            last_row, last_column = row + cell.row_span - 1, column + cell.column_span - 1
+            taken |= {(r, c) for r in range(row, last_row + 1) for c in range(column, last_column + 1)}
+            content = "".join(text[s.start : s.end] for s in cell.layout.spans)
+            found.append(Cell(row, column, last_row, last_column, plain(content)))
+            column = last_column + 1
+    return found
+
+
+def score(pages: Iterable[tuple[str, Page]], truth: Iterable[list[Cell]]) -> Score:
+    found: Counter[Relation] = Counter()
+    for text, page in pages:
+        for table in page.tables:
+            found += relations(cells_of(table, text))
+    true: Counter[Relation] = Counter()
+    for cells in truth:
+        true += relations(cells)
+    return Score((found & true).total(), found.total(), true.total())
