@@ -11,7 +11,7 @@ from docfleet.domain.media import HEAD_BYTES, PDF, ZIP, MediaType, recognise_sig
 from docfleet.errors import Empty, SourceChanged, TooManyBytes, UnsupportedType
 
 _DEEP_HEADER_WINDOW = 65_536
-"""Mail gateways and printers put junk before a PDF; beyond PDF_HEADER_WINDOW both detectors must agree that it is one."""
+"""Gateways and printers put junk before a PDF; beyond PDF_HEADER_WINDOW signature and detector must agree."""
 
 
 def identify(path: Path, max_bytes: int | None = None) -> MediaType:

@@ -5,7 +5,9 @@ Every page is given upright by its EXIF or TIFF orientation, as 8-bit grey or RG
 
 from __future__ import annotations
 
+import math
 import warnings
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +117,7 @@ class ImageDocument:
             return 1  # a broken EXIF block is no broken picture
 
     def _stated_dpi(self) -> tuple[float, float] | None:
-        stated = self.image.info.get("dpi")
+        stated: Any = self.image.info.get("dpi")
         try:
             across, down = float(stated[0]), float(stated[1])
         except (TypeError, ValueError, LookupError, ZeroDivisionError):
@@ -157,7 +159,7 @@ def guess_dpi(width: int, height: int, stated: tuple[float, float] | None) -> fl
         # 72 and 96 are what software writes when nobody knows.
         unmeant = across in (72.0, 96.0) and inches > 1.3 * _PAPER_LONG_SIDE
         if plausible and not unmeant and _SANE_LONG_SIDE[0] <= inches <= _SANE_LONG_SIDE[1]:
-            return round((across * down) ** 0.5, 2)
+            return round(math.sqrt(across * down), 2)
     if long_side <= _SCREEN_LONG_SIDE:
         return _SCREEN_DPI
     if long_side > _RECEIPT_ASPECT * short_side:

@@ -37,7 +37,7 @@ def find_writing(grey: Grey) -> Cells:
     blocks = edges.reshape(rows, CELL, columns, CELL)
     edge_columns = blocks.any(axis=1).sum(axis=2)
     edge_rows = blocks.any(axis=3).sum(axis=1)
-    busy = (edge_columns >= _MIN_EDGE_COLUMNS) & (edge_rows >= _MIN_EDGE_ROWS)
+    busy: Cells = (edge_columns >= _MIN_EDGE_COLUMNS) & (edge_rows >= _MIN_EDGE_ROWS)
     if not busy.any():
         return busy
     at_row, at_column = np.nonzero(busy)

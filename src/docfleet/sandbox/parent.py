@@ -112,7 +112,8 @@ class Sandbox:
 
     def _open(self, request: wire.OpenDocument) -> Opened:
         answer, _ = self._ask(request, self.limits.open_seconds)
-        return self._decode(answer, Opened)
+        opened: Opened = self._decode(answer, Opened)
+        return opened
 
     def pages(self, numbers: Iterable[int]) -> Iterator[PageBundle | PageFault]:
         """Facts and text layer of each page asked for (from 1), in order; a page that cannot be read is a fault.
@@ -168,7 +169,8 @@ class Sandbox:
         """
         encoded = msgspec.Raw(wire.encoder.encode(kwargs))
         answer, _ = self._ask(wire.RunJob(name, seconds, encoded), seconds)
-        return self._decode(answer, dict[str, Any])
+        result: dict[str, Any] = self._decode(answer, dict[str, Any])
+        return result
 
     def unpack(
         self,
@@ -191,19 +193,20 @@ class Sandbox:
             passwords=list(passwords),
         )
         try:
-            return [
-                ArchiveMember(
-                    name=str(member["name"]),
-                    path=os.path.join(os.path.abspath(folder), os.path.basename(member["path"]))
-                    if member["path"]
-                    else None,
-                    size=int(member["size"]),
-                    error=error_of(member["code"], member["message"]) if member["code"] else None,
-                )
-                for member in found["members"]
-            ]
-        except (KeyError, TypeError, ValueError) as error:
+            members = msgspec.convert(found["members"], list[wire.MemberBody])
+        except (KeyError, msgspec.ValidationError) as error:
             raise ParserCrashed() from error
+        place = Path(os.path.abspath(folder))
+        return [
+            ArchiveMember(
+                name=member.name,
+                # Only the last part of what the child says: it must not point the parent elsewhere.
+                path=str(place / os.path.basename(member.file)) if member.file else None,
+                size=member.size,
+                error=error_of(member.code, member.message) if member.code else None,
+            )
+            for member in members
+        ]
 
     # --- tickets -----------------------------------------------------------------------------------------------------
 

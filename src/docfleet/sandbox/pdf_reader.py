@@ -32,7 +32,7 @@ class PdfReader:
 
     def read(self, number: int) -> tuple[wire.PageBody, dict[str, wire.AnyArray]]:
         """Facts and text layer of a page."""
-        with vendor_calls("page"), load_page(self.document, number) as page:
+        with load_page(self.document, number) as page:
             characters = read_characters(page)
             drawing = read_drawing(page)
             facts = measure(page, characters, drawing)
@@ -44,7 +44,7 @@ class PdfReader:
 
     def render(self, request: wire.RenderPage) -> tuple[wire.RenderedBody, wire.ArraySpec, int]:
         """A page's pixels, drawn straight into the memory file."""
-        with vendor_calls("page"), load_page(self.document, request.number) as page:
+        with load_page(self.document, request.number) as page:
             width, height, dpi = page.render_size(request.dpi, self.limits.max_page_pixels, request.region)
             shape = (height, width) if request.grey else (height, width, 3)
             size = width * height * (1 if request.grey else 3)

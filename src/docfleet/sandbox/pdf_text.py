@@ -207,7 +207,7 @@ def _mark_hyphens(text: int, codes: npt.NDArray[np.uint32], flags: npt.NDArray[n
     for at in np.flatnonzero((codes == _PDFIUM_HYPHEN) | (codes == 0xAD)).tolist():
         if pdfium.char_is_hyphen(text, at) == 1:
             codes[at] = 0x2D
-            flags[at] = (flags[at] | LINE_HYPHEN) & ~UNMAPPED
+            flags[at] = (int(flags[at]) & ~UNMAPPED) | LINE_HYPHEN
 
 
 def _join_surrogates(characters: Characters) -> Characters:

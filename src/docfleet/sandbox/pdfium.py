@@ -21,6 +21,7 @@ ERROR_PASSWORD, ERROR_SECURITY = 4, 5
 
 def _bind(name: str, result: Any, *arguments: Any) -> Any:
     address = cast(getattr(raw, name), c_void_p).value
+    assert address is not None
     return PYFUNCTYPE(result, *arguments)(address)
 
 

@@ -40,7 +40,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class TextLayer(msgspec.Struct, frozen=True):
-    """The characters a PDF page holds, in content order: parallel arrays of n characters (page units, origin top left)."""
+    """The characters a PDF page holds, in content order: parallel arrays of n (page units, origin top left)."""
 
     codes: npt.NDArray[np.uint32]
     """Unicode code points; 0 where unmapped."""

@@ -126,6 +126,17 @@ class RenderedBody(msgspec.Struct, frozen=True):
     dpi: float
 
 
+class MemberBody(msgspec.Struct, frozen=True):
+    """A member of an archive as the child reports it."""
+
+    name: str
+    file: str = ""
+    """Name in the folder given; empty when refused."""
+    size: int = 0
+    code: str = ""
+    message: str = ""
+
+
 def encode_leaf(value: object) -> object:
     """msgspec enc_hook for what jobs are called with."""
     if isinstance(value, PurePath):
@@ -246,7 +257,7 @@ def write_arrays(arrays: Mapping[str, AnyArray]) -> tuple[tuple[ArraySpec, ...],
     descriptor = create_memory_file(size)
     try:
         for spec, array in zip(specs, arrays.values(), strict=True):
-            view, at = memoryview(np.ascontiguousarray(array)).cast("B") if array.nbytes else memoryview(b""), 0
+            view, at = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, 0
             while at < len(view):
                 at += os.pwrite(descriptor, view[at:], spec.offset + at)
     except BaseException:
