@@ -13,10 +13,7 @@ FILE_NAME = "document.json"
 def export_json(job: ExportJob) -> list[Path]:
     """Writes the document page by page; see docs/reference/result-format.md."""
     path = job.folder / FILE_NAME
-    writer = DocumentWriter(path, mime_type=job.mime_type, uri=job.uri)
-    try:
+    with DocumentWriter(path, mime_type=job.mime_type, uri=job.uri) as writer:
         for text, page in job.pages:
             writer.page(text, page)
-    finally:
-        writer.close()
     return [path]

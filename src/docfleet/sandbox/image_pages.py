@@ -17,21 +17,15 @@ from collections.abc import Iterator
 
 import msgspec
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
-from docfleet.sandbox.image_streams import (
-    jpeg_frame,
-    jpx_colours,
-    png_colours,
-    png_parts,
-)
+from docfleet.domain.media import HEIC, MEDIA_TYPES, TIFF
+from docfleet.errors import UnsupportedType
+from docfleet.sandbox.image_streams import jpeg_frame, jpx_colours, png_colours, png_parts
+from docfleet.sandbox.images import guess_dpi
 
 _MAX_POINTS = 14_400.0
 _MIN_POINTS = 3.0
-_SANE_DPI = (40.0, 4_800.0)
-_LONGEST_INCHES = 24.0
-_A4_INCHES = 11.69
-_SCREEN_DPI = 96.0
 _MAX_PROFILE = 4_000_000
 _GROUP4 = b"/Filter /CCITTFaxDecode /DecodeParms << /K -1 /Columns %d /Rows %d /BlackIs1 false >>"
 
@@ -82,14 +76,22 @@ class ImagePage(msgspec.Struct, frozen=True):
         )
 
 
-def image_pages(source: str) -> Iterator[ImagePage]:
+def image_pages(source: str, mime_type: str) -> Iterator[ImagePage]:
     """The pages of an image file, one at a time: all of a TIFF's, the first picture of anything that moves.
 
-    A TIFF page that cannot be decoded becomes a blank one. Raises what Pillow raises when the file is no image, or
-    when the only picture in it cannot be decoded.
+    Pictures cut short give what is there. A TIFF page that cannot be decoded at all becomes a blank one. Raises what
+    Pillow raises when the file is no image of that type, or when the only picture in it cannot be decoded, and
+    `UnsupportedType`.
     """
-    with open_image(source) as image:
-        frames = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+    media = MEDIA_TYPES.get(mime_type)
+    if media is None or not media.pillow_formats:
+        raise UnsupportedType(f"A file of type {mime_type} cannot become a searchable PDF.")
+    if media is HEIC:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+    with Image.open(source, formats=media.pillow_formats) as image:
+        frames = getattr(image, "n_frames", 1) if media is TIFF else 1
         for index in range(frames):
             try:
                 image.seek(index)
@@ -101,27 +103,22 @@ def image_pages(source: str) -> Iterator[ImagePage]:
             yield page
 
 
-def open_image(source: str) -> Image.Image:
-    """Opens an image file; HEIC needs its library, which is loaded for it alone."""
-    with open(source, "rb") as file:
-        head = file.read(32)
-    if head[4:8] == b"ftyp":
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
-    return Image.open(source)
-
-
 def _page(source: str, image: Image.Image) -> ImagePage:
     if image.format in ("JPEG", "MPO") and (page := _jpeg_page(source, image)):
         return page
     if image.format == "JPEG2000" and (page := _jpx_page(source, image)):
         return page
-    orientation = image.getexif().get(0x0112, 1)
-    if image.format == "PNG" and orientation == 1 and (page := _png_page(source, image)):
+    if image.format == "PNG" and _orientation(image) == 1 and (page := _png_page(source, image)):
         return page
     # TIFF and HEIC come turned from their decoders; the tag is then gone.
     return _decoded_page(image)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except (SyntaxError, ValueError, TypeError, OSError, LookupError, AttributeError):
+        return 1  # a broken EXIF block is no broken picture
 
 
 def _jpeg_page(source: str, image: Image.Image) -> ImagePage | None:
@@ -130,7 +127,7 @@ def _jpeg_page(source: str, image: Image.Image) -> ImagePage | None:
     frame = jpeg_frame(data)
     if frame is None:
         return None
-    orientation = image.getexif().get(0x0112, 1)
+    orientation = _orientation(image)
     turned = orientation in (5, 6, 7, 8)
     shown = (frame.height, frame.width) if turned else (frame.width, frame.height)
     width, height = _page_size(image, shown, turned)
@@ -183,7 +180,7 @@ def _png_page(source: str, image: Image.Image) -> ImagePage | None:
 
 
 def _decoded_page(image: Image.Image) -> ImagePage:
-    image.load()
+    _load(image)
     upright = ImageOps.exif_transpose(image)
     turned = upright.size != image.size
     picture = flattened(upright)
@@ -209,6 +206,15 @@ def _decoded_page(image: Image.Image) -> ImagePage:
     return ImagePage(width, height, matrix, parts.data, picture.size, colours, parts.palette, parts.bits, more, profile)
 
 
+def _load(image: Image.Image) -> None:
+    """Decodes; of a picture that is cut short, what is there (as for reading, see `images`)."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        image.load()
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
 def flattened(image: Image.Image) -> Image.Image:
     """The image in a mode PDF can hold (1, L, I;16, P, RGB, CMYK), alpha laid on white."""
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -229,9 +235,9 @@ def _scaled_grey(image: Image.Image) -> Image.Image:
     """8 or 16-bit grey of samples that fit; other ranges are spread over 8 bits: what can be shown of them."""
     samples = np.nan_to_num(np.asarray(image, dtype=np.float64))
     low, high = float(samples.min()), float(samples.max())
-    if 0 <= low and 1 < high <= 0xFF:
+    if low >= 0 and 1 < high <= 0xFF:
         return Image.fromarray(samples.round().astype(np.uint8))
-    if image.mode != "F" and 0 <= low and high <= 0xFFFF:
+    if image.mode != "F" and low >= 0 and high <= 0xFFFF:
         return Image.fromarray(samples.astype(np.uint16))
     spread = (samples - low) * (255.0 / (high - low)) if high > low else samples * 0
     return Image.fromarray(spread.astype(np.uint8))
@@ -310,30 +316,20 @@ def number_bytes(value: float) -> bytes:
 
 
 def _page_size(image: Image.Image, pixels: tuple[int, int], turned: bool = False) -> tuple[float, float]:
-    """Points, from the resolution the file states for each axis; `turned` when width and height were exchanged."""
-    x_dpi, y_dpi = resolution(image.info.get("dpi"), (pixels[1], pixels[0]) if turned else pixels)
-    if turned:
-        x_dpi, y_dpi = y_dpi, x_dpi
+    """Points, of a picture shown `pixels` wide and high; `turned` when the file has width and height exchanged."""
+    x_dpi, y_dpi = resolution(image.info.get("dpi"), pixels, turned)
     width, height = pixels[0] * 72 / x_dpi, pixels[1] * 72 / y_dpi
     scale = min(1.0, _MAX_POINTS / max(width, height))
     return (max(width * scale, _MIN_POINTS), max(height * scale, _MIN_POINTS))
 
 
-def resolution(stated: object, pixels: tuple[int, int]) -> tuple[float, float]:
-    """Pixels per inch across and down: what the file states where it makes sense, else a guess.
-
-    Cameras write 72 without meaning it, so a screen resolution that would give a page of over two feet is not believed.
-    A picture that states nothing is taken for a scan of a page as long as A4 when it has the pixels for one, else for
-    a picture of a screen.
-    """
+def resolution(stated: object, pixels: tuple[int, int], turned: bool) -> tuple[float, float]:
+    """Pixels per inch across and down: for each axis what the file states where `guess_dpi` believes it (a fax has
+    different ones), else its guess for both."""
     try:
         x, y = (float(value) for value in stated)  # type: ignore[attr-defined]
     except (TypeError, ValueError, ZeroDivisionError):
         x = y = 0.0
-    low, high = _SANE_DPI
-    sane = low <= x <= high and low <= y <= high
-    longest = max(pixels[0] / x, pixels[1] / y) if sane else 0.0
-    if sane and not (max(x, y) <= _SCREEN_DPI and longest > _LONGEST_INCHES):
-        return (x, y)
-    guess = max(max(pixels) / _A4_INCHES, _SCREEN_DPI)
-    return (guess, guess)
+    across, down = (y, x) if turned else (x, y)
+    dpi = guess_dpi(*pixels, (across, down) if across > 0 and down > 0 else None)
+    return (across, down) if abs(dpi - (across * down) ** 0.5) < 0.01 else (dpi, dpi)

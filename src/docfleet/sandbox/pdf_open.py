@@ -149,7 +149,7 @@ def _without_junk(path: str) -> bytes | None:
 
 def open_repaired(path: str, passwords: Sequence[str]) -> PdfDocument:
     """Opens a copy of the PDF at `path` that qpdf wrote anew. Raises as `open_pdf`."""
-    copy, password = _repair(path, passwords)
+    copy, password = repaired_copy(path, passwords)
     handle = pdfium.load_document_from_memory(copy, len(copy), None)
     if not handle:
         raise Damaged()
@@ -160,7 +160,9 @@ def open_repaired(path: str, passwords: Sequence[str]) -> PdfDocument:
     return document
 
 
-def _repair(path: str, passwords: Sequence[str]) -> tuple[bytes, str | None]:
+def repaired_copy(path: str, passwords: Sequence[str]) -> tuple[bytes, str | None]:
+    """The PDF at `path` as qpdf writes it anew, without encryption, and the password that opened it (None: not
+    encrypted). Raises `Damaged`, `PasswordRequired`, `PasswordWrong`."""
     # Only damaged documents pay for loading qpdf.
     import pikepdf
 

@@ -27,18 +27,20 @@ import msgspec
 import pikepdf
 from PIL import Image
 
+from docfleet.domain.media import PDF
 from docfleet.domain.searchable import LayerMode, LayerPage
-from docfleet.errors import Damaged, DocumentError, PageTooLarge, PasswordRequired, PasswordWrong, UnsupportedType
+from docfleet.errors import Damaged, PageTooLarge
+from docfleet.sandbox.faults import vendor_calls
 from docfleet.sandbox.glyphless_font import GlyphlessFont
 from docfleet.sandbox.image_pages import ImagePage, image_pages, number_bytes
 from docfleet.sandbox.invisible_text import InvisibleTextRemover
 from docfleet.sandbox.page_space import PageSpace, inherited, page_space
 from docfleet.sandbox.pdf_file import PdfFile
+from docfleet.sandbox.pdf_open import repaired_copy
 from docfleet.sandbox.present_text import PresentText
 from docfleet.sandbox.text_layer_content import layer_content
 
 _FONT_NAME = "DocfleetText"
-PDF = "application/pdf"
 
 
 class SearchableOutcome(msgspec.Struct):
@@ -65,20 +67,14 @@ def write_searchable(source: str, out: str, layers: str, password: str | None, m
     `UnsupportedType`.
     """
     try:
-        if mime_type == PDF:
+        if mime_type == PDF.mime_type:
             outcome = _searchable_pdf(source, out, layers, password)
-        elif mime_type.startswith("image/"):
-            outcome = _searchable_image(source, out, layers)
         else:
-            raise UnsupportedType(f"A file of type {mime_type} cannot become a searchable PDF.")
-    except DocumentError:
-        raise
-    except pikepdf.PasswordError as error:
-        raise (PasswordWrong if password else PasswordRequired)() from error
+            outcome = _searchable_image(source, out, layers, mime_type)
     except Image.DecompressionBombError as error:
         raise PageTooLarge("A page of the image has more pixels than the limit.") from error
-    except (pikepdf.PdfError, OSError, SyntaxError, ValueError) as error:
-        raise Damaged(f"The searchable PDF could not be made: {type(error).__name__}.") from error
+    except pikepdf.PdfError as error:
+        raise Damaged("The document is damaged in a way that no searchable PDF can be made of it.") from error
     return msgspec.structs.asdict(outcome)
 
 
@@ -91,7 +87,7 @@ def read_layers(path: str) -> Iterator[LayerPage]:
 
 
 def _searchable_pdf(source: str, out: str, layers: str, password: str | None) -> SearchableOutcome:
-    with pikepdf.open(source, password=password or "", suppress_warnings=True) as pdf:
+    with _open(source, password) as pdf:
         outcome = SearchableOutcome(pages=len(pdf.pages), decrypted=pdf.is_encrypted)
         grafter = _Grafter(pdf, source, password, outcome)
         grafter.graft(layers)
@@ -108,6 +104,18 @@ def _searchable_pdf(source: str, out: str, layers: str, password: str | None) ->
     shutil.copyfile(source, out)
     outcome.copied = True
     return outcome
+
+
+def _open(source: str, password: str | None) -> pikepdf.Pdf:
+    """The PDF, or, where qpdf finds no pages in it as it is, the repaired copy that the pages were read from."""
+    try:
+        pdf = pikepdf.open(source, password=password or "", suppress_warnings=True)
+        if len(pdf.pages) > 0:
+            return pdf
+    except (pikepdf.PdfError, RuntimeError, ValueError, LookupError, TypeError, AttributeError):
+        pass
+    copy, _ = repaired_copy(source, (password,) if password else ())
+    return pikepdf.open(io.BytesIO(copy))
 
 
 class _Grafter:
@@ -207,17 +215,17 @@ def add_font(file: PdfFile, font: GlyphlessFont, first: int | None = None) -> in
     return first
 
 
-def _searchable_image(source: str, out: str, layers: str) -> SearchableOutcome:
+def _searchable_image(source: str, out: str, layers: str, mime_type: str) -> SearchableOutcome:
     outcome = SearchableOutcome()
     font = GlyphlessFont()
-    with open(out, "wb") as target:
+    with open(out, "wb") as target, vendor_calls("image"):
         file = PdfFile(target)
         number = file.reserve(GlyphlessFont.OBJECTS)
         tree = file.reserve()
         waiting = read_layers(layers)
         layer = next(waiting, None)
         pages = []
-        for image in image_pages(source):
+        for image in image_pages(source, mime_type):
             outcome.pages += 1
             while layer is not None and layer.number < outcome.pages:
                 layer = next(waiting, None)
