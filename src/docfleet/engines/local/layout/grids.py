@@ -6,6 +6,8 @@ grid fields without a line between them are one spanning cell.
 
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import numpy as np
 
@@ -15,6 +17,8 @@ from docfleet.engines.local.layout.cells import Grid, GridCell, cell_lines, is_n
 MOST_LINES = 600
 """Longest lines of a direction that are looked at."""
 TOUCH_EM = 0.5
+SPACE_EM = 0.8
+"""Gaps wider than this part cells."""
 FILLED = 0.3
 """Least share of fields with text; charts and forms have less."""
 WORDY = 45
@@ -64,7 +68,7 @@ def page_rules(b: Boxes) -> tuple[Rules, Rules]:
 
 def find_ruled(b: Boxes, horizontal: Rules, vertical: Rules) -> list[Grid]:
     """Ruled tables of the page, top to bottom; their cells hold positions in `b`."""
-    if len(horizontal.at) < 2 or len(vertical.at) < 2:
+    if len(horizontal.at) < 2 or not len(vertical.at):
         return []
     em = float(np.median(b.em))
     found = []
@@ -93,7 +97,7 @@ def _components(h: Rules, v: Rules, touch: float) -> list[tuple[Ints, Ints]]:
                 break
             rows = wider
         free &= ~rows
-        if rows.sum() >= 2 and columns.sum() >= 2:
+        if rows.sum() >= 2 and (columns.sum() >= 2 or (columns.any() and rows.sum() >= 3)):
             groups.append((np.flatnonzero(rows), np.flatnonzero(columns)))
     return sorted(groups, key=lambda pair: -len(pair[0]) * len(pair[1]))
 
@@ -122,8 +126,9 @@ def _grid(b: Boxes, h: Rules, v: Rules, rows: Ints, columns: Ints, em: float) ->
     if len(xs) < 3 or len(ys) < 3:
         return None
     right, below = _walls(h, v, rows, columns, xs, ys, em)
-    label = _merge_fields(right, below)
     members = np.flatnonzero(inside)
+    _wall_by_text(b, members, xs, ys, right)
+    label = _merge_fields(right, below)
     row = np.searchsorted(ys, yc[members]).clip(1, len(ys) - 1) - 1
     column = np.searchsorted(xs, xc[members]).clip(1, len(xs) - 1) - 1
     cells = _cells(b, label, label[row, column], members, xs, ys)
@@ -152,6 +157,42 @@ def _walls(h: Rules, v: Rules, rows: Ints, columns: Ints, xs: Floats, ys: Floats
         if 0 < r < len(ys) - 1:
             below[r - 1, :] |= (h.low[k] - 0.2 * em <= middle_x) & (middle_x <= h.high[k] + 0.2 * em)
     return right, below
+
+
+def _wall_by_text(b: Boxes, members: Ints, xs: Floats, ys: Floats, right: Bools) -> None:
+    """Many tables rule their columns in the header only: in a row without drawn walls, text that keeps clear of the
+    columns' edges, with gaps wider than word spaces, stands for them."""
+    row = np.searchsorted(ys, b.yc[members]) - 1
+    for r in np.flatnonzero(~right[:, :-1].any(axis=1)).tolist():
+        part = members[row == r]
+        if len(part) < 2:
+            continue
+        gaps = np.array([line_gap for line in cell_lines(b, part) for line_gap in _gaps(b, line)]).reshape(-1, 2)
+        for_edge = (gaps[:, :1] < xs[1:-1] + 1) & (gaps[:, 1:] > xs[1:-1] - 1)
+        if not for_edge.any():
+            continue
+        em = float(np.median(b.em[part]))
+        crossed = (b.x0[part][:, None] < xs[1:-1] - 0.2 * em) & (b.x1[part][:, None] > xs[1:-1] + 0.2 * em)
+        right[r, :-1] = ~crossed.any(axis=0) & ~_inside_line(b, part, xs[1:-1])
+
+
+def _gaps(b: Boxes, line: TextLine) -> list[tuple[float, float]]:
+    """Gaps of a line too wide for word spaces."""
+    at = line.members
+    return [
+        (float(b.x1[p]), float(b.x0[q])) for p, q in itertools.pairwise(at) if b.x0[q] - b.x1[p] > SPACE_EM * line.em
+    ]
+
+
+def _inside_line(b: Boxes, part: Ints, edges: Floats) -> Bools:
+    """Edges that fall into a word space: text runs on across them."""
+    hit = np.zeros(len(edges), dtype=bool)
+    for line in cell_lines(b, part):
+        for p, q in itertools.pairwise(line.members):
+            low, high = float(b.x1[p]), float(b.x0[q])
+            if high - low <= SPACE_EM * line.em:
+                hit |= (edges > low - 0.2 * line.em) & (edges < high + 0.2 * line.em)
+    return hit
 
 
 def _merge_fields(right: Bools, below: Bools) -> Ints:
