@@ -50,7 +50,7 @@ class Runtime:
 
     @cached_property
     def engine(self) -> Engine:
-        return load(self.settings.reading.engine, {"languages": list(self.settings.reading.languages)})
+        return load(self.settings.reading.engine, {})
 
     @cached_property
     def plan(self) -> ReadingPlan:

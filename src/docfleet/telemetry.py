@@ -37,5 +37,5 @@ def configure_logs(level: str = "warning") -> None:
 
 
 def logger(name: str) -> FilteringBoundLogger:
-    """A logger whose events carry `logger=name`."""
-    return cast("FilteringBoundLogger", structlog.get_logger(logger=name))
+    """A logger whose events carry `part=name`."""
+    return cast("FilteringBoundLogger", structlog.get_logger(part=name))

@@ -58,7 +58,8 @@ def _summary(outcome: DocumentOutcome) -> Group:
     colour = {"succeeded": "green", "partial": "yellow"}.get(outcome.outcome, "red")
     head = Text.assemble((outcome.file, "bold"), "  ", (outcome.outcome, colour))
     facts = Text(
-        f"{outcome.media_type}, {outcome.bytes:,} bytes, {len(outcome.pages)} page(s), "
+        f"{outcome.media_type}{', repaired' if outcome.repaired else ''}, {outcome.bytes:,} bytes, "
+        f"{len(outcome.pages)} page(s), "
         f"confidence {outcome.confidence:.2f}, {outcome.seconds:.2f} s, ${outcome.cost_usd:.4f}",
         style="dim",
     )

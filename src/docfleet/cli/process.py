@@ -211,9 +211,10 @@ def _tell(
     failed = [row for row in mine if row.outcome not in ("succeeded", PENDING)]
     for row in failed[:_SHOWN_FAILURES]:
         style = "yellow" if row.outcome == "partial" else "red"
-        console.print(Text.assemble((f"{row.outcome:9} ", style), (row.file, "bold"), f"  {row.code}: {row.message}"))
+        said = Text.assemble((f"{row.outcome:9} ", style), (row.file, "bold"), f"  {row.code}: {row.message}")
+        console.print(said, soft_wrap=True)
         if row.remedy:
-            console.print(Text(f"          {row.remedy}", style="dim"))
+            console.print(Text(f"          {row.remedy}", style="dim"), soft_wrap=True)
     if len(failed) > _SHOWN_FAILURES:
         console.print(f"          … and {len(failed) - _SHOWN_FAILURES} more; see {out / 'index.csv'}", style="dim")
     if quiet:

@@ -77,6 +77,7 @@ class AssemblyJob(msgspec.Struct, frozen=True):
     media_type: str
     sha256: str
     size_bytes: int
+    repaired: bool
     pages: StoredPages
     formats: Sequence[ExportFormat]
     sandbox: SandboxCall
@@ -124,6 +125,7 @@ def _outcome(job: AssemblyJob) -> DocumentOutcome:
         media_type=job.media_type,
         sha256=job.sha256,
         bytes=job.size_bytes,
+        repaired=job.repaired,
         pages=pages,
         confidence=confidence_of(pages),
         cost_usd=sum(page.cost_usd for page in pages),

@@ -45,6 +45,8 @@ class DocumentOutcome(msgspec.Struct, frozen=True):
     media_type: str
     sha256: str
     bytes: int
+    repaired: bool
+    """The file was damaged; what was read is a repaired copy."""
     pages: list[PageOutcome]
     confidence: float
     cost_usd: float

@@ -12,6 +12,7 @@ from docfleet.domain.document import Dimension, Page, Reading
 from docfleet.domain.geometry import Frame
 from docfleet.domain.page_facts import PageFacts
 from docfleet.domain.words import Word, WordPage
+from docfleet.engines.asking import ask
 from docfleet.engines.base import Engine, PageImage, RecognisedPage
 from docfleet.engines.local.layout import lay_out, merge
 from docfleet.engines.local.quality import image_quality
@@ -134,23 +135,11 @@ def _without_pixels(bundle: PageBundle, layer: WordPage, choice: Choice, error: 
 
 
 def _recognise(engine: Engine, image: PageImage) -> RecognisedPage:
-    """Asks the engine, once more when it fails; whatever a plugin raises becomes `EngineFailed`."""
-    name = engine.capabilities.name
-    for last in (False, True):
-        try:
-            answers = engine.recognise([image])
-        except DocumentError:
-            if last:
-                raise
-        except Exception as error:
-            if last:
-                raise EngineFailed(f"The engine {name} failed on page {image.number}: {error}") from error
-        else:
-            if len(answers) == 1 and isinstance(answers[0], RecognisedPage):
-                return answers[0]
-            if last:
-                raise EngineFailed(f"The engine {name} gave {len(answers)} answers for one page.")
-    raise AssertionError("unreachable")
+    """Asks the engine, and once more when it fails."""
+    try:
+        return ask(engine, [image])[0]
+    except EngineFailed:
+        return ask(engine, [image])[0]
 
 
 def render_dpi(facts: PageFacts, default: int) -> float:

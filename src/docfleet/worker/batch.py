@@ -13,7 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,7 @@ class BatchRun:
                 stop.set()
                 intake.join()
                 ledger.take_back(FailureKind.WAIT)
+            _drop_empty(folder / "store")
             if self._intake_error is not None:
                 raise self._intake_error
             paths = frozenset(str(file.path.resolve()) for file in self._files)
@@ -229,6 +230,13 @@ def _make_folder(folder: Path) -> None:
         (folder / MEMBERS).mkdir(exist_ok=True)
     except OSError as error:
         raise UsageError(f"The output folder {folder.parent} cannot be made: {error.strerror}.") from error
+
+
+def _drop_empty(folder: Path) -> None:
+    """Removes folders in which nothing is left."""
+    for here, _, _ in os.walk(folder, topdown=False):
+        with suppress(OSError):
+            os.rmdir(here)
 
 
 @contextmanager

@@ -96,6 +96,7 @@ class WorkPlace(msgspec.Struct, frozen=True):
             media_type=document.media_type,
             sha256=document.sha256,
             size_bytes=document.size_bytes,
+            repaired=opened.repaired,
             pages=pages,
             formats=choose_exports(self.runtime.settings.output.formats),
             sandbox=self.runtime.sandbox.call,
