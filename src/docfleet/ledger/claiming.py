@@ -7,14 +7,16 @@ whoever writes later with an older token changes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import product
+from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select, tuple_, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Double, Select, bindparam, exists, func, select, tuple_, update
+from sqlalchemy.orm import Session
 
 from docfleet.domain.work import SliceState, Step
 from docfleet.ledger.dialect import database_now, lock_isolation_lane
 from docfleet.ledger.moves import record_slices
-from docfleet.ledger.rows import DocumentRow, InputRow, SliceRow
+from docfleet.ledger.rows import DOCUMENT, INPUT, SLICE
 from docfleet.ledger.values import BOTH_LANES, Claim, ClaimedDocument, Lane, Source
 
 
@@ -35,75 +37,79 @@ def claim(
     """
     if _holds_isolated(session, worker):
         return []
-    conditions = [
-        SliceRow.state == SliceState.QUEUED,
-        SliceRow.step.in_(sorted(steps)),
-        SliceRow.available_at <= database_now(),
-    ]
-    if batch_id is not None:
-        conditions.append(SliceRow.batch_id == batch_id)
-    if not _may_isolate(session, worker, lanes, conditions):
-        conditions.append(SliceRow.isolated.is_(False))
-    elif Lane.SHARED not in lanes:
-        conditions.append(SliceRow.isolated.is_(True))
-    candidates = session.execute(
-        select(SliceRow.id, SliceRow.isolated)
-        .where(*conditions)
-        .order_by(SliceRow.priority, SliceRow.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    ).all()
-    if not candidates:
+    may_isolate = Lane.ISOLATED in lanes and _lane_is_free(session, worker)
+    statement = _CANDIDATES[batch_id is not None, may_isolate, may_isolate and Lane.SHARED not in lanes]
+    candidates = session.execute(statement, {"steps": sorted(steps), "limit": limit, "batch_id": batch_id}).all()
+    if not candidates or (not may_isolate and Lane.SHARED not in lanes):
         return []
-    chosen = [candidates[0].id] if candidates[0].isolated else [row.id for row in candidates if not row.isolated]
-    return _take(session, worker, chosen, lease_seconds)
+    if candidates[0].isolated:
+        return _take(session, worker, [candidates[0].id], lease_seconds)
+    return _take(session, worker, [row.id for row in candidates if not row.isolated], lease_seconds)
 
 
-def _holds_isolated(session: Session, worker: str) -> bool:
-    return bool(
-        session.execute(
-            select(
-                exists().where(
-                    SliceRow.worker == worker, SliceRow.state == SliceState.RUNNING, SliceRow.isolated.is_(True)
-                )
-            )
-        ).scalar()
+def _candidates(in_batch: bool, may_isolate: bool, isolated_only: bool) -> Select[Any]:
+    conditions = [
+        SLICE.c.state == SliceState.QUEUED,
+        SLICE.c.step.in_(bindparam("steps", expanding=True)),
+        SLICE.c.available_at <= database_now(),
+    ]
+    if in_batch:
+        conditions.append(SLICE.c.batch_id == bindparam("batch_id"))
+    if isolated_only:
+        conditions.append(SLICE.c.isolated.is_(True))
+    elif not may_isolate:
+        conditions.append(SLICE.c.isolated.is_(False))
+    return (
+        select(SLICE.c.id, SLICE.c.isolated)
+        .where(*conditions)
+        .order_by(SLICE.c.priority, SLICE.c.id)
+        .limit(bindparam("limit"))
+        .with_for_update(skip_locked=True)
     )
 
 
-def _may_isolate(
-    session: Session, worker: str, lanes: Collection[Lane], conditions: Collection[ColumnElement[bool]]
-) -> bool:
-    if Lane.ISOLATED not in lanes:
-        return False
-    if not session.execute(select(exists().where(*conditions, SliceRow.isolated.is_(True)))).scalar():
+_CANDIDATES = {flags: _candidates(*flags) for flags in product((False, True), repeat=3)}
+_MINE = (SLICE.c.state == SliceState.RUNNING) & (SLICE.c.worker == bindparam("worker"))
+_HOLDS_ISOLATED = select(exists().where(_MINE, SLICE.c.isolated.is_(True)))
+_ANY_ISOLATED_WAITS = select(exists().where(SLICE.c.state == SliceState.QUEUED, SLICE.c.isolated.is_(True)))
+_OCCUPIED = select(
+    exists().where(SLICE.c.state == SliceState.RUNNING, SLICE.c.isolated.is_(True)) | exists().where(_MINE)
+)
+
+
+def _holds_isolated(session: Session, worker: str) -> bool:
+    return bool(session.execute(_HOLDS_ISOLATED, {"worker": worker}).scalar())
+
+
+def _lane_is_free(session: Session, worker: str) -> bool:
+    """Something waits in the isolation lane, nothing is in it, and this worker holds nothing."""
+    if not session.execute(_ANY_ISOLATED_WAITS).scalar():
         return False
     lock_isolation_lane(session)
-    running = SliceRow.state == SliceState.RUNNING
-    occupied = exists().where(running, SliceRow.isolated.is_(True))
-    busy = exists().where(running, SliceRow.worker == worker)
-    return not session.execute(select(occupied | busy)).scalar()
+    return not session.execute(_OCCUPIED, {"worker": worker}).scalar()
+
+
+_TAKE = (
+    update(SLICE)
+    .where(SLICE.c.id.in_(bindparam("slice_ids", expanding=True)), SLICE.c.state == SliceState.QUEUED)
+    .values(
+        state=SliceState.RUNNING,
+        worker=bindparam("new_worker"),
+        token=SLICE.c.token + 1,
+        attempt=SLICE.c.attempt + 1,
+        lease_until=database_now() + bindparam("lease_seconds", type_=Double()),
+        started_at=database_now(),
+    )
+    .returning(
+        SLICE.c.id, SLICE.c.token, SLICE.c.step, SLICE.c.first_page, SLICE.c.last_page, SLICE.c.round,
+        SLICE.c.attempt, SLICE.c.crash_count, SLICE.c.error_count, SLICE.c.isolated, SLICE.c.payload_json,
+        SLICE.c.document_id, SLICE.c.priority,
+    )
+)  # fmt: skip
 
 
 def _take(session: Session, worker: str, slice_ids: list[int], lease_seconds: float) -> list[Claim]:
-    taken = session.execute(
-        update(SliceRow)
-        .where(SliceRow.id.in_(slice_ids), SliceRow.state == SliceState.QUEUED)
-        .values(
-            state=SliceState.RUNNING,
-            worker=worker,
-            token=SliceRow.token + 1,
-            attempt=SliceRow.attempt + 1,
-            lease_until=database_now() + lease_seconds,
-            started_at=database_now(),
-        )
-        .execution_options(synchronize_session=False)
-        .returning(
-            SliceRow.id, SliceRow.token, SliceRow.step, SliceRow.first_page, SliceRow.last_page, SliceRow.round,
-            SliceRow.attempt, SliceRow.crash_count, SliceRow.error_count, SliceRow.isolated, SliceRow.payload_json,
-            SliceRow.document_id, SliceRow.priority,
-        )
-    ).all()  # fmt: skip
+    taken = session.execute(_TAKE, {"slice_ids": slice_ids, "new_worker": worker, "lease_seconds": lease_seconds}).all()
     record_slices(
         session,
         [
@@ -114,7 +120,7 @@ def _take(session: Session, worker: str, slice_ids: list[int], lease_seconds: fl
             for row in taken
         ],
     )  # fmt: skip
-    documents = _documents(session, {row.document_id for row in taken})
+    documents = _claimed_documents(session, {row.document_id for row in taken})
     # RETURNING promises no order
     return [
         Claim(
@@ -125,27 +131,41 @@ def _take(session: Session, worker: str, slice_ids: list[int], lease_seconds: fl
     ]  # fmt: skip
 
 
-def _documents(session: Session, ids: Collection[str]) -> dict[str, ClaimedDocument]:
-    first = aliased(InputRow)
-    first_input = (
-        select(func.min(first.id)).where(first.document_id == DocumentRow.id).correlate(DocumentRow).scalar_subquery()
+_same = INPUT.alias()
+_FIRST_INPUT = select(func.min(_same.c.id)).where(_same.c.document_id == DOCUMENT.c.id).correlate(DOCUMENT)
+_DOCUMENTS = (
+    select(
+        DOCUMENT.c.id, DOCUMENT.c.batch_id, DOCUMENT.c.sha256, DOCUMENT.c.size_bytes, DOCUMENT.c.media_type,
+        DOCUMENT.c.pages, DOCUMENT.c.plan_json, DOCUMENT.c.folder, DOCUMENT.c.options_digest,
+        INPUT.c.name, INPUT.c.path, INPUT.c.member,
     )
-    rows = session.execute(
-        select(
-            DocumentRow.id, DocumentRow.batch_id, DocumentRow.sha256, DocumentRow.size_bytes, DocumentRow.media_type,
-            DocumentRow.pages, DocumentRow.plan_json, DocumentRow.folder, DocumentRow.options_digest,
-            InputRow.name, InputRow.path, InputRow.member,
-        )
-        .outerjoin(InputRow, InputRow.id == first_input)
-        .where(DocumentRow.id.in_(ids))
-    ).all()  # fmt: skip
+    .select_from(DOCUMENT)
+    .outerjoin(INPUT, INPUT.c.id == _FIRST_INPUT.scalar_subquery())
+    .where(DOCUMENT.c.id.in_(bindparam("ids", expanding=True)))
+)  # fmt: skip
+
+
+def _claimed_documents(session: Session, ids: Collection[str]) -> dict[str, ClaimedDocument]:
     return {
         row.id: ClaimedDocument(
             row.id, row.batch_id, row.sha256, row.size_bytes, row.media_type, row.pages, row.plan_json, row.folder,
             row.options_digest, Source(row.name or "", row.path or "", row.member or ""),
         )
-        for row in rows
+        for row in session.execute(_DOCUMENTS, {"ids": list(ids)})
     }  # fmt: skip
+
+
+_BEAT = (
+    update(SLICE)
+    .where(
+        SLICE.c.worker == bindparam("beating"),
+        SLICE.c.state == SliceState.RUNNING,
+        # by token too: a claim the worker does not know it holds must run out
+        tuple_(SLICE.c.id, SLICE.c.token).in_(bindparam("held", expanding=True)),
+    )
+    .values(lease_until=database_now() + bindparam("lease_seconds", type_=Double()))
+    .returning(SLICE.c.id, SLICE.c.token)
+)
 
 
 def beat(session: Session, worker: str, held: Collection[Claim], lease_seconds: float) -> frozenset[int]:
@@ -156,17 +176,7 @@ def beat(session: Session, worker: str, held: Collection[Claim], lease_seconds: 
     """
     if not held:
         return frozenset()
-    kept = session.execute(
-        update(SliceRow)
-        .where(
-            SliceRow.worker == worker,
-            SliceRow.state == SliceState.RUNNING,
-            # by token too: a claim the worker does not know it holds must run out
-            tuple_(SliceRow.id, SliceRow.token).in_([(item.slice_id, item.token) for item in held]),
-        )
-        .values(lease_until=database_now() + lease_seconds)
-        .execution_options(synchronize_session=False)
-        .returning(SliceRow.id, SliceRow.token)
-    ).all()
+    tokens = [(item.slice_id, item.token) for item in held]
+    kept = session.execute(_BEAT, {"beating": worker, "held": tokens, "lease_seconds": lease_seconds})
     alive = {(row.id, row.token) for row in kept}
     return frozenset(item.slice_id for item in held if (item.slice_id, item.token) not in alive)

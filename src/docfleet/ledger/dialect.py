@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Double, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Double, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
@@ -107,9 +108,13 @@ def lock_isolation_lane(session: Session) -> None:
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ISOLATION_LOCK})
 
 
+def upserts(table: Table) -> dict[str, Any]:
+    """An INSERT that knows ON CONFLICT, by the dialect's name."""
+    return {"sqlite": sqlite.insert(table), "postgresql": postgresql.insert(table)}
+
+
 def upsert(session: Session, table: Any) -> Any:
-    """An INSERT that knows ON CONFLICT."""
-    return (postgresql if session.get_bind().dialect.name == "postgresql" else sqlite).insert(table)
+    return upserts(table)[session.get_bind().dialect.name]
 
 
 @contextmanager
@@ -119,8 +124,8 @@ def translating_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise LedgerError(_explain(error)) from error
-    except SQLAlchemyError as error:
-        raise LedgerError(f"the ledger's database cannot be used: {error}") from error
+    except PoolTimeout as error:
+        raise LedgerError("no connection to the ledger became free in time") from error
 
 
 _SQLITE_CAUSES = {

@@ -6,7 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from sqlalchemy import exists, func, select
+import msgspec
+from sqlalchemy import bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.retry import Failure
@@ -21,105 +22,126 @@ from docfleet.domain.work import (
     judge_document,
     judge_pages,
 )
-from docfleet.ledger.dialect import database_now, upsert
-from docfleet.ledger.moves import WHOLE, add_slices, move_document
-from docfleet.ledger.rows import DocumentRow, PageRow, SliceRow
+from docfleet.ledger.dialect import database_now, upserts
+from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, move_document
+from docfleet.ledger.rows import PAGE, SLICE, SliceRow
 from docfleet.ledger.values import DocumentSummary, PageOutcome
+
+_TOLD = ("slice_id", "outcome", "engine", "reason", "detail", "confidence", "quality")
+_PAID = ("cost_usd", "seconds")
+_WRITE_PAGE = {
+    name: insert.values(
+        **{column: bindparam(f"new_{column}") for column in ("document_id", "number", *_TOLD, *_PAID)}
+    ).on_conflict_do_update(
+        index_elements=["document_id", "number"],
+        set_={column: insert.excluded[column] for column in _TOLD}
+        # both tries were paid for
+        | {column: PAGE.c[column] + insert.excluded[column] for column in _PAID},
+        where=(PAGE.c.outcome != PAGE_READ) | (insert.excluded.outcome == PAGE_READ),
+    )
+    for name, insert in upserts(PAGE).items()
+}
 
 
 def write_pages(session: Session, document_id: str, slice_id: int, outcomes: Sequence[PageOutcome]) -> None:
     """The last word on each page; but a page that was read stays read when a later try at it fails."""
-    if not outcomes:
-        return
-    insert = upsert(session, PageRow).values(
-        [
-            {
-                "document_id": document_id, "number": page.page, "slice_id": slice_id, "outcome": page.outcome,
-                "engine": page.engine, "reason": page.reason, "detail": page.detail, "confidence": page.confidence,
-                "cost_usd": page.cost_usd, "seconds": page.seconds, "quality": page.quality,
-            }
-            for page in outcomes
-        ]
-    )  # fmt: skip
-    new = insert.excluded
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["document_id", "number"],
-            set_={
-                "slice_id": new.slice_id, "outcome": new.outcome, "engine": new.engine, "reason": new.reason,
-                "detail": new.detail, "confidence": new.confidence, "quality": new.quality,
-                # both tries were paid for
-                "cost_usd": PageRow.cost_usd + new.cost_usd, "seconds": PageRow.seconds + new.seconds,
-            },
-            where=(PageRow.outcome != PAGE_READ) | (new.outcome == PAGE_READ),
-        )
-    )  # fmt: skip
+    if outcomes:
+        session.execute(
+            _WRITE_PAGE[session.get_bind().dialect.name],
+            [
+                {
+                    "new_document_id": document_id, "new_number": page.page, "new_slice_id": slice_id,
+                    "new_outcome": page.outcome, "new_engine": page.engine, "new_reason": page.reason,
+                    "new_detail": page.detail, "new_confidence": page.confidence, "new_quality": page.quality,
+                    "new_cost_usd": page.cost_usd, "new_seconds": page.seconds,
+                }
+                for page in outcomes
+            ],
+        )  # fmt: skip
 
 
-def advance(session: Session, document: DocumentRow) -> DocumentState:
-    """Moves a RUNNING document on once its last page slice has ended. The caller holds the document's lock."""
+_PAGE_SLICES = (SLICE.c.document_id == bindparam("document_id")) & SLICE.c.step.in_(sorted(PAGE_STEPS))
+_ANY_OPEN = select(exists().where(_PAGE_SLICES, SLICE.c.state.in_(sorted(OPEN_SLICES))))
+
+
+def advance(session: Session, document: LockedDocument) -> DocumentState:
+    """Moves a RUNNING document on once its last page slice has ended; returns where it stands then."""
     if document.state is not DocumentState.RUNNING:
         return document.state
-    waiting = exists().where(
-        SliceRow.document_id == document.id,
-        SliceRow.step.in_(sorted(PAGE_STEPS)),
-        SliceRow.state.in_(sorted(OPEN_SLICES)),
-    )
-    if session.execute(select(waiting)).scalar():
+    if session.execute(_ANY_OPEN, {"document_id": document.id}).scalar():
         return document.state
     verdict = judge_pages(_tally(session, document))
-    if verdict.state is DocumentState.ASSEMBLING:
-        move_document(session, document, verdict.state, verdict.reason)
-        add_slices(session, document, [WHOLE[Step.ASSEMBLE]])
-    else:
-        _end(session, document, verdict.state, verdict.reason)
+    if verdict.state is not DocumentState.ASSEMBLING:
+        return _end(session, document, verdict.state, verdict.reason)
+    document = move_document(session, document, verdict.state, verdict.reason)
+    add_slices(session, document, [WHOLE[Step.ASSEMBLE]])
     return document.state
 
 
-def conclude(session: Session, document: DocumentRow, summary: DocumentSummary) -> DocumentState:
+def conclude(session: Session, document: LockedDocument, summary: DocumentSummary) -> DocumentState:
     """Ends an ASSEMBLING document as its page rows say."""
     verdict = judge_document(_tally(session, document))
-    _end(session, document, verdict.state, verdict.reason, summary)
-    return document.state
+    return _end(session, document, verdict.state, verdict.reason, summary)
 
 
-def give_up(session: Session, document: DocumentRow, dead: SliceRow, failure: Failure) -> None:
+def give_up(session: Session, document: LockedDocument, dead: SliceRow, failure: Failure) -> DocumentState:
     """A slice died: its pages get their outcome, or, when it was about the whole document, the document ends."""
     if dead.step in PAGE_STEPS:
         detail = failure.message or failure.detail
         pages = range(dead.first_page, dead.last_page + 1)
         write_pages(session, document.id, dead.id, [PageOutcome(page, failure.code, detail=detail) for page in pages])
-        advance(session, document)
-    else:
-        move_document(
-            session, document, DocumentState.FAILED, failure.code, code=failure.code, message=failure.message,
-            detail=failure.detail, started_at=document.started_at or dead.started_at, finished_at=database_now(),
-        )  # fmt: skip
+        return advance(session, document)
+    counts = _count_pages(session, document)
+    return move_document(
+        session, document, DocumentState.FAILED, failure.code, code=failure.code, message=failure.message,
+        detail=failure.detail, started_at=document.started_at or dead.started_at, finished_at=database_now(),
+        **counts.columns(),
+    ).state  # fmt: skip
 
 
-def _tally(session: Session, document: DocumentRow) -> Tally:
-    read = session.execute(
-        select(func.count()).where(PageRow.document_id == document.id, PageRow.outcome == PAGE_READ)
-    ).scalar_one()
-    dead = session.execute(
-        select(func.count()).where(
-            SliceRow.document_id == document.id,
-            SliceRow.round == document.round,
-            SliceRow.step.in_(sorted(PAGE_STEPS)),
-            SliceRow.state == SliceState.DEAD,
-        )
-    ).scalar_one()
+_READ = select(func.count()).where(PAGE.c.document_id == bindparam("document_id"), PAGE.c.outcome == PAGE_READ)
+_DEAD = select(func.count()).where(
+    _PAGE_SLICES, SLICE.c.round == bindparam("of_round"), SLICE.c.state == SliceState.DEAD
+)
+
+
+def _tally(session: Session, document: LockedDocument) -> Tally:
+    read = session.execute(_READ, {"document_id": document.id}).scalar_one()
+    dead = session.execute(_DEAD, {"document_id": document.id, "of_round": document.round}).scalar_one()
     return Tally(document.pages or 0, read, dead)
 
 
-def _end(
-    session: Session, document: DocumentRow, state: DocumentState, reason: str, summary: DocumentSummary | None = None
-) -> None:
-    pages = session.execute(select(PageRow).where(PageRow.document_id == document.id).order_by(PageRow.number))
+class _PageCounts(msgspec.Struct, frozen=True):
+    read: int
+    not_read: int
+    engines: dict[str, int]
+    confidence: float | None
+    cost_usd: float
+    seconds: float
+    failed: list[tuple[int, str, str]]
+    """(page, outcome, detail), in order."""
+
+    def columns(self) -> dict[str, object]:
+        return {
+            "pages_read": self.read, "pages_failed": self.not_read, "engines_json": json.dumps(self.engines),
+            "confidence": self.confidence, "cost_usd": self.cost_usd, "work_seconds": self.seconds,
+        }  # fmt: skip
+
+
+_PAGES = (
+    select(
+        PAGE.c.number, PAGE.c.outcome, PAGE.c.detail, PAGE.c.engine, PAGE.c.confidence, PAGE.c.cost_usd, PAGE.c.seconds
+    )
+    .where(PAGE.c.document_id == bindparam("document_id"))
+    .order_by(PAGE.c.number)
+)  # fmt: skip
+
+
+def _count_pages(session: Session, document: LockedDocument) -> _PageCounts:
     engines: Counter[str] = Counter()
     confidence = cost = seconds = 0.0
     failed: list[tuple[int, str, str]] = []
-    for page in pages.scalars().yield_per(1000):
+    for page in session.execute(_PAGES, {"document_id": document.id}):
         cost += page.cost_usd
         seconds += page.seconds
         if page.outcome == PAGE_READ:
@@ -128,26 +150,33 @@ def _end(
         else:
             failed.append((page.number, page.outcome, page.detail))
     read = engines.total()
-    code, message = _cause(session, document, state, reason, failed)
-    move_document(
-        session, document, state, reason, code=code, message=message,
-        detail=summary.detail if summary else "", result_key=summary.result_key if summary else "",
-        pages_read=read, pages_failed=max(0, (document.pages or 0) - read),
-        engines_json=json.dumps(dict(sorted(engines.items()))), confidence=confidence / read if read else None,
-        cost_usd=cost, work_seconds=seconds, finished_at=database_now(),
+    return _PageCounts(
+        read, max(0, (document.pages or 0) - read), dict(sorted(engines.items())),
+        confidence / read if read else None, cost, seconds, failed,
     )  # fmt: skip
 
 
-def _cause(
+def _end(
     session: Session,
-    document: DocumentRow,
+    document: LockedDocument,
     state: DocumentState,
     reason: str,
-    failed: Sequence[tuple[int, str, str]],
+    summary: DocumentSummary = DocumentSummary(),  # noqa: B008 - frozen
+) -> DocumentState:
+    counts = _count_pages(session, document)
+    code, message = "", ""
+    if state is not DocumentState.SUCCEEDED:
+        code, message = _cause(session, document, reason, counts.failed)
+    return move_document(
+        session, document, state, reason, code=code, message=message, detail=summary.detail,
+        result_key=summary.result_key, finished_at=database_now(), **counts.columns(),
+    ).state  # fmt: skip
+
+
+def _cause(
+    session: Session, document: LockedDocument, reason: str, failed: Sequence[tuple[int, str, str]]
 ) -> tuple[str, str]:
     """Code and sentence of a document that did not succeed: those of its most frequent page failure."""
-    if state is DocumentState.SUCCEEDED:
-        return "", ""
     if failed:
         code = Counter(outcome for _, outcome, _ in failed).most_common(1)[0][0]
         said = next(detail for _, outcome, detail in failed if outcome == code)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.retry import (
@@ -24,8 +24,15 @@ from docfleet.domain.work import DOCUMENT_ENDS, PAGE_STEPS, DocumentState, Slice
 from docfleet.errors import Fenced, LedgerError
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.documents import advance, conclude, give_up, write_pages
-from docfleet.ledger.moves import add_slices, lock_document, move_document, record_slices
-from docfleet.ledger.rows import DocumentRow, SliceRow
+from docfleet.ledger.moves import (
+    LockedDocument,
+    Suspicion,
+    add_slices,
+    lock_document,
+    move_document,
+    record_slices,
+)
+from docfleet.ledger.rows import SLICE, SliceRow
 from docfleet.ledger.values import Claim, DocumentSummary, NewSlice, PageOutcome, Plan
 
 
@@ -56,7 +63,7 @@ def finish(
     if not _end(session, claim, result_key):
         return document.state
     if plan is not None:
-        move_document(
+        document = move_document(
             session, document, DocumentState.RUNNING, f"{plan.pages} pages", pages=plan.pages,
             plan_json=plan.plan_json, media_type=plan.media_type or document.media_type,
             started_at=_started_at(session, claim),
@@ -94,21 +101,26 @@ def _check(claim: Claim, outcomes: Sequence[PageOutcome], next_slices: Sequence[
         raise LedgerError(f"no outcome for page {min(owed - told - passed_on)}")
 
 
+_DONE = (
+    update(SLICE)
+    .where(
+        SLICE.c.id == bindparam("slice_id"),
+        SLICE.c.state == SliceState.RUNNING,
+        SLICE.c.token == bindparam("held"),
+        SLICE.c.worker == bindparam("holder"),
+    )
+    .values(state=SliceState.DONE, lease_until=None, result_key=bindparam("new_key"), finished_at=database_now())
+    .returning(SLICE.c.id)
+)
+
+
 def _end(session: Session, claim: Claim, result_key: str) -> bool:
     """RUNNING -> DONE by the holder of the token. False: this very claim has done so before."""
     ended = session.execute(
-        update(SliceRow)
-        .where(
-            SliceRow.id == claim.slice_id,
-            SliceRow.state == SliceState.RUNNING,
-            SliceRow.token == claim.token,
-            SliceRow.worker == claim.worker,
-        )
-        .values(state=SliceState.DONE, lease_until=None, result_key=result_key, finished_at=database_now())
-        .execution_options(synchronize_session=False)
-        .returning(SliceRow.id)
-    ).all()
-    if not ended:
+        _DONE,
+        {"slice_id": claim.slice_id, "held": claim.token, "holder": claim.worker, "new_key": result_key},
+    ).one_or_none()
+    if ended is None:
         now = session.execute(select(SliceRow.state, SliceRow.token).where(SliceRow.id == claim.slice_id)).one_or_none()
         if now is not None and now.state is SliceState.DONE and now.token == claim.token:
             return False
@@ -222,7 +234,7 @@ def _running(session: Session, slice_id: int, token: int) -> SliceRow | None:
 
 
 def _apply(
-    session: Session, document: DocumentRow, row: SliceRow, failure: Failure, policy: RetryPolicy, jitter: float
+    session: Session, document: LockedDocument, row: SliceRow, failure: Failure, policy: RetryPolicy, jitter: float
 ) -> Ended:
     before = Counters(row.crash_count, row.error_count, row.wait_count, row.loss_count)
     decision = policy.decide(failure, before, jitter, row.isolated)
@@ -242,42 +254,25 @@ def _apply(
     if split:
         values["last_page"] = row.first_page
     session.execute(
-        update(SliceRow)
-        .where(SliceRow.id == row.id, SliceRow.state == SliceState.RUNNING, SliceRow.token == row.token)
+        update(SLICE)
+        .where(SLICE.c.id == row.id, SLICE.c.state == SliceState.RUNNING, SLICE.c.token == row.token)
         .values(**values)
-        .execution_options(synchronize_session=False)
     )
     record_slices(session, [_event(document.id, row.id, state, row.token, row.worker, decision.reason)])
-    if split:
-        _add_apart(session, document, row, split, decision)
-    if state is SliceState.DEAD and document.state not in DOCUMENT_ENDS:
-        give_up(session, document, row, failure)
-    return Ended(row.id, document.id, decision, document.state)
+    suspicion = Suspicion(True, counters.crashes, counters.errors, counters.losses)
+    apart = [NewSlice(row.step, page, page, row.payload_json, row.priority) for page in split]
+    add_slices(session, document, apart, suspicion)
+    document_state = document.state
+    if state is SliceState.DEAD and document_state not in DOCUMENT_ENDS:
+        document_state = give_up(session, document, row, failure)
+    return Ended(row.id, document.id, decision, document_state)
 
 
 def _pages_apart(row: SliceRow, decision: Decision) -> list[int]:
-    """Pages that leave a slice on its way into isolation: one is to blame, the others must not die with it."""
+    """Pages that leave a slice on its way into isolation: one is to blame, the others must not die with it.
+
+    Each becomes a slice of its own, as suspect as the one it comes from, so that the culprit dies at its third crash.
+    """
     if decision.action is Action.DEAD or not decision.isolated or row.step not in PAGE_STEPS:
         return []
     return list(range(row.first_page + 1, row.last_page + 1))
-
-
-def _add_apart(
-    session: Session, document: DocumentRow, row: SliceRow, pages: Sequence[int], decision: Decision
-) -> None:
-    """Slices of one page each, as suspect as the one they come from: the culprit dies at its third crash as ever."""
-    new = [NewSlice(row.step, page, page, row.payload_json, row.priority) for page in pages]
-    add_slices(session, document, new)
-    counters = decision.counters
-    session.execute(
-        update(SliceRow)
-        .where(
-            SliceRow.document_id == document.id,
-            SliceRow.round == row.round,
-            SliceRow.step == row.step,
-            SliceRow.first_page.in_(pages),
-            SliceRow.first_page == SliceRow.last_page,
-        )
-        .values(isolated=True, crash_count=counters.crashes, error_count=counters.errors, loss_count=counters.losses)
-        .execution_options(synchronize_session=False)
-    )

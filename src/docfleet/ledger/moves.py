@@ -1,84 +1,153 @@
-"""Changing the state of a document, or making a slice, together with the event that tells of it."""
+"""Changing the state of a document, or making a slice, together with the event that tells of it.
+
+Statements that run for every slice are built once, here and in the other files of this folder: building one costs
+more than running it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+import msgspec
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from docfleet.domain.work import STEP_PRIORITY, WHOLE_DOCUMENT, DocumentState, SliceState, Step
+from docfleet.domain.work import (
+    OPEN_SLICES,
+    STEP_PRIORITY,
+    WHOLE_DOCUMENT,
+    DocumentState,
+    SliceState,
+    Step,
+)
 from docfleet.errors import LedgerError
-from docfleet.ledger.dialect import database_now, upsert
-from docfleet.ledger.rows import DocumentRow, EventRow, SliceRow
+from docfleet.ledger.dialect import database_now, upserts
+from docfleet.ledger.rows import DOCUMENT, EVENT, SLICE, SliceRow
 from docfleet.ledger.values import NewSlice
 
 
-def lock_document(session: Session, document_id: str) -> DocumentRow:
-    """The document's row, held until the transaction ends.
+class LockedDocument(msgspec.Struct, frozen=True):
+    """What the moves need to know of a document; true while the transaction that locked it lasts."""
+
+    id: str
+    batch_id: str
+    state: DocumentState
+    round: int
+    priority: int
+    pages: int | None
+    media_type: str
+    started_at: float | None
+
+
+_FACTS = [DOCUMENT.c[name] for name in LockedDocument.__struct_fields__]
+_LOCK = select(*_FACTS).where(DOCUMENT.c.id == bindparam("document_id")).with_for_update(key_share=True)
+
+
+def lock_document(session: Session, document_id: str) -> LockedDocument:
+    """The document, held until the transaction ends.
 
     Whoever ends a slice takes this lock first: so only one of two that end at once can be the last, and all lock in
     the same order.
     """
-    row = session.execute(
-        select(DocumentRow)
-        .where(DocumentRow.id == document_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).scalar_one_or_none()
+    row = session.execute(_LOCK, {"document_id": document_id}).one_or_none()
     if row is None:
         raise LedgerError(f"the ledger knows no document {document_id}")
-    return row
+    return LockedDocument(*row)
 
 
-def move_document(session: Session, document: DocumentRow, to: DocumentState, cause: str, **columns: Any) -> None:
+def move_document(
+    session: Session, document: LockedDocument, to: DocumentState, cause: str, **columns: Any
+) -> LockedDocument:
     """Guarded: raises LedgerError when the document is no longer in the state it was read in, or may not move there."""
     moved = session.execute(
-        update(DocumentRow)
-        .where(DocumentRow.id == document.id, DocumentRow.state == document.state)
+        update(DOCUMENT)
+        .where(DOCUMENT.c.id == document.id, DOCUMENT.c.state == document.state)
         .values(state=to, **columns)
-        .execution_options(synchronize_session=False)
-        .returning(DocumentRow.id)
-    ).all()
-    if not moved:
+        .returning(*_FACTS)
+    ).one_or_none()
+    if moved is None:
         raise LedgerError(f"document {document.id} is no longer {document.state}")
-    record_document(session, document.id, document.state, to, cause)
-    session.refresh(document)
+    record_documents(session, [document.id], document.state, to, cause)
+    return LockedDocument(*moved)
 
 
-def record_document(
-    session: Session, document_id: str, before: DocumentState | None, after: DocumentState, cause: str
+_RECORD = insert(EVENT).values(
+    at=database_now(),
+    **{name: bindparam(f"new_{name}") for name in EVENT.columns.keys() if name not in ("id", "at")},  # noqa: SIM118
+)
+
+
+def record_documents(
+    session: Session, ids: Sequence[str], before: DocumentState | None, after: DocumentState, cause: str
 ) -> None:
-    session.execute(
-        insert(EventRow).values(
-            at=database_now(), entity="document", document_id=document_id, slice_id=None,
-            from_state=before or "", to_state=after, token=0, worker="", cause=cause,
-        )
+    _record(
+        session,
+        [
+            {
+                "entity": "document", "document_id": id_, "slice_id": None, "from_state": before or "",
+                "to_state": after, "token": 0, "worker": "", "cause": cause,
+            }
+            for id_ in ids
+        ],
     )  # fmt: skip
 
 
 def record_slices(session: Session, events: Iterable[Mapping[str, Any]]) -> None:
     """Each with document_id, slice_id, from_state, to_state, token, worker, cause."""
-    rows = [{"entity": "slice", **event} for event in events]
-    if rows:
-        # one row at a time would be one statement each; the clock is an expression, so it stands in the statement
-        session.execute(insert(EventRow).values(at=database_now()), rows)
+    _record(session, [{"entity": "slice", **event} for event in events])
 
 
-def add_slices(session: Session, document: DocumentRow, slices: Sequence[NewSlice]) -> int:
+def _record(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
+    if events:
+        session.execute(_RECORD, [{f"new_{name}": value for name, value in event.items()} for event in events])
+
+
+_GIVEN = (
+    "document_id", "batch_id", "round", "step", "first_page", "last_page", "priority", "payload_json", "isolated",
+    "crash_count", "error_count", "loss_count",
+)  # fmt: skip
+_ADD = {
+    name: statement.values(
+        **{column: bindparam(f"new_{column}", type_=SLICE.c[column].type) for column in _GIVEN},
+        state=SliceState.QUEUED, attempt=0, wait_count=0, token=0, lease_until=None, worker="",
+        available_at=database_now(), result_key="", code="", message="", detail="", created_at=database_now(),
+        started_at=None, finished_at=None,
+    )
+    .on_conflict_do_nothing()
+    .returning(SLICE.c.id)
+    for name, statement in upserts(SLICE).items()
+}  # fmt: skip
+
+
+class Suspicion(msgspec.Struct, frozen=True):
+    """Counters a new slice starts with, when it was cut from one that failed."""
+
+    isolated: bool = False
+    crash_count: int = 0
+    error_count: int = 0
+    loss_count: int = 0
+
+
+def add_slices(
+    session: Session,
+    document: LockedDocument,
+    slices: Sequence[NewSlice],
+    suspicion: Suspicion = Suspicion(),  # noqa: B008 - frozen
+) -> int:
     """Makes the slices that are not there yet in this round of the document; returns how many were made.
 
     The same slice asked for twice is one slice: the unique key decides, not a look beforehand.
     """
-    if not slices:
-        return 0
-    rows = [_slice_values(document, new) for new in slices]
-    made = (
-        session.execute(upsert(session, SliceRow).values(rows).on_conflict_do_nothing().returning(SliceRow.id))
-        .scalars()
-        .all()
-    )
+    statement = _ADD[session.get_bind().dialect.name]
+    made: list[int] = []
+    for new in slices:
+        row = {
+            "document_id": document.id, "batch_id": document.batch_id, "round": document.round, "step": new.step,
+            "first_page": new.first_page, "last_page": new.last_page, "priority": _priority(document, new),
+            "payload_json": new.payload_json, **msgspec.structs.asdict(suspicion),
+        }  # fmt: skip
+        made += session.execute(statement, {f"new_{name}": value for name, value in row.items()}).scalars()
     record_slices(
         session,
         [
@@ -92,43 +161,30 @@ def add_slices(session: Session, document: DocumentRow, slices: Sequence[NewSlic
     return len(made)
 
 
-def _slice_values(document: DocumentRow, new: NewSlice) -> dict[str, Any]:
+def _priority(document: LockedDocument, new: NewSlice) -> int:
     whole = new.step in (Step.PLAN, Step.ASSEMBLE)
-    if whole != (new.first_page == new.last_page == WHOLE_DOCUMENT) or new.last_page < new.first_page:
+    if whole != (new.first_page == new.last_page == WHOLE_DOCUMENT) or not 0 <= new.first_page <= new.last_page:
         raise LedgerError(f"a {new.step} slice cannot have pages {new.first_page} to {new.last_page}")
-    if not whole and document.pages is not None and new.last_page > document.pages:
-        raise LedgerError(f"page {new.last_page} of a document of {document.pages} pages")
-    priority = document.priority + STEP_PRIORITY[new.step] if new.priority is None else new.priority
-    return queued_slice(document.id, document.batch_id, document.round, new, priority)
-
-
-def queued_slice(document_id: str, batch_id: str, round_: int, new: NewSlice, priority: int) -> dict[str, Any]:
-    return {
-        "document_id": document_id, "batch_id": batch_id, "round": round_, "step": new.step,
-        "first_page": new.first_page, "last_page": new.last_page, "state": SliceState.QUEUED, "priority": priority,
-        "attempt": 0, "crash_count": 0, "error_count": 0, "wait_count": 0, "loss_count": 0, "token": 0,
-        "lease_until": None, "worker": "", "available_at": database_now(), "isolated": False,
-        "payload_json": new.payload_json, "result_key": "", "code": "", "message": "", "detail": "",
-        "created_at": database_now(), "started_at": None, "finished_at": None,
-    }  # fmt: skip
+    if not whole and (new.first_page == WHOLE_DOCUMENT or new.last_page > (document.pages or 0)):
+        raise LedgerError(f"pages {new.first_page} to {new.last_page} of a document of {document.pages} pages")
+    return document.priority + STEP_PRIORITY[new.step] if new.priority is None else new.priority
 
 
 WHOLE = {step: NewSlice(step, WHOLE_DOCUMENT, WHOLE_DOCUMENT) for step in (Step.PLAN, Step.ASSEMBLE)}
 """The slices that are about a whole document."""
 
 
-def cancel_open_slices(session: Session, document: DocumentRow, cause: str) -> int:
+def cancel_open_slices(session: Session, document: LockedDocument, cause: str) -> int:
     """Takes the document's waiting and running slices away; a worker that has one learns it at its next beat."""
     open_slices = session.execute(
         select(SliceRow.id, SliceRow.state, SliceRow.token, SliceRow.worker)
-        .where(SliceRow.document_id == document.id, SliceRow.state.in_((SliceState.QUEUED, SliceState.RUNNING)))
+        .where(SliceRow.document_id == document.id, SliceRow.state.in_(sorted(OPEN_SLICES)))
         .with_for_update()
     ).all()
     session.execute(
-        update(SliceRow)
-        .where(SliceRow.id.in_([row.id for row in open_slices]))
+        update(SLICE)
+        .where(SLICE.c.document_id == document.id, SLICE.c.state.in_(sorted(OPEN_SLICES)))
         .values(state=SliceState.CANCELLED, lease_until=None, finished_at=database_now())
-        .execution_options(synchronize_session=False)
     )
     record_slices(
         session,

@@ -6,21 +6,21 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import delete, exists, insert, select
+from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
-from docfleet.domain.work import DOCUMENT_ENDS, STEP_PRIORITY, DocumentState, Step
+from docfleet.domain.work import DOCUMENT_ENDS, DocumentState, Step
 from docfleet.ledger.dialect import database_now, upsert
 from docfleet.ledger.moves import (
     WHOLE,
+    LockedDocument,
     add_slices,
     cancel_open_slices,
     lock_document,
     move_document,
-    queued_slice,
-    record_slices,
+    record_documents,
 )
-from docfleet.ledger.rows import BatchRow, DocumentRow, EventRow, InputRow, PageRow, SliceRow
+from docfleet.ledger.rows import PAGE, BatchRow, DocumentRow, InputRow
 from docfleet.ledger.values import NewBatch, NewInput, Registered
 
 
@@ -98,37 +98,11 @@ def _make_documents(
 
 
 def _begin(session: Session, batch_id: str, documents: Sequence[tuple[str, int]]) -> None:
-    """Plan slices of new documents, in bulk."""
-    if not documents:
-        return
-    session.execute(
-        insert(EventRow).values(at=database_now()),
-        [
-            {
-                "entity": "document", "document_id": id_, "slice_id": None, "from_state": "",
-                "to_state": DocumentState.RECEIVED, "token": 0, "worker": "", "cause": "registered",
-            }
-            for id_, _ in documents
-        ],
-    )  # fmt: skip
-    made: list[tuple[int, str]] = []
-    for start in range(0, len(documents), 500):
-        rows = [
-            queued_slice(id_, batch_id, 1, WHOLE[Step.PLAN], priority + STEP_PRIORITY[Step.PLAN])
-            for id_, priority in documents[start : start + 500]
-        ]
-        statement = insert(SliceRow).values(rows).returning(SliceRow.id, SliceRow.document_id)
-        made += [(row.id, row.document_id) for row in session.execute(statement)]
-    record_slices(
-        session,
-        [
-            {
-                "document_id": document_id, "slice_id": slice_id, "from_state": "", "to_state": "queued",
-                "token": 0, "worker": "", "cause": "round 1",
-            }
-            for slice_id, document_id in made
-        ],
-    )  # fmt: skip
+    """Records new documents and makes their plan slices."""
+    record_documents(session, [id_ for id_, _ in documents], None, DocumentState.RECEIVED, "registered")
+    for id_, priority in documents:
+        fresh = LockedDocument(id_, batch_id, DocumentState.RECEIVED, 1, priority, None, "", None)
+        add_slices(session, fresh, [WHOLE[Step.PLAN]])
 
 
 def _free_folders(session: Session, items: Sequence[NewInput]) -> list[str | None]:
@@ -198,10 +172,10 @@ def _revive(session: Session, document_ids: Sequence[str]) -> None:
             restart(session, document, "submitted again")
 
 
-def restart(session: Session, document: DocumentRow, cause: str) -> None:
+def restart(session: Session, document: LockedDocument, cause: str) -> None:
     """A new round from the plan on; what was read before counts no more."""
-    session.execute(delete(PageRow).where(PageRow.document_id == document.id))
-    move_document(
+    session.execute(delete(PAGE).where(PAGE.c.document_id == document.id))
+    document = move_document(
         session, document, DocumentState.RECEIVED, cause,
         round=document.round + 1, code="", message="", detail="", started_at=None, finished_at=None,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from docfleet.domain.work import (
     page_ranges,
 )
 from docfleet.ledger.dialect import database_now
-from docfleet.ledger.moves import WHOLE, add_slices, cancel_open_slices, lock_document, move_document
+from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, cancel_open_slices, lock_document, move_document
 from docfleet.ledger.registering import restart
 from docfleet.ledger.rows import DocumentRow, PageRow, SliceRow
 from docfleet.ledger.values import NewSlice
@@ -45,20 +45,20 @@ def retry_failed(session: Session, batch_id: str, codes: Collection[str] | None)
     return count
 
 
-def _retry(session: Session, document: DocumentRow) -> None:
+def _retry(session: Session, document: LockedDocument) -> None:
     if not document.pages:
         restart(session, document, "tried again")
         return
     slices = _slices_to_redo(session, document, document.pages)
     state = DocumentState.RUNNING if slices else DocumentState.ASSEMBLING
-    move_document(
+    document = move_document(
         session, document, state, "tried again",
         round=document.round + 1, code="", message="", detail="", finished_at=None,
     )  # fmt: skip
     add_slices(session, document, slices or [WHOLE[Step.ASSEMBLE]])
 
 
-def _slices_to_redo(session: Session, document: DocumentRow, pages: int) -> list[NewSlice]:
+def _slices_to_redo(session: Session, document: LockedDocument, pages: int) -> list[NewSlice]:
     """The pages that were not read, and those of dead slices, in slices like the ones they failed in."""
     dead = (
         session.execute(

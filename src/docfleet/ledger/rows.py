@@ -7,9 +7,20 @@ dialect and no worker's clock ever matters. Pages count from 1. Money is US doll
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, cast
 
-from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKey, Index, Integer, MetaData, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from docfleet.domain.work import DocumentState, SliceState, Step
@@ -214,3 +225,11 @@ class EventRow(Base):
     token: Mapped[int] = mapped_column(BigInteger)
     worker: Mapped[str]
     cause: Mapped[str]
+
+
+# The same tables for statements that run so often that the mapping's comfort costs too much.
+DOCUMENT = cast(Table, DocumentRow.__table__)
+INPUT = cast(Table, InputRow.__table__)
+SLICE = cast(Table, SliceRow.__table__)
+PAGE = cast(Table, PageRow.__table__)
+EVENT = cast(Table, EventRow.__table__)
