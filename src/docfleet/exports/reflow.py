@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
+from itertools import pairwise
 
 import msgspec
 
 from docfleet.domain.document import Break, Layout, Page
 from docfleet.exports.page_words import Corners, direction, line_spans, page_words, span_of
 
+_COMPOUND = re.compile(r"[^\W\d_]-$")
+_CONJUNCTIONS = frozenset("and or to und oder bzw. bis et ou y o e u en of och eller og".split())
 _HYPHENS = "-\u2010\u00ad"
 
 
@@ -41,7 +45,7 @@ class Reflow:
         until = bisect_left(self._line_starts, end)
         spans = line_spans(self._lines[at:until], start, end)
         ends = [self._line_end(a, b) for a, b in spans]
-        right = max((line.end for line in ends if line), default=0.0)
+        stays = self._staying_breaks(ends)
         meant: list[str] = []
         glue = False
         for index, (a, b) in enumerate(spans):
@@ -51,13 +55,23 @@ class Reflow:
             # A span without `Page.lines` may hold several lines: those breaks are joined too.
             content = " ".join(content.split())
             if content:
-                joins = meant and (glue or index == 0 or not is_meant(ends[index - 1], ends[index], right))
+                joins = meant and (glue or not stays[index])
                 if joins:
-                    meant[-1] += ("" if glue else " ") + content
+                    meant[-1] += ("" if glue or _goes_on(meant[-1], content) else " ") + content
                 else:
                     meant.append(content)
             glue = broken
         return meant
+
+    @staticmethod
+    def _staying_breaks(ends: list[_LineEnd | None]) -> list[bool]:
+        """For each line whether the break before it was meant. An address has a longest line too, after which nothing
+        could have fitted: where half of the breaks are meant, all are."""
+        right = max((line.end for line in ends if line), default=0.0)
+        stays = [is_meant(line, following, right) for line, following in pairwise(ends)]
+        if stays and 2 * sum(stays) >= len(stays):
+            stays = [True] * len(stays)
+        return [False, *stays]
 
     def _is_hyphenated(self, start: int, end: int) -> bool:
         tail = end
@@ -83,6 +97,11 @@ class Reflow:
         return _LineEnd(min(a for a, _ in extents), max(b for _, b in extents), height, first)
 
 
+def _goes_on(before: str, after: str) -> bool:
+    """Whether a compound was broken after a hyphen of its own ("well-" "known"), not "pre- and post-war"."""
+    return _COMPOUND.search(before) is not None and after[0].islower() and after.split()[0] not in _CONJUNCTIONS
+
+
 def is_meant(line: _LineEnd | None, following: _LineEnd | None, right: float) -> bool:
     """Whether a line was ended on purpose: the next line's first word, with a space, would have fitted after it.
 
@@ -91,5 +110,5 @@ def is_meant(line: _LineEnd | None, following: _LineEnd | None, right: float) ->
     """
     if line is None or following is None:
         return False
-    space = 0.6 * line.height
+    space = 0.35 * line.height
     return right - line.end > following.first_word + space

@@ -7,6 +7,7 @@ an invisible run is only dropped where no visible run continues at the place it 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,7 +48,7 @@ class InvisibleTextRemover:
                 xobjects[name] = form
             resources["/XObject"] = xobjects
         if data is not None:
-            page.obj["/Contents"] = self._pdf.make_stream(data)
+            page.obj["/Contents"] = compressed_stream(self._pdf, data)
         return dropped
 
     def _filter(
@@ -94,7 +95,7 @@ class InvisibleTextRemover:
         if outcome is None:
             return None, 0
         data, dropped, exchanged = outcome
-        copy = self._pdf.make_stream(data if data is not None else content or b"")
+        copy = compressed_stream(self._pdf, data if data is not None else content or b"")
         for name, value in form.items():
             if name not in ("/Length", "/Filter", "/DecodeParms", "/F", "/FFilter", "/FDecodeParms"):
                 copy[name] = value
@@ -107,6 +108,13 @@ class InvisibleTextRemover:
             copy["/Resources"] = inner
         self._forms[key] = copy
         return copy, dropped
+
+
+def compressed_stream(pdf: pikepdf.Pdf, data: bytes) -> pikepdf.Stream:
+    """A new stream of `pdf` with `data` under Flate; saving leaves all streams as they are."""
+    stream = pdf.make_stream(b"")
+    stream.write(zlib.compress(data, 9), filter=pikepdf.Name("/FlateDecode"))
+    return stream
 
 
 def _content_of(page: pikepdf.Page) -> bytes | None:

@@ -33,7 +33,7 @@ from docfleet.errors import Damaged, PageTooLarge
 from docfleet.sandbox.faults import vendor_calls
 from docfleet.sandbox.glyphless_font import GlyphlessFont
 from docfleet.sandbox.image_pages import ImagePage, image_pages, number_bytes
-from docfleet.sandbox.invisible_text import InvisibleTextRemover
+from docfleet.sandbox.invisible_text import InvisibleTextRemover, compressed_stream
 from docfleet.sandbox.page_space import PageSpace, inherited, page_space
 from docfleet.sandbox.pdf_file import PdfFile
 from docfleet.sandbox.pdf_open import repaired_copy
@@ -97,6 +97,7 @@ def _searchable_pdf(source: str, out: str, layers: str, password: str | None) ->
                 encryption=False,
                 deterministic_id=True,
                 fix_metadata_version=False,
+                compress_streams=False,
                 stream_decode_level=pikepdf.StreamDecodeLevel.none,
                 object_stream_mode=pikepdf.ObjectStreamMode.preserve,
             )
@@ -163,7 +164,7 @@ class _Grafter:
             return
         resources["/Font"] = self._with_font(resources.get("/Font"), name)
         page.obj["/Resources"] = resources
-        page.contents_add(self._pdf.make_stream(content), prepend=True)
+        page.contents_add(compressed_stream(self._pdf, content), prepend=True)
         self._outcome.layered += 1
         self._outcome.words += len(words)
 
