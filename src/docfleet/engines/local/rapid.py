@@ -78,7 +78,8 @@ class RapidEngine:
         return [self._answer(page) for page in pages]
 
     def close(self) -> None:
-        del self._detector, self._recogniser
+        vars(self).pop("_detector", None)
+        vars(self).pop("_recogniser", None)
 
     def _answer(self, page: PageImage) -> RecognisedPage:
         start = time.process_time()

@@ -77,6 +77,13 @@ class Reading(NamedTuple):
         characters = sum(len(row[0]) for row in self.rows)
         return sum(len(row[0]) * row[1] for row in self.rows) / characters if characters else 0.0
 
+    @property
+    def stands(self) -> bool:
+        """Most words are taller than wide. The program reads columns of standing text by itself, but boxes and lines
+        belong into the frame in which the text lies."""
+        long = [row for row in self.rows if len(row[0]) >= 4]
+        return sum(row[6] > row[5] for row in long) > len(long) / 2
+
 
 class TesseractEngine:
     """See the module. One program run at a time; thread-safe, since it keeps nothing between pages."""
@@ -122,13 +129,14 @@ class TesseractEngine:
         """How far the text is turned clockwise, and what it says."""
         languages = choose_languages(page.languages or self._options.languages, self._installed)
         flat = self._read(page, image, dpi, languages)
-        if flat.confidence >= self._options.sure_enough or "osd" not in self._installed:
+        if (flat.confidence >= self._options.sure_enough and not flat.stands) or "osd" not in self._installed:
             return 0, flat
-        degrees = self._find_orientation(page, image, dpi)
-        if degrees == 0:
+        found = self._find_orientation(page, image, dpi)
+        if not found and not flat.stands:
             return 0, flat
-        turned = self._read(page, np.rot90(image, degrees // 90), dpi, languages)
-        return (degrees, turned) if turned.sureness > flat.sureness else (0, flat)
+        turns = (found,) if found else (90, 270)
+        readings = [(turn, self._read(page, np.rot90(image, turn // 90), dpi, languages)) for turn in turns]
+        return choose_reading(flat, readings)
 
     def _read(self, page: PageImage, image: Pixels, dpi: int, languages: str) -> Reading:
         run = self._run(page, ["stdin", "stdout", "--dpi", str(dpi), "-l", languages, "--psm", "3", "tsv"], image)
@@ -176,6 +184,16 @@ class TesseractEngine:
         if run.returncode:
             raise EngineUnavailable(f"The program {self._program} does not work: {_last_line(run.stderr)} {_INSTALL}")
         return (run.stdout or run.stderr).decode("utf-8", "replace")
+
+
+def choose_reading(flat: Reading, turned: Sequence[tuple[int, Reading]]) -> tuple[int, Reading]:
+    """Which way up a page is: (0, `flat`) as it lies, or the surest of `turned`, pairs of degrees and reading.
+
+    Lying text wins over standing text where it is nearly as sure.
+    """
+    degrees, best = max(turned, key=lambda pair: (pair[1].sureness, -pair[0]))
+    enough = 0.8 * flat.sureness if flat.stands and not best.stands else flat.sureness
+    return (degrees, best) if best.sureness > enough else (0, flat)
 
 
 def parse_table(table: str) -> Reading:

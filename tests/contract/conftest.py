@@ -1,0 +1,72 @@
+"""Engine packages built and installed as a stranger's would be."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGES = Path(__file__).parents[1] / "engines"
+
+
+def install(package: str, work: Path, target: Path) -> None:
+    """Builds the wheel of tests/engines/`package` without a network and installs it into `target`.
+
+    A pure wheel is installed by unpacking it (the wheel format's own definition), so no installer is needed.
+    """
+    source = work / package
+    shutil.copytree(PACKAGES / package, source)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(work)],
+        cwd=source,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    (wheel,) = work.glob(f"{package}-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+
+
+@pytest.fixture(scope="session")
+def shout_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which the sound engine package is installed."""
+    target = tmp_path_factory.mktemp("shout-site")
+    install("docfleet_engine_shout", tmp_path_factory.mktemp("shout-build"), target)
+    return target
+
+
+@pytest.fixture(scope="session")
+def faulty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which the package of faulty engines is installed."""
+    target = tmp_path_factory.mktemp("faulty-site")
+    install("docfleet_engine_faulty", tmp_path_factory.mktemp("faulty-build"), target)
+    return target
+
+
+def on_path(*folders: Path) -> Iterator[None]:
+    """The folders' packages can be imported while this runs, and are forgotten after it."""
+    before = list(sys.path)
+    sys.path[:0] = [str(folder) for folder in folders]
+    importlib.invalidate_caches()
+    yield
+    sys.path[:] = before
+    for name in [name for name in sys.modules if name.startswith("docfleet_engine_")]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+@pytest.fixture
+def shout_installed(shout_folder: Path) -> Iterator[None]:
+    yield from on_path(shout_folder)
+
+
+@pytest.fixture
+def faulty_installed(faulty_folder: Path, shout_folder: Path) -> Iterator[None]:
+    yield from on_path(faulty_folder, shout_folder)
