@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from itertools import repeat
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,6 +25,10 @@ _SEGMENT_BUDGET = 40_000
 _THIN = 4.0
 """Points: a drawn rectangle at most this thick is a line."""
 _MIN_LENGTH = 5.0
+_MIN_CLIPPED = 40.0
+"""Points: shorter lines are taken as they are; whether they are clipped costs more to ask than it tells."""
+_MAX_CANDIDATES = 20_000
+_MAX_CLIP_SEGMENTS = 200
 _LEVEL = 0.6
 """Points a line may rise over its length and still be level."""
 _GLYPH_SIZE = 30.0
@@ -107,7 +112,7 @@ def read_drawing(page: PdfPage) -> Drawing:
     for paths, matrix in walk.paths:
         finder.search(paths, matrix)
     path_count = sum(len(paths) for paths, _ in walk.paths)
-    return Drawing(images, path_count, finder.glyph_like, finder.rulings, dict(walk.texts) if images else {})
+    return Drawing(images, path_count, finder.glyph_like, finder.rulings(), dict(walk.texts) if images else {})
 
 
 def _describe_image(page: PdfPage, pointer: int, matrix: _Matrix, order: int) -> DrawnImage | None:
@@ -137,45 +142,51 @@ def _within_page(page: PdfPage, rect: npt.NDArray[np.float32]) -> Rect | None:
 class _RulingFinder:
     def __init__(self, page: PdfPage) -> None:
         self.page = page
-        self.rulings: list[Ruling] = []
+        self.found: list[npt.NDArray[np.float32]] = []
         self.segments_left = _SEGMENT_BUDGET
         self.glyph_like = 0
 
     def search(self, paths: list[int], matrix: _Matrix) -> None:
-        """Adds the level and upright lines among `paths`, which stand in a form placed by `matrix`."""
+        """Collects the level and upright lines among `paths`, which stand in a form placed by `matrix`."""
         rects = _bounds(paths, matrix)
         wide, high = rects[:, 2] - rects[:, 0], rects[:, 1] - rects[:, 3]
         long, thin = np.maximum(wide, high), np.minimum(wide, high)
         self.glyph_like += int(((thin >= 1.5) & (long >= 3) & (long <= _GLYPH_SIZE)).sum())
-        is_line = (thin <= _THIN) & (long >= _MIN_LENGTH) & (long >= 3 * thin)
-        for at in np.flatnonzero(long >= _MIN_LENGTH).tolist():
-            if len(self.rulings) >= _MAX_RULINGS or self.segments_left <= 0:
-                return
-            filled, stroked = _painted(paths[at])
-            if not (filled or stroked):
+        wanted = np.flatnonzero(long >= _MIN_LENGTH)[:_MAX_CANDIDATES]
+        chosen = [paths[at] for at in wanted.tolist()]
+        filled, stroked = _painted(chosen)
+        is_line = ((thin <= _THIN) & (long >= 3 * thin))[wanted]
+        clips: dict[int, Rect | None] = {}
+        for at in np.flatnonzero((filled | stroked) & (~is_line | (long[wanted] >= _MIN_CLIPPED))).tolist():
+            if not is_line[at]:
+                if self.segments_left <= 0:
+                    break
+                inner = self._lines_within(chosen[at], matrix, bool(stroked[at]))
+                if len(inner):
+                    clip = _clip_rect(chosen[at], matrix)
+                    self.found.append(inner if clip is None else _intersect(inner, clip))
                 continue
-            found = rects[at : at + 1] if is_line[at] else self._lines_within(paths[at], matrix, stroked)
-            if not len(found):
-                continue
-            clip = _clip_rect(paths[at], matrix)
+            clips[at] = _clip_rect(chosen[at], matrix)
+        lines = rects[wanted]
+        for at, clip in clips.items():
             if clip is not None:
-                found = _intersect(found, clip)
-            self._add(found)
+                lines[at] = _cut(lines[at], clip)
+        self.found.append(lines[is_line & (filled | stroked)])
 
-    def _add(self, rects: npt.NDArray[np.float32]) -> None:
-        for rect in self.page.rects_to_frame(rects):
-            inside = _within_page(self.page, _widened(rect))
-            if inside is None:
-                continue
-            x0, y0, x1, y1 = inside
-            if x1 - x0 >= y1 - y0:
-                middle = (y0 + y1) / 2
-                line = Ruling(x0, middle, x1, middle)
-            else:
-                middle = (x0 + x1) / 2
-                line = Ruling(middle, y0, middle, y1)
-            if max(line.x1 - line.x0, line.y1 - line.y0) >= _MIN_LENGTH:
-                self.rulings.append(line)
+    def rulings(self) -> list[Ruling]:
+        """What was collected, in the page frame, within the page."""
+        if not self.found:
+            return []
+        rects = self.page.rects_to_frame(np.concatenate(self.found)[:_MAX_RULINGS])
+        x0, x1 = np.clip(rects[:, [0, 2]], 0.0, self.page.width).T
+        y0, y1 = np.clip(rects[:, [1, 3]], 0.0, self.page.height).T
+        level = x1 - x0 >= y1 - y0
+        middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
+        ends = np.column_stack((
+            np.where(level, x0, middle_x), np.where(level, middle_y, y0),
+            np.where(level, x1, middle_x), np.where(level, middle_y, y1),
+        ))  # fmt: skip
+        return [Ruling(*line) for line in ends[np.maximum(x1 - x0, y1 - y0) >= _MIN_LENGTH].tolist()]
 
     def _lines_within(self, path: int, matrix: _Matrix, stroked: bool) -> npt.NDArray[np.float32]:
         """Lines of a path that is no line as a whole: stroked sides, or thin rectangles among its filled parts."""
@@ -237,23 +248,24 @@ def _segment_points(segments: list[int | None]) -> npt.NDArray[np.float32]:
     return points
 
 
-def _painted(path: int) -> tuple[bool, bool]:
-    """(filled, stroked) with a colour that shows on white."""
-    mode = (ctypes.c_int * 2)()
-    at = ctypes.addressof(mode)
-    pdfium.path_draw_mode(path, at, at + 4)
-    filled = mode[0] != 0 and _shows(pdfium.object_fill_colour, path)
-    stroked = mode[1] != 0 and _shows(pdfium.object_stroke_colour, path)
+def _painted(paths: list[int]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """(filled, stroked) of each path, with a colour that shows on white."""
+    count = len(paths)
+    modes = np.zeros((count, 2), np.int32)
+    at = modes.ctypes.data
+    any(map(_never, map(pdfium.path_draw_mode, paths, range(at, at + 8 * count, 8), range(at + 4, at + 8 * count, 8))))
+    filled = (modes[:, 0] != 0) & _shows(pdfium.object_fill_colour, paths)
+    stroked = (modes[:, 1] != 0) & _shows(pdfium.object_stroke_colour, paths)
     return filled, stroked
 
 
-def _shows(get_colour: object, path: int) -> bool:
-    colour = (ctypes.c_uint * 4)()
-    at = ctypes.addressof(colour)
-    assert callable(get_colour)
-    if not get_colour(path, at, at + 4, at + 8, at + 12):
-        return True
-    return colour[3] > 10 and min(colour[0], colour[1], colour[2]) < _INVISIBLE_WHITE
+def _shows(get_colour: Any, paths: list[int]) -> npt.NDArray[np.bool_]:
+    colours = np.zeros((len(paths), 4), np.uint32)
+    at = colours.ctypes.data
+    end = at + 16 * len(paths)
+    columns = [range(at + shift, end, 16) for shift in (0, 4, 8, 12)]
+    known = np.fromiter(map(get_colour, paths, *columns), np.bool_, len(paths))
+    return np.asarray(~known | ((colours[:, 3] > 10) & (colours[:, :3].min(axis=1) < _INVISIBLE_WHITE)))
 
 
 def _bounds(objects: list[int], matrix: _Matrix) -> npt.NDArray[np.float32]:
@@ -283,16 +295,38 @@ def _clip_rect(pointer: int, matrix: _Matrix) -> Rect | None:
     count = pdfium.count_clip_paths(clip) if clip else 0
     if count <= 0:
         return None
-    low, high = np.full(2, -np.inf, np.float32), np.full(2, np.inf, np.float32)
-    for index in range(min(count, 32)):
+    left, bottom, right, top = -1e9, -1e9, 1e9, 1e9
+    for index in range(max(0, count - 4), count):
         segments = pdfium.count_clip_segments(clip, index)
-        if not 0 < segments <= 200:
+        if not 0 < segments <= _MAX_CLIP_SEGMENTS:
             continue
-        points = _segment_points(list(map(pdfium.clip_segment, repeat(clip), repeat(index, segments), range(segments))))
-        if matrix != _IDENTITY:
-            points = _apply(points, matrix)
-        low, high = np.maximum(low, points.min(axis=0)), np.minimum(high, points.max(axis=0))
-    return (float(low[0]), float(high[1]), float(high[0]), float(low[1]))
+        # A rectangle's first and third corners say it all.
+        chosen = (0, 2) if segments in (4, 5) else range(segments)
+        points = [_point(pdfium.clip_segment(clip, index, at), matrix) for at in chosen]
+        xs, ys = [x for x, _ in points], [y for _, y in points]
+        left, right = max(left, min(xs)), min(right, max(xs))
+        bottom, top = max(bottom, min(ys)), min(top, max(ys))
+    return (left, top, right, bottom)
+
+
+_point_buffer = (ctypes.c_float * 2)()
+_point_address = ctypes.addressof(_point_buffer)
+
+
+def _point(segment: int, matrix: _Matrix) -> tuple[float, float]:
+    pdfium.segment_point(segment, _point_address, _point_address + 4)
+    x, y = _point_buffer
+    a, b, c, d, e, f = matrix
+    return (a * x + c * y + e, b * x + d * y + f)
+
+
+def _cut(rect: npt.NDArray[np.float32], clip: Rect) -> tuple[float, float, float, float]:
+    """`rect` (left, top, right, bottom, y up) within `clip`; without extent when they do not meet."""
+    left, top = max(float(rect[0]), clip[0]), min(float(rect[1]), clip[1])
+    right, bottom = min(float(rect[2]), clip[2]), max(float(rect[3]), clip[3])
+    if right < left - _LEVEL or top < bottom - _LEVEL:
+        return (0.0, 0.0, 0.0, 0.0)
+    return (left, max(top, bottom), max(left, right), bottom)
 
 
 def _intersect(rects: npt.NDArray[np.float32], clip: Rect) -> npt.NDArray[np.float32]:
@@ -301,11 +335,6 @@ def _intersect(rects: npt.NDArray[np.float32], clip: Rect) -> npt.NDArray[np.flo
     right, bottom = np.minimum(rects[:, 2], clip[2]), np.maximum(rects[:, 3], clip[3])
     kept = (right >= left - _LEVEL) & (top >= bottom - _LEVEL)
     return np.column_stack((left, top, right, bottom))[kept].astype(np.float32)
-
-
-def _widened(rect: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Lines without thickness are widened a little, so that they have an area to cut."""
-    return rect + np.array((-0.05, -0.05, 0.05, 0.05), np.float32)
 
 
 def _apply(points: npt.NDArray[np.float32], matrix: _Matrix) -> npt.NDArray[np.float32]:

@@ -19,7 +19,8 @@ from docfleet.sandbox.pdf_page import PdfPage
 from docfleet.sandbox.pdf_text import GENERATED, INVISIBLE, UNMAPPED, Characters
 
 _MEASURING_DPI = 72.0
-_MAX_MEASURING_PIXELS = 4_000_000
+_MAX_MEASURING_PIXELS = 800_000
+"""A little more than A4 at the resolution above: on larger pages everything is larger, or there is much of it."""
 _MIN_REGION = (36.0, 8.0)
 """Points: an image with a shorter long or short side holds no text worth reading."""
 _FEW_CHARACTERS = 20

@@ -21,6 +21,10 @@ from docfleet.sandbox.pdf_page import PdfPage
 GENERATED, LINE_HYPHEN, INVISIBLE, UNMAPPED = 1, 2, 4, 8
 """Bits of `TextLayer.flags`."""
 _PDFIUM_HYPHEN = 0x02
+_TEXT_HYPHEN = 0xFFFE
+"""What FPDFText_GetText stands for the same."""
+_IS_WORD = np.array([chr(code).isalnum() for code in range(128)] + [True])
+"""By code; one entry for all beyond ASCII."""
 _INVISIBLE_MODES = (3, 7)
 """Text rendering modes that paint nothing: invisible, and clip only (PDF 1.7 reference, table 106)."""
 _ITALIC_FLAG, _FORCE_BOLD_FLAG = 1 << 6, 1 << 18
@@ -66,16 +70,15 @@ def _nothing() -> Characters:
 
 
 def _read(page: PdfPage, text: int, count: int) -> Characters:
-    codes = np.fromiter(map(pdfium.char_code, repeat(text, count), range(count)), np.uint32, count)
+    codes = _read_codes(text, count)
     raw_boxes = np.zeros((count, 4), np.float32)
     start = raw_boxes.ctypes.data
     found = np.fromiter(
         map(pdfium.char_loose_box, repeat(text, count), range(count), range(start, start + 16 * count, 16)),
-        np.uint8, count,
-    )  # fmt: skip
-    objects = np.fromiter(
-        (pointer or 0 for pointer in map(pdfium.char_object, repeat(text, count), range(count))), np.uint64, count
+        np.uint8,
+        count,
     )
+    objects = _read_objects(text, codes, raw_boxes)
     boxes = page.rects_to_frame(raw_boxes)
     boxes[found == 0] = 0.0
     np.nan_to_num(boxes, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
@@ -100,6 +103,40 @@ def _read(page: PdfPage, text: int, count: int) -> Characters:
         italics,
     )
     return _join_surrogates(characters)
+
+
+def _read_codes(text: int, count: int) -> npt.NDArray[np.uint32]:
+    """PDFium's code of each character, in one call where its text has one UTF-16 unit a character.
+
+    It has not where characters have no Unicode value (they are left out) or lie beyond the first plane.
+    """
+    units = np.zeros(2 * count + 2, np.uint16)
+    length = pdfium.get_text(text, 0, count, units.ctypes.data) - 1
+    if length == count and not ((units >= 0xD800) & (units < 0xE000)).any():
+        codes = units[:count].astype(np.uint32)
+        codes[codes == _TEXT_HYPHEN] = _PDFIUM_HYPHEN
+        return codes
+    return np.fromiter(map(pdfium.char_code, repeat(text, count), range(count)), np.uint32, count)
+
+
+def _read_objects(text: int, codes: npt.NDArray[np.uint32], boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.uint64]:
+    """The text object of each character; 0 for generated ones.
+
+    Asked where an object can begin to matter: at white space (which may be generated), where a word or a run of
+    punctuation begins, and where the box changes its height or place. Between those the last answer holds: a change of
+    font within a word that leaves ascent and descent as they were goes unseen, for half the time.
+    """
+    count = len(codes)
+    white = (codes <= 32) | (codes == 0xA0)
+    word = _IS_WORD[np.minimum(codes, 128)]
+    asked = white.copy()
+    asked[0] = True
+    asked[1:] |= (
+        white[:-1] | (word[1:] != word[:-1]) | (boxes[1:, 1] != boxes[:-1, 1]) | (boxes[1:, 3] != boxes[:-1, 3])
+    )
+    places = np.flatnonzero(asked)
+    answers = np.array([pointer or 0 for pointer in map(pdfium.char_object, repeat(text), places.tolist())], np.uint64)
+    return np.repeat(answers, np.diff(places, append=count))
 
 
 class _Runs(msgspec.Struct, frozen=True):
