@@ -10,7 +10,6 @@ tables are found and read by docfleet, nothing is told about where they are.
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 import xml.etree.ElementTree as ElementTree
 from collections import Counter

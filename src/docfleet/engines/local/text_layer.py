@@ -1,7 +1,8 @@
 """The text layer of a PDF page, from characters to words.
 
-A PDF stores glyphs, not words: spaces may be missing, doubled or invented, words letter-spaced, bold type printed twice,
-accents drawn over their letters. Everything here works on whole columns of numbers; Python touches words, not characters.
+A PDF stores glyphs, not words: spaces may be missing, doubled or invented, words letter-spaced, bold type printed
+twice, accents drawn over their letters. Everything here works on whole columns of numbers; Python touches words, not
+characters.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from docfleet.domain.geometry import Frame
-from docfleet.domain.words import Ruling, Word, WordPage
-from docfleet.sandbox.types import PageFacts, TextLayer
+from docfleet.domain.page_facts import PageFacts
+from docfleet.domain.words import Word, WordPage
+from docfleet.sandbox.types import TextLayer
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -69,23 +71,16 @@ def words(facts: PageFacts, layer: TextLayer) -> WordPage:
 
     Ligatures and presentation forms are folded, fake-bold overprints and text outside the page dropped, letter-spaced
     words joined. A soft hyphen at the end of a word stays as U+00AD. Words of invisible text (an earlier OCR's layer)
-    have `ocr` set and the page's plausibility as confidence; words with unmapped glyphs show U+FFFD and lose confidence.
+    have `ocr` set and the page's plausibility as confidence; words with unmapped glyphs show U+FFFD and lose
+    confidence.
     """
-    page = WordPage(facts.width, facts.height, Frame(facts.width, facts.height), [], _sane_rulings(layer.rulings))
+    page = WordPage(facts.width, facts.height, Frame(facts.width, facts.height), [], layer.rulings)
     chars = _select(facts, layer)
     if chars is None:
         return page
     starts, lines = _word_starts(chars)
     starts = _join_letter_spaced(chars, starts, lines)
     return msgspec.structs.replace(page, words=_build(facts, layer, chars, starts))
-
-
-def _sane_rulings(rulings: list[Ruling]) -> list[Ruling]:
-    if not rulings:
-        return []
-    values = np.array([(r.x0, r.y0, r.x1, r.y1) for r in rulings], dtype=np.float64)
-    fine = np.isfinite(values).all(axis=1)
-    return rulings if fine.all() else [r for r, ok in zip(rulings, fine.tolist(), strict=True) if ok]
 
 
 def _select(facts: PageFacts, layer: TextLayer) -> _Chars | None:
@@ -165,9 +160,11 @@ def _overprints(codes: Ints, boxes: Floats, em: Floats, invisible: Bools) -> tup
     drop, doubled = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     width = boxes[:, 2] - boxes[:, 0]
     reach = np.minimum(0.15 * em, np.maximum(0.3 * width, 0.02 * em))
+    cell = max(0.4 * float(np.median(em)), 0.01)
+    x = (boxes[:, 0] * 16).clip(0, 0x1FFFFF).astype(np.int64)
     for shift in (0.0, 0.5):  # two grids, so that no pair falls between cells in both
-        row = np.floor(boxes[:, 3] / np.maximum(0.4 * np.median(em), 0.01) + shift)
-        order = np.lexsort((boxes[:, 0], row, codes))
+        row = (boxes[:, 3] / cell + shift).clip(0, 0x1FFFFF).astype(np.int64)
+        order = np.argsort((codes << 42) | (row << 21) | x, kind="stable")
         a, b = order[:-1], order[1:]
         same = (codes[a] == codes[b]) & (row[a] == row[b]) & ~drop[a] & ~drop[b]
         same &= (np.abs(boxes[b, 0] - boxes[a, 0]) < reach[a]) & (np.abs(boxes[b, 3] - boxes[a, 3]) < 0.15 * em[a])
@@ -209,7 +206,7 @@ def _is_rtl(codes: Ints) -> Bools:
 
 
 def _is_combining(codes: Ints) -> Bools:
-    return (
+    marks: Bools = (
         (codes >= 0x300) & (codes <= 0x36F)
         | (codes >= 0x591) & (codes <= 0x5C7) & (codes != 0x5BE)
         | (codes >= 0x64B) & (codes <= 0x65F)
@@ -220,6 +217,7 @@ def _is_combining(codes: Ints) -> Bools:
         & ~((codes >= 0xE32) & (codes <= 0xE33))
         & ~((codes >= 0xE3F) & (codes <= 0xE46))
     )
+    return marks
 
 
 def _word_starts(c: _Chars) -> tuple[Bools, Bools]:
@@ -305,7 +303,7 @@ def _build(facts: PageFacts, layer: TextLayer, c: _Chars, starts: Bools) -> list
 
 def _needs_folding(codes: Ints) -> Bools:
     """Anything whose meaning depends on a rule below: ligatures, presentation forms, soft hyphens, accents."""
-    return (
+    found: Bools = (
         (codes >= 0xFB00) & (codes <= 0xFDFF)
         | (codes >= 0xFE70) & (codes <= 0xFEFC)
         | _is_combining(codes)
@@ -314,6 +312,7 @@ def _needs_folding(codes: Ints) -> Bools:
         | (codes == 0x2011)
         | np.isin(codes, _ACCENT_CODES)
     )
+    return found
 
 
 def _folded(c: _Chars, a: int, b: int) -> str:
@@ -339,7 +338,7 @@ def _folded(c: _Chars, a: int, b: int) -> str:
 
 
 def _accent_base(c: _Chars, a: int, b: int, i: int) -> int | None:
-    """The letter that a spacing accent was drawn over: the next or the previous one, if most of the accent lies in it."""
+    """The letter a spacing accent was drawn over: the next or the previous one, if the accent's middle lies in it."""
     middle = (c.u0[i] + c.u1[i]) / 2
     for j in (i + 1, i - 1):
         if a <= j < b and c.u0[j] <= middle <= c.u1[j] and chr(int(c.codes[j])).isalpha():

@@ -100,13 +100,12 @@ def _rows(b: Boxes, s: Segments, column: Ints) -> tuple[list[Row], list[int]]:
     # the same row goes on only to the right
     new |= s.x0[column][1:] < s.x0[column][:-1]
     starts = [0, *(np.flatnonzero(new) + 1).tolist()]
+    y0, y1, sizes = s.y0[column].tolist(), s.y1[column].tolist(), em.tolist()
     rows = []
     for a, z in zip(starts, [*starts[1:], len(column)], strict=True):
         part = column[a:z]
         pieces = [piece for k in part.tolist() for piece in _pieces(b, s.members[k])]
-        rows.append(
-            Row(pieces, float(s.y0[part].min()), float(s.y1[part].max()), float(np.median(s.em[part])), len(part))
-        )
+        rows.append(Row(pieces, min(y0[a:z]), max(y1[a:z]), sorted(sizes[a:z])[(z - a) // 2], z - a))
     return rows, starts
 
 
@@ -114,10 +113,10 @@ def _pieces(b: Boxes, members: Ints) -> list[Piece]:
     """A segment cut where a gap beside a figure is wider than a word space."""
     index = members.tolist()
     texts = [b.words[k].text for k in b.index[members].tolist()]
-    x0, x1 = b.x0[members].tolist(), b.x1[members].tolist()
+    x0, x1 = [b.flat[k][0] for k in index], [b.flat[k][2] for k in index]
     if len(index) == 1 or not any(text[-1:].isdigit() or text[:1].isdigit() for text in texts):
         return [Piece(index, min(x0), max(x1), " ".join(texts))]
-    em = float(b.em[members].min())
+    em = min(b.flat[k][4] for k in index)
     figure = [is_numeric(text) for text in texts]
     cuts = [0]
     for k in range(1, len(index)):
@@ -377,7 +376,7 @@ def _cells(b: Boxes, bands: list[_Band], bounds: list[tuple[float, float]]) -> G
             members = [
                 k for row in band.rows for piece in row.pieces if first <= piece.first <= last for k in piece.members
             ]
-            lines = cell_lines(b, np.array(members, dtype=np.int64))
+            lines = cell_lines(b, members)
             cells.append(GridCell(r, first, 1, last - first + 1, lines, (edges[first], y0, edges[last + 1], y1)))
     return Grid(cells, len(bands), len(bounds), (edges[0], tops[0], edges[-1], bottom))
 

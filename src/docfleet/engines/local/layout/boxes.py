@@ -34,6 +34,8 @@ class Boxes(msgspec.Struct, frozen=True):
     rtl: Bools
     width: float
     height: float
+    flat: list[list[float]]
+    """[x0, y0, x1, y1, em] of each word, for code that looks at words one by one."""
     verticals: Floats
     """(k, 4) drawn vertical lines, turned likewise."""
     horizontals: Floats
@@ -86,21 +88,11 @@ def _boxes(
     upright = (lines[:, 3] - lines[:, 1]) > (lines[:, 2] - lines[:, 0])
     if turn % 2:
         width, height = height, width
+    flat = np.stack((x0, y0, x1, y1, em), axis=1).tolist()
     return Boxes(
-        page.words,
-        index,
-        x0,
-        y0,
-        x1,
-        y1,
-        em,
-        hint.astype(np.int64),
-        rtl,
-        width,
-        height,
-        lines[upright],
-        lines[~upright],
-    )
+        page.words, index, x0, y0, x1, y1, em, hint.astype(np.int64), rtl, width, height, flat,
+        lines[upright], lines[~upright],
+    )  # fmt: skip
 
 
 def _finite(value: float) -> float:
@@ -127,14 +119,18 @@ def _ruling_array(rulings: list[Ruling]) -> Floats:
     return np.hstack((np.minimum(lines[:, :2], lines[:, 2:]), np.maximum(lines[:, :2], lines[:, 2:])))
 
 
+def is_rtl(text: str) -> bool:
+    """The text has a letter of a right-to-left script."""
+    return any("\u0590" <= ch <= "\u08ff" or "\ufb1d" <= ch <= "\ufefc" for ch in text)
+
+
 def _right_to_left(words: list[Word]) -> Bools:
-    """Words that begin with a letter of a right-to-left script."""
     flags = np.zeros(len(words), dtype=bool)
     if "".join([w.text for w in words]).isascii():
         return flags
     for i, word in enumerate(words):
         if not word.text.isascii():
-            flags[i] = any("\u0590" <= ch <= "\u08ff" or "\ufb1d" <= ch <= "\ufefc" for ch in word.text)
+            flags[i] = is_rtl(word.text)
     return flags
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import msgspec
-import numpy as np
 
 from docfleet.domain.geometry import Rect
-from docfleet.engines.local.layout.boxes import Boxes, Ints
+from docfleet.engines.local.layout.boxes import Boxes
 from docfleet.engines.local.layout.lines import TextLine, describe
 
 _NUMBER = re.compile(
@@ -42,26 +42,27 @@ def is_numeric(text: str) -> bool:
     return text in _BLANKS or _NUMBER.match(text) is not None
 
 
-def cell_lines(b: Boxes, members: Ints) -> list[TextLine]:
+def cell_lines(b: Boxes, members: Iterable[int]) -> list[TextLine]:
     """The words of one cell as lines, top to bottom, in reading order."""
-    if not len(members):
-        return []
-    yc = b.yc[members]
-    order = np.argsort(yc, kind="stable")
-    members, yc = members[order], yc[order]
-    em = b.em[members]
-    row = np.concatenate(([0], np.cumsum(np.diff(yc) > 0.5 * np.minimum(em[1:], em[:-1]))))
-    found = []
-    for k in range(int(row[-1]) + 1):
-        part = members[row == k]
-        key = -b.x1[part] if b.rtl[part].mean() > 0.5 else b.x0[part]
-        part = part[np.argsort(key, kind="stable")]
-        line = TextLine(
-            part.tolist(), float(b.x0[part].min()), float(b.y0[part].min()), float(b.x1[part].max()),
-            float(b.y1[part].max()), float(b.em[part].max()),
-        )  # fmt: skip
+    flat = b.flat
+    ordered = sorted((flat[k][1] + flat[k][3], k) for k in members)
+    found: list[TextLine] = []
+    last = 0.0
+    for double, k in ordered:
+        x0, y0, x1, y1, em = flat[k]
+        if found and double - last <= min(em, found[-1].em):
+            line = found[-1]
+            line.members.append(k)
+            line.x0, line.x1 = min(line.x0, x0), max(line.x1, x1)
+            line.y0, line.y1 = min(line.y0, y0), max(line.y1, y1)
+        else:
+            found.append(TextLine([k], x0, y0, x1, y1, em))
+        last = double
+    for line in found:
+        if len(line.members) > 1:
+            backwards = 2 * sum(b.rtl[line.members].tolist()) > len(line.members)
+            line.members.sort(key=lambda k: -flat[k][2] if backwards else flat[k][0])
         describe(b, line)
-        found.append(line)
     return found
 
 

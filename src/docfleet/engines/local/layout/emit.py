@@ -11,7 +11,7 @@ import numpy.typing as npt
 from docfleet.domain.document import Break, Layout, Orientation, Span, Token
 from docfleet.domain.geometry import BoundingBox
 from docfleet.domain.words import Word, WordPage
-from docfleet.engines.local.layout.boxes import LIMIT, Floats
+from docfleet.engines.local.layout.boxes import LIMIT, Floats, is_rtl
 from docfleet.engines.local.layout.outline import Outline
 from docfleet.engines.local.layout.tokens import split_word
 
@@ -32,9 +32,8 @@ def emit(page: WordPage, outline: Outline) -> Emitted:
     words = [page.words[i] for i in outline.order.tolist()]
     rects = _rects(words)
     angles = [w.angle % 360 // 90 * 90 for w in words]
-    corners = boxes_of(page, rects, angles)
     facing = [Orientation.of_degrees(page.orientation // 90 * 90 + turn) for turn in (0, 90, 180, 270)]
-    text, tokens, starts = _tokens(page, words, rects, corners, facing, outline)
+    text, tokens, starts = _tokens(page, words, rects, angles, facing, outline)
     lengths = np.array([max(len(w.text), 1) for w in words], dtype=np.float64)
     sure = np.nan_to_num(np.array([w.confidence for w in words], dtype=np.float64)).clip(0.0, 1.0) * lengths
 
@@ -82,25 +81,20 @@ def boxes_of(page: WordPage, rects: Floats, angles: Sequence[int]) -> list[Bound
 
 
 def _tokens(
-    page: WordPage,
-    words: list[Word],
-    rects: Floats,
-    corners: list[BoundingBox],
-    facing: list[Orientation],
-    outline: Outline,
+    page: WordPage, words: list[Word], rects: Floats, angles: list[int], facing: list[Orientation], outline: Outline
 ) -> tuple[str, list[Token], list[int]]:
     line_ends = {k - 1 for k in outline.lines}
     line_ends.add(len(words) - 1)
     wide, joined = outline.wide, outline.joined
+    texts = [w.text.replace("\u00ad", "-") if "\u00ad" in w.text else w.text for w in words]
+    pieces = [split_word(text) for text in texts]
+    boxes = iter(boxes_of(page, *_piece_rects(words, rects, angles, pieces)))
     parts: list[str] = []
     tokens: list[Token] = []
     starts: list[int] = []
     at = 0
-    for k, word in enumerate(words):
+    for k, (word, text, split) in enumerate(zip(words, texts, pieces, strict=True)):
         starts.append(at)
-        text = word.text
-        if "\u00ad" in text:
-            text = text.replace("\u00ad", "-")
         if k in line_ends:
             space, pause = "\n", Break.HYPHEN if k in joined else Break.WIDE_SPACE
         elif word.glued:
@@ -108,34 +102,43 @@ def _tokens(
         else:
             space, pause = " ", Break.WIDE_SPACE if k in wide else Break.SPACE
         parts.append(text + space)
-        pieces = split_word(text)
-        towards = facing[word.angle // 90 % 4]
-        if len(pieces) == 1:
-            end = at + len(text) + len(space)
-            tokens.append(Token(Layout((Span(at, end),), corners[k], word.confidence, towards), pause))
-            at = end
-            continue
-        boxes = boxes_of(page, _slices(rects[k].tolist(), word, pieces), [word.angle % 360 // 90 * 90] * len(pieces))
-        for piece, box in zip(pieces[:-1], boxes, strict=False):
-            tokens.append(Token(Layout((Span(at, at + len(piece)),), box, word.confidence, towards)))
+        towards = facing[angles[k] // 90]
+        sure = word.confidence
+        for piece in split[:-1]:
+            tokens.append(Token(Layout((Span(at, at + len(piece)),), next(boxes), sure, towards)))
             at += len(piece)
-        end = at + len(pieces[-1]) + len(space)
-        tokens.append(Token(Layout((Span(at, end),), boxes[-1], word.confidence, towards), pause))
+        end = at + len(split[-1]) + len(space)
+        tokens.append(Token(Layout((Span(at, end),), next(boxes), sure, towards), pause))
         at = end
     starts.append(at)
     return "".join(parts), tokens, starts
 
 
-def _slices(rect: list[float], word: Word, pieces: tuple[str, ...]) -> Floats:
-    """The word's rectangle shared out along its direction of reading, by number of characters."""
+def _piece_rects(
+    words: list[Word], rects: Floats, angles: list[int], pieces: list[tuple[str, ...]]
+) -> tuple[Floats, list[int]]:
+    """The rectangle and angle of every token: those of its word, or its share of it by number of characters."""
+    counts = [len(split) for split in pieces]
+    if max(counts) == 1:
+        return rects, angles
+    repeated = np.repeat(rects, counts, axis=0)
+    turns = [turn for turn, count in zip(angles, counts, strict=True) for _ in range(count)]
+    at = 0
+    for k, split in enumerate(pieces):
+        if len(split) > 1:
+            repeated[at : at + len(split)] = _slices(rects[k].tolist(), words[k].text, angles[k] // 90, split)
+        at += len(split)
+    return repeated, turns
+
+
+def _slices(
+    rect: list[float], text: str, turn: int, pieces: tuple[str, ...]
+) -> list[tuple[float, float, float, float]]:
     x0, y0, x1, y1 = rect
     total = sum(map(len, pieces))
     found = []
     done = 0
-    turn = word.angle // 90 % 4
-    backwards = turn in (2, 3) or (
-        turn == 0 and not word.text.isascii() and "\u0590" <= max(word.text) <= "\ufefc" and _rtl(word.text)
-    )
+    backwards = turn in (2, 3) or (turn == 0 and not text.isascii() and is_rtl(text))
     for piece in pieces:
         a, b = done / total, (done + len(piece)) / total
         done += len(piece)
@@ -145,8 +148,4 @@ def _slices(rect: list[float], word: Word, pieces: tuple[str, ...]) -> Floats:
             found.append((x0, y0 + a * (y1 - y0), x1, y0 + b * (y1 - y0)))
         else:
             found.append((x0 + a * (x1 - x0), y0, x0 + b * (x1 - x0), y1))
-    return np.array(found)
-
-
-def _rtl(text: str) -> bool:
-    return any("\u0590" <= ch <= "\u08ff" or "\ufb1d" <= ch <= "\ufefc" for ch in text)
+    return found

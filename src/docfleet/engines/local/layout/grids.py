@@ -13,6 +13,7 @@ import numpy as np
 
 from docfleet.engines.local.layout.boxes import Bools, Boxes, Floats, Ints
 from docfleet.engines.local.layout.cells import Grid, GridCell, cell_lines, is_numeric
+from docfleet.engines.local.layout.lines import TextLine
 
 MOST_LINES = 600
 """Longest lines of a direction that are looked at."""
@@ -163,36 +164,28 @@ def _wall_by_text(b: Boxes, members: Ints, xs: Floats, ys: Floats, right: Bools)
     """Many tables rule their columns in the header only: in a row without drawn walls, text that keeps clear of the
     columns' edges, with gaps wider than word spaces, stands for them."""
     row = np.searchsorted(ys, b.yc[members]) - 1
+    edges = xs[1:-1]
     for r in np.flatnonzero(~right[:, :-1].any(axis=1)).tolist():
         part = members[row == r]
         if len(part) < 2:
             continue
-        gaps = np.array([line_gap for line in cell_lines(b, part) for line_gap in _gaps(b, line)]).reshape(-1, 2)
-        for_edge = (gaps[:, :1] < xs[1:-1] + 1) & (gaps[:, 1:] > xs[1:-1] - 1)
-        if not for_edge.any():
+        wide, narrow = _gaps(b, cell_lines(b, part.tolist()))
+        if not ((wide[:, :1] < edges + 1) & (wide[:, 1:] > edges - 1)).any():
             continue
-        em = float(np.median(b.em[part]))
-        crossed = (b.x0[part][:, None] < xs[1:-1] - 0.2 * em) & (b.x1[part][:, None] > xs[1:-1] + 0.2 * em)
-        right[r, :-1] = ~crossed.any(axis=0) & ~_inside_line(b, part, xs[1:-1])
+        slack = 0.2 * float(b.em[part].min())
+        inked = np.vstack((np.stack((b.x0[part] + slack, b.x1[part] - slack), axis=1), narrow + (-slack, slack)))
+        right[r, :-1] = ~((inked[:, :1] < edges) & (inked[:, 1:] > edges)).any(axis=0)
 
 
-def _gaps(b: Boxes, line: TextLine) -> list[tuple[float, float]]:
-    """Gaps of a line too wide for word spaces."""
-    at = line.members
-    return [
-        (float(b.x1[p]), float(b.x0[q])) for p, q in itertools.pairwise(at) if b.x0[q] - b.x1[p] > SPACE_EM * line.em
-    ]
-
-
-def _inside_line(b: Boxes, part: Ints, edges: Floats) -> Bools:
-    """Edges that fall into a word space: text runs on across them."""
-    hit = np.zeros(len(edges), dtype=bool)
-    for line in cell_lines(b, part):
+def _gaps(b: Boxes, lines: list[TextLine]) -> tuple[Floats, Floats]:
+    """Gaps between the words of lines as rows (start, end): those that part cells, and word spaces."""
+    wide: list[tuple[float, float]] = []
+    narrow: list[tuple[float, float]] = []
+    for line in lines:
         for p, q in itertools.pairwise(line.members):
-            low, high = float(b.x1[p]), float(b.x0[q])
-            if high - low <= SPACE_EM * line.em:
-                hit |= (edges > low - 0.2 * line.em) & (edges < high + 0.2 * line.em)
-    return hit
+            low, high = b.flat[p][2], b.flat[q][0]
+            (wide if high - low > SPACE_EM * line.em else narrow).append((low, high))
+    return np.array(wide).reshape(-1, 2), np.array(narrow).reshape(-1, 2)
 
 
 def _merge_fields(right: Bools, below: Bools) -> Ints:
@@ -224,7 +217,7 @@ def _cells(b: Boxes, label: Ints, of_word: Ints, members: Ints, xs: Floats, ys: 
         r, c, r1, c1 = int(at_row.min()), int(at_column.min()), int(at_row.max()), int(at_column.max())
         inside = members[order[bounds[number] : bounds[number + 1]]]
         rect = (float(xs[c]), float(ys[r]), float(xs[c1 + 1]), float(ys[r1 + 1]))
-        cells.append(GridCell(r, c, r1 - r + 1, c1 - c + 1, cell_lines(b, inside), rect))
+        cells.append(GridCell(r, c, r1 - r + 1, c1 - c + 1, cell_lines(b, inside.tolist()), rect))
     return cells
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from docfleet.engines.local.layout.boxes import Boxes, Ints
 from docfleet.engines.local.layout.segments import Segments
@@ -66,10 +65,14 @@ def _continues(b: Boxes, line: TextLine, x0: float, y0: float, y1: float, em: fl
 
 
 def describe(b: Boxes, line: TextLine) -> None:
-    words = [b.words[k] for k in b.index[line.members].tolist()]
+    words = (
+        [b.words[k] for k in b.index[line.members].tolist()]
+        if len(line.members) > 1
+        else [b.words[b.index[line.members[0]]]]
+    )
     line.text = " ".join([w.text for w in words])
-    line.bold = all(w.bold for w in words)
-    line.italic = all(w.italic for w in words)
+    line.bold = all([w.bold for w in words])
+    line.italic = all([w.italic for w in words])
     line.ocr = words[0].ocr
     if len(words) > 1:
-        line.em = float(np.median(b.em[line.members]))
+        line.em = sorted([b.flat[k][4] for k in line.members])[len(words) // 2]

@@ -9,6 +9,7 @@ import numpy as np
 
 from docfleet.domain.geometry import Rect
 from docfleet.domain.words import WordPage
+from docfleet.engines.local.layout.boxes import Floats
 
 IN_REGION = 0.5
 """Share of an OCR word's box that must lie inside one image region."""
@@ -47,10 +48,9 @@ def merge(text: WordPage, ocr: WordPage, regions: Sequence[Rect]) -> WordPage:
     return msgspec.structs.replace(text, words=text.words + kept) if kept else text
 
 
-def _shared(
-    boxes: np.typing.NDArray[np.float64], other: np.typing.NDArray[np.float64]
-) -> np.typing.NDArray[np.float64]:
+def _shared(boxes: Floats, other: Floats) -> Floats:
     """Area each of `boxes` has in common with `other`."""
     wide = np.minimum(boxes[:, 2], other[2]) - np.maximum(boxes[:, 0], other[0])
     high = np.minimum(boxes[:, 3], other[3]) - np.maximum(boxes[:, 1], other[1])
-    return np.maximum(wide, 0.0) * np.maximum(high, 0.0)
+    area: Floats = np.maximum(wide, 0.0) * np.maximum(high, 0.0)
+    return area
