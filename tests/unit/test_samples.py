@@ -58,6 +58,11 @@ def test_every_sample_has_its_truth() -> None:
     assert len(NAMES) >= 12
 
 
+def test_every_sample_is_described() -> None:
+    page = (ROOT / "docs" / "reference" / "samples.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"| `{name}` |" not in page] == []
+
+
 def test_samples_are_small() -> None:
     assert sum(path.stat().st_size for path in SAMPLES.iterdir()) < 3_000_000
 
