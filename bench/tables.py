@@ -70,7 +70,7 @@ def relations(cells: Iterable[Cell]) -> Counter[Relation]:
     for (row, column), cell in field.items():
         right = next((field[row, k] for k in range(column + 1, columns + 1) if (row, k) in field), None)
         below = next((field[k, column] for k in range(row + 1, rows + 1) if (k, column) in field), None)
-        pairs |= {(cell, other, way) for other, way in ((right, "h"), (below, "v")) if other not in (None, cell)}  # type: ignore[misc]
+        pairs |= {(cell, other, way) for other, way in ((right, "h"), (below, "v")) if other not in (None, cell)}
     return Counter((a.text, b.text, way) for a, b, way in pairs)
 
 

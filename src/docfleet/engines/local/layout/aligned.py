@@ -6,6 +6,7 @@ keep out prose in columns, lists, forms and tables of contents. Horizontal rules
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import msgspec
@@ -118,10 +119,8 @@ def _pieces(b: Boxes, members: Ints) -> list[Piece]:
         return [Piece(index, min(x0), max(x1), " ".join(texts))]
     em = min(b.flat[k][4] for k in index)
     figure = [is_numeric(text) for text in texts]
-    cuts = [0]
-    for k in range(1, len(index)):
-        if x0[k] - x1[k - 1] > PIECE_EM * em and (figure[k] or figure[k - 1]):
-            cuts.append(k)
+    wide = [x0[k] - x1[k - 1] > PIECE_EM * em and (figure[k] or figure[k - 1]) for k in range(1, len(index))]
+    cuts = [0] + [k for k, cut in enumerate(wide, 1) if cut]
     return [
         Piece(index[a:z], min(x0[a:z]), max(x1[a:z]), " ".join(texts[a:z]))
         for a, z in zip(cuts, [*cuts[1:], len(index)], strict=True)
@@ -260,6 +259,8 @@ def _reads_as_table(rows: list[Row], full: list[Row], bounds: list[tuple[float, 
         return False
     words = float(np.mean([len(piece.members) for piece in pieces]))
     figures = float(np.mean([is_numeric(piece.text) for piece in pieces if piece.first > 0] or [0.0]))
+    if _is_contents(rows):
+        return False
     if list_marker(rows[0].pieces[0].text + " x") and _is_list(columns, rows):
         return False
     if len(bounds) == 2:
@@ -285,6 +286,16 @@ def _two_columns(
     return rules >= 3 and regular and words < 8
 
 
+def _is_contents(rows: list[Row]) -> bool:
+    """A table of contents: headings, then page numbers that never fall."""
+    numbers = [int(row.pieces[-1].text) for row in rows if re.fullmatch(r"\d{1,4}", row.pieces[-1].text)]
+    worded = sum(any(ch.isalpha() for ch in row.pieces[-2].text) for row in rows if len(row.pieces) > 1)
+    if len(numbers) < 4 or max(len(row.pieces) for row in rows) > 3 or worded < 0.8 * len(numbers):
+        return False
+    falls = sum(b < a for a, b in itertools.pairwise(numbers))
+    return len(numbers) >= 0.7 * len(rows) and falls <= 0.05 * len(numbers) and numbers[-1] > numbers[0]
+
+
 def _is_list(columns: list[list[Piece]], rows: list[Row]) -> bool:
     marked = sum(list_marker(row.pieces[0].text + " x") for row in rows)
     return marked > 0.5 * len(rows) and len(columns) < 4
@@ -297,7 +308,7 @@ def _aligned_share(columns: list[list[Piece]], em: float) -> float:
         left = np.array([p.x0 for p in column])
         right = np.array([p.x1 for p in column])
         spread = min(float(np.median(np.abs(v - np.median(v)))) for v in (left, right, (left + right) / 2))
-        good += spread < 0.4 * em
+        good += int(spread < 0.4 * em)
     return good / len(columns)
 
 
@@ -314,10 +325,7 @@ class _Band(msgspec.Struct):
 def _merge_wrapped(rows: list[Row], columns: int, h: Rules) -> list[_Band]:
     """Joins the lines of wrapped cells: by rules where they part the rows, else by what is missing from a line."""
     x0, x1 = min(row.x0 for row in rows), max(row.x1 for row in rows)
-    parted = [
-        _rules_between(h, (a.y0 + a.y1) / 2, (z.y0 + z.y1) / 2, x0, x1) > 0
-        for a, z in zip(rows, rows[1:], strict=False)
-    ]
+    parted = [_rules_between(h, (a.y0 + a.y1) / 2, (z.y0 + z.y1) / 2, x0, x1) > 0 for a, z in itertools.pairwise(rows)]
     ruled = sum(parted) >= max(2, 0.45 * (len(rows) - 1))
     bands = [_Band([rows[0]])]
     first_figures = next((k for k, row in enumerate(rows) if _mostly_figures(row)), len(rows))
@@ -366,7 +374,7 @@ def _wraps(band: _Band, row: Row, columns: int, *, header: bool) -> bool:
 
 def _cells(b: Boxes, bands: list[_Band], bounds: list[tuple[float, float]]) -> Grid:
     cells: list[GridCell] = []
-    edges = [bounds[0][0]] + [(a[1] + z[0]) / 2 for a, z in zip(bounds, bounds[1:], strict=False)] + [bounds[-1][1]]
+    edges = [bounds[0][0]] + [(a[1] + z[0]) / 2 for a, z in itertools.pairwise(bounds)] + [bounds[-1][1]]
     tops = [min(row.y0 for row in band.rows) for band in bands]
     bottom = max(row.y1 for row in bands[-1].rows)
     for r, band in enumerate(bands):

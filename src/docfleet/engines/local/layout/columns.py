@@ -1,7 +1,7 @@
 """Reading order: cut the page along its gutters.
 
-A recursive XY-cut (Nagy and Seth 1984) whose vertical cuts are empty strips beside left edges that several segments share
-(after Breuel's whitespace columns, 2002). A strip ends where a segment crosses it (a spanning title, a wide table) or
+A recursive XY-cut (Nagy and Seth 1984) whose vertical cuts are empty strips beside left edges that several segments
+share (after Breuel's whitespace columns, 2002). A strip ends where a segment crosses it (a spanning title, a wide table) or
 where both columns pause together, so what spans is read before and after the columns and not in their midst.
 """
 

@@ -72,7 +72,7 @@ def find_ruled(b: Boxes, horizontal: Rules, vertical: Rules) -> list[Grid]:
     if len(horizontal.at) < 2 or not len(vertical.at):
         return []
     em = float(np.median(b.em))
-    found = []
+    found: list[Grid] = []
     for rows, columns in _components(horizontal, vertical, TOUCH_EM * em):
         grid = _grid(b, horizontal, vertical, rows, columns, em)
         if grid is not None and not any(_overlap(grid, other) for other in found):
@@ -173,7 +173,9 @@ def _wall_by_text(b: Boxes, members: Ints, xs: Floats, ys: Floats, right: Bools)
         if not ((wide[:, :1] < edges + 1) & (wide[:, 1:] > edges - 1)).any():
             continue
         slack = 0.2 * float(b.em[part].min())
-        inked = np.vstack((np.stack((b.x0[part] + slack, b.x1[part] - slack), axis=1), narrow + (-slack, slack)))
+        inked = np.vstack(
+            (np.stack((b.x0[part] + slack, b.x1[part] - slack), axis=1), narrow + np.array((-slack, slack)))
+        )
         right[r, :-1] = ~((inked[:, :1] < edges) & (inked[:, 1:] > edges)).any(axis=0)
 
 
@@ -237,7 +239,7 @@ def _overlap(a: Grid, b: Grid) -> bool:
 
 
 def split_rows(b: Boxes, grid: Grid) -> Grid:
-    """Splits ruled rows that hold several rows of figures: a column whose every line is a number cannot be wrapped text."""
+    """Splits ruled rows that hold several rows of figures: a column of nothing but numbers cannot be wrapped text."""
     cells: list[GridCell] = []
     shift = 0
     for r in range(grid.rows):
@@ -271,7 +273,7 @@ def _row_anchors(band: list[GridCell]) -> list[float]:
 def _split_cell(cell: GridCell, row: int, anchors: list[float]) -> list[GridCell]:
     """The cell's lines dealt out to the rows: each to the last row that is not below it."""
     x0, y0, x1, y1 = cell.rect
-    edges = [y0] + [(a + z) / 2 for a, z in zip(anchors, anchors[1:], strict=False)] + [y1]
+    edges = [y0] + [(a + z) / 2 for a, z in itertools.pairwise(anchors)] + [y1]
     parts = [
         GridCell(row + k, cell.column, 1, cell.column_span, [], (x0, edges[k], x1, edges[k + 1]))
         for k in range(len(anchors))

@@ -65,14 +65,11 @@ def _continues(b: Boxes, line: TextLine, x0: float, y0: float, y1: float, em: fl
 
 
 def describe(b: Boxes, line: TextLine) -> None:
-    words = (
-        [b.words[k] for k in b.index[line.members].tolist()]
-        if len(line.members) > 1
-        else [b.words[b.index[line.members[0]]]]
-    )
+    """Fills in what the words of a line say about it: text, weight, size."""
+    words = [b.words[k] for k in b.index[line.members].tolist()]
     line.text = " ".join([w.text for w in words])
-    line.bold = all([w.bold for w in words])
-    line.italic = all([w.italic for w in words])
+    line.bold = False not in [w.bold for w in words]
+    line.italic = False not in [w.italic for w in words]
     line.ocr = words[0].ocr
     if len(words) > 1:
         line.em = sorted([b.flat[k][4] for k in line.members])[len(words) // 2]

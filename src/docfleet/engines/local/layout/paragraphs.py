@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import msgspec
@@ -79,7 +80,7 @@ def _usual_step(lines: list[TextLine]) -> float:
     """The usual distance from line to line, in font sizes."""
     steps = sorted(
         (b.y1 - a.y1) / min(a.em, b.em)
-        for a, b in zip(lines, lines[1:], strict=False)
+        for a, b in itertools.pairwise(lines)
         if 0.6 * min(a.em, b.em) < b.y1 - a.y1 < 2.6 * min(a.em, b.em) and a.x0 < b.x1 and b.x0 < a.x1
     )
     return min(steps[len(steps) * 3 // 10], 2.0) if steps else 1.35

@@ -38,7 +38,7 @@ class Bands(msgspec.Struct, frozen=True):
 
 
 def find_bands(b: Boxes, s: Segments, tables: list[Grid], number: int) -> Bands:
-    """Running header and footer: few rows of ordinary type in the margin, with clear space between them and the text."""
+    """Running header and footer: few rows of ordinary type in the margin, with clear space towards the text."""
     m = len(s.x0)
     header, footer = np.zeros(m, dtype=bool), np.zeros(m, dtype=bool)
     if m < 6 or b.height <= 0:

@@ -1,6 +1,7 @@
 """Words to segments: runs of words on one row with no more than word spaces between them.
 
-A segment never crosses a column gutter or a drawn vertical line; lines are made of segments later, once columns are known.
+A segment never crosses a column gutter or a drawn vertical line; lines are made of segments later, once columns are
+known.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def _content_chains(b: Boxes) -> Ints:
     low = np.minimum(b.y1[1:] - b.y0[1:], b.y1[:-1] - b.y0[:-1])
     hinted = (b.hint[1:] >= 0) & (b.hint[1:] == b.hint[:-1])
     parted = (b.hint[1:] >= 0) & (b.hint[:-1] >= 0) & ~hinted
-    linked = (
+    linked: Bools = (
         (overlap >= SAME_ROW * low) & (gap > -0.8 * em) & (gap < np.where(hinted, HINTED_EM, LINK_EM) * em) & ~parted
     )
     if len(b.verticals) and linked.any():
@@ -95,7 +96,7 @@ def _ruled_apart(b: Boxes, left: Floats, right: Floats, y: Floats) -> Bools:
 
 
 def near_pairs(yc: Floats, reach: Floats, most: int = NEIGHBOURS) -> tuple[Ints, Ints]:
-    """Pairs (i, j) of rows whose middles lie within `reach[i]`, each i with at most `most` that follow it in y order."""
+    """Pairs (i, j) whose middles lie within `reach[i]`, each i with at most `most` that follow it in y order."""
     order = np.argsort(yc, kind="stable")
     sorted_y = yc[order]
     ends = np.searchsorted(sorted_y, sorted_y + reach[order], side="right")

@@ -13,7 +13,7 @@ _TAILS = frozenset("'’_+#&")
 
 @lru_cache(maxsize=16_384)
 def split_word(text: str) -> tuple[str, ...]:
-    """The tokens of one word, in order; joined they are the word. A word of one script's letters and digits is one token.
+    """The tokens of one word, in order; joined they are the word. Letters and digits stay together.
 
     >>> split_word("(fee):")
     ('(', 'fee', ')', ':')
