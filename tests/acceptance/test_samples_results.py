@@ -54,8 +54,8 @@ CHARACTER_ERRORS = {
     "fax.tif": 0.04,
     "half-scan.pdf": 0.04,
 }
-"""Most character errors of documents whose order of reading leaves little choice. In a letterhead the name or the address
-beside it may come first (the French one's address is 3 % of its letter)."""
+"""Most character errors of documents whose order of reading leaves little choice. In a letterhead the name or the
+address beside it may come first (the French one's address is 3 % of its letter)."""
 BOX_OVERLAP = 0.4
 """Truth boxes span the font's ascent and descent, a recogniser's the ink: half the height may differ."""
 
