@@ -50,7 +50,7 @@ def faulty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def on_path(*folders: Path) -> Iterator[None]:
+def put_on_path(*folders: Path) -> Iterator[None]:
     """The folders' packages can be imported while this runs, and are forgotten after it."""
     before = list(sys.path)
     sys.path[:0] = [str(folder) for folder in folders]
@@ -62,11 +62,11 @@ def on_path(*folders: Path) -> Iterator[None]:
     importlib.invalidate_caches()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shout_installed(shout_folder: Path) -> Iterator[None]:
-    yield from on_path(shout_folder)
+    yield from put_on_path(shout_folder)
 
 
 @pytest.fixture
 def faulty_installed(faulty_folder: Path, shout_folder: Path) -> Iterator[None]:
-    yield from on_path(faulty_folder, shout_folder)
+    yield from put_on_path(faulty_folder, shout_folder)

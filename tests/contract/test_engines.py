@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import on_path  # type: ignore[import-not-found]
 from PIL import Image, ImageDraw, ImageFont
 
 from docfleet.engines.asking import ask, find_problem
@@ -22,9 +20,7 @@ LINES = ("Invoice number 4711", "Total amount 128.50", "Thank you for your order
 
 
 @pytest.fixture(scope="module", params=[*BUILTIN, "shout"])
-def engine(request: pytest.FixtureRequest, shout_folder: Path) -> Iterator[Engine]:
-    installed = on_path(shout_folder)
-    next(installed)
+def engine(request: pytest.FixtureRequest, shout_installed: None) -> Iterator[Engine]:
     try:
         built = load(request.param)
     except EngineUnavailable as reason:
@@ -33,7 +29,6 @@ def engine(request: pytest.FixtureRequest, shout_folder: Path) -> Iterator[Engin
         pytest.skip(f"Tesseract is optional and not installed: {reason}")
     yield built
     built.close()
-    next(installed, None)
 
 
 def draw(lines: tuple[str, ...] = LINES, width: int = 1166, height: int = 825) -> npt.NDArray[np.uint8]:
@@ -158,10 +153,7 @@ def test_turned_text_is_read_where_orientation_is_found(engine: Engine, degrees:
     assert corner == pytest.approx({90: (495 - y, x), 180: (840 - x, 495 - y), 270: (y, 840 - x)}[degrees], abs=12)
 
 
-def test_closing_twice_is_harmless(shout_folder: Path, engine: Engine) -> None:
-    installed = on_path(shout_folder)
-    next(installed)
+def test_closing_twice_is_harmless(engine: Engine) -> None:
     another = load(engine.capabilities.name)
     another.close()
     another.close()
-    next(installed, None)

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -58,7 +59,9 @@ def available(*, check: bool = False, seconds: float = 60.0) -> dict[str, Engine
     """
     entries = _offers(entry_points(group=GROUP))
     if check:
-        entries = {name: entry if entry.error else _checked(entry, seconds) for name, entry in entries.items()}
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            checked = pool.map(lambda entry: check_entry(entry, seconds), entries.values())
+            entries = dict(zip(entries, checked, strict=True))
     return entries
 
 
@@ -120,8 +123,10 @@ def _build(entry: EngineEntry, options: dict[str, Any]) -> Engine:
     return engine  # type: ignore[no-any-return]
 
 
-def _checked(entry: EngineEntry, seconds: float) -> EngineEntry:
-    """`entry` with its capabilities or its error, found out in a child process."""
+def check_entry(entry: EngineEntry, seconds: float = 60.0) -> EngineEntry:
+    """`entry` with its capabilities, or with its error, found out by building the engine in a child process."""
+    if entry.error:
+        return entry
     # -P and no empty entry: a folder of documents may hold modules too, and the working folder is often one.
     command = [sys.executable, "-P", "-c", _CHILD, entry.name]
     path = "\n".join(folder for folder in sys.path if folder)

@@ -144,7 +144,10 @@ class TesseractEngine:
             raise EngineFailed(
                 f"Tesseract failed on page {page.number} with status {run.returncode}: {_last_line(run.stderr)}"
             )
-        return parse_table(run.stdout.decode("utf-8", "replace"))
+        try:
+            return parse_table(run.stdout.decode("utf-8", "replace"))
+        except ValueError as problem:
+            raise EngineFailed(f"Tesseract answered page {page.number} with a table that is none.") from problem
 
     def _find_orientation(self, page: PageImage, image: Pixels, dpi: int) -> int:
         """Degrees the text is turned clockwise; 0 too where there is too little text to say: the program then fails."""
@@ -197,7 +200,10 @@ def choose_reading(flat: Reading, turned: Sequence[tuple[int, Reading]]) -> tupl
 
 
 def parse_table(table: str) -> Reading:
-    """The words of the program's TSV output; rows of blocks, paragraphs and lines, and blank words, are left out."""
+    """The words of the program's TSV output; rows of blocks, paragraphs and lines, and blank words, are left out.
+
+    Raises ValueError for a word whose numbers are none.
+    """
     rows: list[tuple[str, float, int, int, int, int, int]] = []
     lines: dict[tuple[str, str, str], int] = {}
     for row in table.split("\n"):
