@@ -17,7 +17,8 @@ def main() -> int:
         return done.returncode
     print(
         "\nTwo samples fail on purpose, each with its cause and what to do. The locked one opens with its password:"
-        "\n  .venv/bin/docfleet process samples/password-protected.pdf --out results/ --password-file samples/.passwords.txt"
+        "\n  .venv/bin/docfleet process samples/password-protected.pdf --out results/ "
+        "--password-file tests/samples_truth/passwords.txt"
         "\n\nLook at"
         "\n  results/report.pdf                    the report of the batch"
         "\n  results/index.csv                     every input with its outcome"

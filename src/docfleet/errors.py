@@ -21,6 +21,8 @@
     │   ├── OutOfMemory                                                                           retryable
     │   ├── ParserCrashed                                                                         retryable
     │   ├── EngineFailed                                                                          retryable
+    │   ├── WorkerDied                the process that read it died, three times
+    │   ├── PageMissing               a page ended without an outcome
     │   └── Unexpected                a defect of docfleet                                        retryable
     ├── FormatError                   bytes that are no Document AI JSON document
     ├── EngineUnavailable             an engine that is not installed or cannot start
@@ -193,6 +195,21 @@ class EngineFailed(DocumentError):
     code = "engine_failed"
     retryable = True
     remedy = "Run the same command again with --retry-failed; if it fails again, try another engine with --engine."
+
+
+class WorkerDied(DocumentError):
+    """The process that read these pages died, each time it was tried."""
+
+    code = "worker_died"
+    retryable = True
+    remedy = "Try another engine with --engine, or run the same command with --retry-failed."
+
+
+class PageMissing(DocumentError):
+    """A page ended without an outcome."""
+
+    code = "page_missing"
+    remedy = "Run the same command with --retry-failed."
 
 
 class Unexpected(DocumentError):

@@ -9,11 +9,10 @@ import msgspec
 import typer
 from rich.console import Console, Group
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from docfleet.errors import UsageError
-from docfleet.pipeline.outcome import OUTCOME_FILE, DocumentOutcome
+from docfleet.pipeline.outcome import OUTCOME_FILE, DocumentOutcome, PageOutcome
 
 _EXCERPT_LINES = 12
 
@@ -69,34 +68,28 @@ def _summary(outcome: DocumentOutcome) -> Group:
     return Group(*parts)
 
 
-def _pages(outcome: DocumentOutcome) -> Table:
-    table = Table(header_style="bold", border_style="dim")
-    for name, justify in (
-        ("page", "right"),
-        ("engine", "left"),
-        ("sure", "right"),
-        ("characters", "right"),
-        ("tables", "right"),
-        ("languages", "left"),
-        ("image", "right"),
-        ("seconds", "right"),
-        ("why", "left"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for page in outcome.pages:
-        read = page.outcome == "read"
-        table.add_row(
-            str(page.page),
-            page.engine if read else Text(page.outcome, style="red"),
-            f"{page.confidence:.2f}" if read else "",
-            str(page.characters),
-            str(page.tables or ""),
-            " ".join(page.languages),
-            f"{page.quality:.2f}" if page.quality is not None else "",
-            f"{page.seconds:.2f}",
-            Text(page.detail),
-        )
-    return table
+def _pages(outcome: DocumentOutcome) -> Group:
+    """Two lines a page: the facts, and why it was read that way."""
+    return Group(
+        *(line for page in outcome.pages for line in (_facts(page), Text(f"          {page.detail}", style="dim")))
+    )
+
+
+def _facts(page: PageOutcome) -> Text:
+    number = f"page {page.page:<4} "
+    if page.outcome != "read":
+        return Text.assemble((number, "bold"), (f"{page.engine}  {page.outcome}", "red"), "  not read in full")
+    facts = [f"sure {page.confidence:.2f}", f"{page.characters} characters"]
+    if page.tables:
+        facts.append(f"{page.tables} table{'s' if page.tables > 1 else ''}")
+    if page.languages:
+        facts.append(" ".join(page.languages))
+    if page.orientation not in ("", "PAGE_UP", "ORIENTATION_UNSPECIFIED"):
+        facts.append(page.orientation.removeprefix("PAGE_").lower())
+    if page.quality is not None:
+        facts.append(f"image quality {page.quality:.2f}")
+    facts += [f"{page.seconds:.2f} s", f"${page.cost_usd:.4f}"]
+    return Text.assemble((number, "bold"), (page.engine, "cyan"), "  " + "  ".join(facts))
 
 
 def _text(folder: Path, *, whole: bool) -> Text | None:

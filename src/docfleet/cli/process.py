@@ -211,8 +211,8 @@ def _tell(
     failed = [row for row in mine if row.outcome not in ("succeeded", PENDING)]
     for row in failed[:_SHOWN_FAILURES]:
         style = "yellow" if row.outcome == "partial" else "red"
-        said = Text.assemble((f"{row.outcome:9} ", style), (row.file, "bold"), f"  {row.code}: {row.message}")
-        console.print(said, soft_wrap=True)
+        line = Text.assemble((f"{row.outcome:9} ", style), (row.file, "bold"), f"  {row.code}: {row.message}")
+        console.print(line, soft_wrap=True)
         if row.remedy:
             console.print(Text(f"          {row.remedy}", style="dim"), soft_wrap=True)
     if len(failed) > _SHOWN_FAILURES:
