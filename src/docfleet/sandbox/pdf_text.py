@@ -248,14 +248,17 @@ def _mark_hyphens(text: int, codes: npt.NDArray[np.uint32], flags: npt.NDArray[n
 
 
 def _join_surrogates(characters: Characters) -> Characters:
-    codes = characters.codes
+    codes, flags = characters.codes, characters.flags
     high = (codes >= 0xD800) & (codes < 0xDC00)
-    if not high.any():
+    if not ((codes >= 0xD800) & (codes < 0xE000)).any():
         return characters
     pairs = np.flatnonzero(high[:-1] & (codes[1:] >= 0xDC00) & (codes[1:] < 0xE000))
     codes[pairs] = 0x10000 + ((codes[pairs] - 0xD800) << 10) + (codes[pairs + 1] - 0xDC00)
     kept = np.ones(len(codes), np.bool_)
     kept[pairs + 1] = False
+    lone = kept & (codes >= 0xD800) & (codes < 0xE000)
+    flags[lone] |= UNMAPPED
+    codes[lone] = 0
     return Characters(
         codes[kept], characters.boxes[kept], characters.sizes[kept], characters.angles[kept], characters.fonts[kept],
         characters.flags[kept], characters.objects[kept], characters.font_names, characters.font_weights,
