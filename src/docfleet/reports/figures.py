@@ -15,7 +15,7 @@ import msgspec
 from docfleet.reports import quantities as say
 from docfleet.reports import tables
 from docfleet.reports.facts import BatchReport, DocumentRow, Outcome
-from docfleet.reports.printable import breakable, fit_text, printable, shorten, words
+from docfleet.reports.printable import fit_text, printable, words
 from docfleet.reports.tables import CODE_CHARACTERS, ShownTable
 
 CLOUD_PRICE_PER_PAGE_USD = 1.50 / 1000
@@ -150,9 +150,9 @@ def figures(report: BatchReport) -> BatchFigures:
     """All that the report of a batch shows."""
     sums = totals(report)
     return BatchFigures(
-        title=shorten(printable(report.title), 90) or "Batch report",
+        title=fit_text(report.title, 90, run=30) or "Batch report",
         period=_period(report.started, report.finished),
-        command=breakable(shorten(printable(report.command), 400)),
+        command=fit_text(report.command, 200, run=80),
         verdict=verdict(sums),
         tone=tone(sums),
         version=fit_text(report.environment.version, 40),
@@ -322,6 +322,7 @@ def _facts(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:
     environment = report.environment
     engines = ", ".join(printable(name) for name in environment.engines)
     pairs = (
+        ("Command", fit_text(report.command, 1000)),
         ("Started", _moment(report.started)),
         ("Finished", _moment(report.finished)),
         ("Wall-clock time", say.duration(sums.seconds)),
