@@ -18,6 +18,7 @@ Same input, same bytes out: there are no dates and no random identifiers.
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -25,11 +26,13 @@ from typing import Any
 
 import msgspec
 import pikepdf
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
 from PIL import Image
 
 from docfleet.domain.media import PDF
 from docfleet.domain.searchable import LayerMode, LayerPage
-from docfleet.errors import Damaged, PageTooLarge
+from docfleet.errors import Damaged, DocumentError, PageTooLarge, PasswordRequired, PasswordWrong
 from docfleet.sandbox.faults import vendor_calls
 from docfleet.sandbox.glyphless_font import GlyphlessFont
 from docfleet.sandbox.image_pages import ImagePage, image_pages, number_bytes
@@ -41,6 +44,15 @@ from docfleet.sandbox.present_text import PresentText
 from docfleet.sandbox.text_layer_content import layer_content
 
 _FONT_NAME = "DocfleetText"
+_QPDF_ERRORS = (
+    pikepdf.PdfError,
+    pikepdf.PasswordError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
 
 
 class SearchableOutcome(msgspec.Struct):
@@ -73,7 +85,7 @@ def write_searchable(source: str, out: str, layers: str, password: str | None, m
             outcome = _searchable_image(source, out, layers, mime_type)
     except Image.DecompressionBombError as error:
         raise PageTooLarge("A page of the image has more pixels than the limit.") from error
-    except pikepdf.PdfError as error:
+    except (pikepdf.PdfError, pikepdf.PasswordError) as error:
         raise Damaged("The document is damaged in a way that no searchable PDF can be made of it.") from error
     return msgspec.structs.asdict(outcome)
 
@@ -87,7 +99,15 @@ def read_layers(path: str) -> Iterator[LayerPage]:
 
 
 def _searchable_pdf(source: str, out: str, layers: str, password: str | None) -> SearchableOutcome:
-    with _open(source, password) as pdf:
+    try:
+        opened = _open(source, password)
+    except Damaged:
+        if os.path.getsize(layers):
+            raise
+        # Nothing was read from it, so there is nothing to add.
+        shutil.copyfile(source, out)
+        return SearchableOutcome(copied=True)
+    with opened as pdf:
         outcome = SearchableOutcome(pages=len(pdf.pages), decrypted=pdf.is_encrypted)
         grafter = _Grafter(pdf, source, password, outcome)
         grafter.graft(layers)
@@ -108,15 +128,55 @@ def _searchable_pdf(source: str, out: str, layers: str, password: str | None) ->
 
 
 def _open(source: str, password: str | None) -> pikepdf.Pdf:
-    """The PDF, or, where qpdf finds no pages in it as it is, the repaired copy that the pages were read from."""
+    """The PDF; where qpdf finds no pages in it as it is, the first copy in which it does."""
     try:
         pdf = pikepdf.open(source, password=password or "", suppress_warnings=True)
         if len(pdf.pages) > 0:
             return pdf
-    except (pikepdf.PdfError, RuntimeError, ValueError, LookupError, TypeError, AttributeError):
+    except _QPDF_ERRORS:
         pass
-    copy, _ = repaired_copy(source, (password,) if password else ())
-    return pikepdf.open(io.BytesIO(copy))
+    failure: DocumentError = Damaged("The document is damaged in a way that no searchable PDF can be made of it.")
+    for copy_anew in (_qpdf_copy, _pdfium_copy, _pages_alone):
+        try:
+            pdf = pikepdf.open(copy_anew(source, password), suppress_warnings=True)
+            if len(pdf.pages) > 0:
+                return pdf
+        except (PasswordRequired, PasswordWrong) as error:
+            failure = error
+        except (DocumentError, *_QPDF_ERRORS):
+            continue
+    raise failure
+
+
+def _qpdf_copy(source: str, password: str | None) -> io.BytesIO:
+    """As it was repaired for reading."""
+    return io.BytesIO(repaired_copy(source, (password,) if password else ())[0])
+
+
+def _pdfium_copy(source: str, password: str | None) -> io.BytesIO:
+    """As PDFium writes it anew, without encryption; it opens some files that qpdf does not."""
+    copy = io.BytesIO()
+    with _pdfium_document(source, password) as document:
+        document.save(copy, flags=pdfium_c.FPDF_NO_INCREMENTAL | pdfium_c.FPDF_REMOVE_SECURITY)
+    return copy
+
+
+def _pages_alone(source: str, password: str | None) -> io.BytesIO:
+    """Its pages in a new PDF: what surrounded them (metadata, outline, form) is lost with the broken structure."""
+    copy = io.BytesIO()
+    with _pdfium_document(source, password) as document, pdfium.PdfDocument.new() as fresh:
+        fresh.import_pages(document)
+        fresh.save(copy)
+    return copy
+
+
+def _pdfium_document(source: str, password: str | None) -> pdfium.PdfDocument:
+    try:
+        return pdfium.PdfDocument(source, password=password)
+    except pdfium.PdfiumError as error:
+        if error.err_code == pdfium_c.FPDF_ERR_PASSWORD:
+            raise (PasswordWrong if password else PasswordRequired)() from error
+        raise Damaged() from error
 
 
 class _Grafter:

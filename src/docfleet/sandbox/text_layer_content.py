@@ -18,6 +18,8 @@ _MIN_SIZE = 0.05
 """Points; below that readers drop text or divide by zero."""
 _EVEN_HEIGHT = 0.35
 """Words whose top or bottom is further off the line's (in line heights) stand on their own."""
+_GAP = 0.2
+"""Font sizes between two words, at least: below 0.15 Poppler takes them for one, whatever characters stand between."""
 
 
 class _SetWord(msgspec.Struct):
@@ -54,9 +56,7 @@ def _line_content(line: Sequence[LayerWord], space: PageSpace, font: GlyphlessFo
     ux, uy = _line_direction(quads)
     placed = [_place(word, quad, ux, uy) for word, quad in zip(line, quads, strict=True)]
     _level(placed)
-    if _is_rightward(line, placed):
-        # Readers expect a line's runs from left to right, and undo right-to-left writing themselves.
-        placed.reverse()
+    _part(placed)
     parts = ["BT"]
     for word, following in zip(placed, [*placed[1:], None], strict=True):
         size = max(word.top - word.bottom, _MIN_SIZE)
@@ -105,11 +105,12 @@ def _level(words: Sequence[_SetWord]) -> None:
             word.bottom, word.top = bottom, top
 
 
-def _is_rightward(line: Sequence[LayerWord], placed: Sequence[_SetWord]) -> bool:
-    """Whether the line is written from right to left: its words follow each other leftwards."""
-    return any(word.text != source.text for word, source in zip(placed, line, strict=True)) and all(
-        after.left < before.left for before, after in pairwise(placed)
-    )
+def _part(words: Sequence[_SetWord]) -> None:
+    """Makes room for the space between words whose boxes touch or overlap, from the end of the first."""
+    for word, following in pairwise(words):
+        end = following.left - _GAP * (word.top - word.bottom)
+        if not word.glued and following.left > word.left and end < word.right:
+            word.right = max(end, (word.left + word.right) / 2)
 
 
 def _number(value: float) -> str:

@@ -91,8 +91,14 @@ def test_formats_are_chosen_by_name() -> None:
 def test_replacing_leaves_the_old_file_when_writing_fails(tmp_path: Path) -> None:
     path = tmp_path / "index.csv"
     path.write_text("old")
-    with pytest.raises(UnicodeEncodeError), replacing(path) as draft:
-        draft.open("w", encoding="ascii", buffering=1).write("half\nü")
+
+    def write_and_fail() -> None:
+        with replacing(path) as draft:
+            draft.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_and_fail()
     assert path.read_text() == "old"
     with replacing(path) as draft:
         draft.write_text("new")
