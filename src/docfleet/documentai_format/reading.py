@@ -18,13 +18,14 @@ from typing import Any
 import msgspec
 
 from docfleet.documentai_format.mapping import DROPPED, Field, Shape, enum_name, fields_of, snake, structs
+from docfleet.documentai_format.spans import without_covered
 from docfleet.documentai_format.unread import differences
 from docfleet.documentai_format.writing import to_json
-from docfleet.domain.document import Document
+from docfleet.domain.document import Document, Table
 from docfleet.errors import FormatError
 
 Reader = Callable[[Any], Any]
-Table = dict[str, Any]
+Places = dict[str, Any]
 """JSON key -> (attribute, reader), or a table again where our model is flatter than the JSON."""
 
 
@@ -101,10 +102,10 @@ def _tidied(raw: Any) -> Any:
 def _read_struct(owner: type, raw: Any) -> Any:
     values: dict[str, Any] = dict(_required(owner))
     _fill(values, _table(owner), raw)
-    return owner(**values)
+    return without_covered(owner(**values)) if owner is Table else owner(**values)
 
 
-def _fill(values: dict[str, Any], table: Table, raw: Any) -> None:
+def _fill(values: dict[str, Any], table: Places, raw: Any) -> None:
     if type(raw) is not dict:
         raise _Misfit("an object")
     for key, item in raw.items():
@@ -122,8 +123,8 @@ def _fill(values: dict[str, Any], table: Table, raw: Any) -> None:
 
 
 @cache
-def _table(owner: type) -> Table:
-    table: Table = {}
+def _table(owner: type) -> Places:
+    table: Places = {}
     for field in fields_of(owner):
         inner = table
         for key in field.path[:-1]:

@@ -17,9 +17,10 @@ import msgspec
 from docfleet.documentai_format.elements import element_list
 from docfleet.documentai_format.form import Form, json_number
 from docfleet.documentai_format.mapping import Field, Shape, enum_name, fields_of
+from docfleet.documentai_format.spans import with_covered
 from docfleet.documentai_format.unread import written_back
 from docfleet.domain.anchors import Span
-from docfleet.domain.document import Block, Document, Line, Page, Paragraph, Symbol, Token
+from docfleet.domain.document import Block, Document, Line, Page, Paragraph, Symbol, Table, Token
 
 Writer = Callable[[Any, Form], Any]
 
@@ -55,6 +56,8 @@ def plain_text(text: str) -> str:
 
 
 def _write_struct(value: Any, form: Form) -> dict[str, Any]:
+    if value.__class__ is Table:
+        value = with_covered(value)
     written: dict[str, Any] = {}
     for field, omit, write in _writers(value.__class__):
         item = getattr(value, field.attribute)
