@@ -170,6 +170,10 @@ class _Tokens:
         self.is_acronym = ~self.has_lower & (self.letters <= _ACRONYM) & (self._count(_UPPER[small], count) > 0)
         self.is_word = (self.letters >= _MIN_LETTERS) & ~self.has_digit & ~self.has_address & ~self.is_acronym
 
+    def share_with(self, mask: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> float:
+        """Share of the tokens `among` that hold a character of `mask`."""
+        return float((self._count(mask, len(among)) > 0)[among].mean())
+
     def _count(self, mask: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.intp]:
         return np.bincount(self.of_char[mask], minlength=count)
 
@@ -284,12 +288,11 @@ def _shape(tokens: _Tokens) -> float:
     if words < 15:
         return 1.0
     small = _LOWER[np.minimum(codes, _TABLE_END - 1)]
+    stray = ((codes >= 48) & (codes < 58)) | np.isin(codes, _STRAY_MARKS)
     inner = np.zeros(len(codes), np.bool_)
-    digits = (codes >= 48) & (codes < 58)
-    stray = digits | np.isin(codes, _STRAY_MARKS)
     inner[1:-1] = stray[1:-1] & small[:-2] & (classes[2:] > _EDGE)
-    inner[:-1] |= small[:-1] & _UPPER[np.minimum(codes[1:], _TABLE_END - 1)]
-    odd = np.zeros(len(wordy), np.bool_)
-    odd[np.unique(tokens.of_char[inner])] = True
-    share = int((odd & wordy).sum()) / words
-    return float(np.clip(1.0 - (share - 0.04) / 0.25, 0.0, 1.0))
+    camel = np.zeros(len(codes), np.bool_)
+    camel[:-1] = small[:-1] & _UPPER[np.minimum(codes[1:], _TABLE_END - 1)]
+    share = tokens.share_with(inner, wordy)
+    camel_share = tokens.share_with(camel, wordy)
+    return float(np.clip(1.0 - (share - 0.04) / 0.25, 0.0, 1.0) * np.clip(1.0 - (camel_share - 0.15) / 0.4, 0.0, 1.0))

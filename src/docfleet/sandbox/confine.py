@@ -10,6 +10,8 @@ import signal
 import sys
 import time
 
+from docfleet.sandbox.seccomp import filter_system_calls
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
@@ -26,13 +28,14 @@ def tie_to_parent(parent: int) -> None:
 
 
 def confine(memory_bytes: int) -> None:
-    """Limits memory (`memory_bytes` beyond what is mapped now), file size, core dumps and privileges, for good."""
+    """Limits memory (`memory_bytes` beyond what is mapped now), file size, core dumps, privileges and system calls."""
     _set_limit(resource.RLIMIT_CORE, 0)
     _set_limit(resource.RLIMIT_FSIZE, max(_MIN_FILE_BYTES, memory_bytes))
     _set_limit(resource.RLIMIT_NOFILE, _MAX_OPEN_FILES)
     _set_limit(resource.RLIMIT_AS, mapped_bytes() + memory_bytes)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     _prctl(_PR_SET_DUMPABLE, 0)
+    filter_system_calls()
 
 
 def arm_cpu_limit(seconds: float) -> None:

@@ -34,7 +34,7 @@ from docfleet.sandbox.types import (
 
 WORK_AHEAD = 3
 """Page requests under way at a time: the one awaited and two the child may finish meanwhile."""
-_GRACE_SECONDS = 3.0
+_GRACE_SECONDS = 2.0
 """Wall clock beyond CPU time before a child counts as hung: it may have waited for a processor."""
 
 

@@ -63,6 +63,11 @@ def connect(port: int) -> dict[str, object]:
     return {"connected": True}
 
 
+def execute() -> dict[str, object]:
+    """Tries to start another program."""
+    os.execv("/bin/true", ["true"])
+
+
 def write_large(path: str, size: int) -> dict[str, object]:
     """Fills the disk."""
     with open(path, "wb") as file:

@@ -1,4 +1,5 @@
 """Language is told from garbage; tables, codes and other scripts are no garbage."""
+# ruff: noqa: E501 - prose
 
 from __future__ import annotations
 
