@@ -162,7 +162,7 @@ def _jpx_page(source: str, image: Image.Image) -> ImagePage | None:
 def _png_page(source: str, image: Image.Image) -> ImagePage | None:
     with open(source, "rb") as file:
         parts = png_parts(file.read())
-    if parts is None or parts.is_two_tone:
+    if parts is None or is_two_tone(image):
         return None
     width, height = _page_size(image, image.size)
     return ImagePage(
@@ -249,7 +249,7 @@ def is_two_tone(image: Image.Image) -> bool:
         return True
     if image.mode == "P":
         palette = image.getpalette() or []
-        used = [index for index, count in enumerate(image.histogram()) if count]
+        used = [index for index, count in enumerate(image.histogram()[:256]) if count]
         return all(palette[3 * i : 3 * i + 3] in ([0, 0, 0], [255, 255, 255]) for i in used)
     return image.mode == "L" and sum(image.histogram()[1:255]) == 0
 

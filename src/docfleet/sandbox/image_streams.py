@@ -90,12 +90,6 @@ class PngParts(msgspec.Struct, frozen=True):
     def components(self) -> int:
         return 3 if self.kind == 2 else 1
 
-    @property
-    def is_two_tone(self) -> bool:
-        """One bit a pixel and nothing but black and white."""
-        tones = {self.palette[i : i + 3] for i in range(0, len(self.palette), 3)}
-        return self.bits == 1 and tones <= {b"\0\0\0", b"\xff\xff\xff"}
-
 
 def png_colours(parts: PngParts) -> str:
     return "DeviceGray" if parts.kind == 0 else "DeviceRGB"

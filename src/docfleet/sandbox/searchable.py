@@ -20,6 +20,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import warnings
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -79,10 +80,12 @@ def write_searchable(source: str, out: str, layers: str, password: str | None, m
     `UnsupportedType`.
     """
     try:
-        if mime_type == PDF.mime_type:
-            outcome = _searchable_pdf(source, out, layers, password)
-        else:
-            outcome = _searchable_image(source, out, layers, mime_type)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd files; nobody reads the child's stderr
+            if mime_type == PDF.mime_type:
+                outcome = _searchable_pdf(source, out, layers, password)
+            else:
+                outcome = _searchable_image(source, out, layers, mime_type)
     except Image.DecompressionBombError as error:
         raise PageTooLarge("A page of the image has more pixels than the limit.") from error
     except (pikepdf.PdfError, pikepdf.PasswordError) as error:
