@@ -258,13 +258,15 @@ def _reads_as_table(rows: list[Row], full: list[Row], bounds: list[tuple[float, 
     if min(len(column) for column in columns) < (2 if len(full) > 2 else 1):
         return False
     words = float(np.mean([len(piece.members) for piece in pieces]))
-    figures = float(np.mean([is_numeric(piece.text) for piece in pieces if piece.first > 0] or [0.0]))
+    figures = float(np.mean([is_numeric(piece.text) for piece in pieces if piece.first > 0] or [False]))
     if _is_contents(rows):
         return False
     if list_marker(rows[0].pieces[0].text + " x") and _is_list(columns, rows):
         return False
     if len(bounds) == 2:
         return _two_columns(columns, rows, rules, figures, words, em)
+    if not rules and len(rows) > 5 and _prose_columns(columns, bounds) > 1:
+        return False
     filled = len(pieces) / (len(full) * len(bounds))
     if filled < 0.45 or words > 7:
         return False
@@ -284,6 +286,15 @@ def _two_columns(
     if figures > 0.7 and regular and len(rows) >= 4:
         return True
     return rules >= 3 and regular and words < 8
+
+
+def _prose_columns(columns: list[list[Piece]], bounds: list[tuple[float, float]]) -> int:
+    """Columns whose every line is several words that fill it: running text set in columns."""
+    return sum(
+        float(np.median([len(p.members) for p in column])) >= 3
+        and float(np.median([p.x1 - p.x0 for p in column])) > 0.75 * (high - low)
+        for column, (low, high) in zip(columns, bounds, strict=True)
+    )
 
 
 def _is_contents(rows: list[Row]) -> bool:

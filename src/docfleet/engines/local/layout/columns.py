@@ -1,8 +1,9 @@
 """Reading order: cut the page along its gutters.
 
 A recursive XY-cut (Nagy and Seth 1984) whose vertical cuts are empty strips beside left edges that several segments
-share (after Breuel's whitespace columns, 2002). A strip ends where a segment crosses it (a spanning title, a wide table) or
-where both columns pause together, so what spans is read before and after the columns and not in their midst.
+share (after Breuel's whitespace columns, 2002). A strip ends where a segment crosses it (a spanning title, a wide
+table) or where both columns pause together, so what spans is read before and after the columns and not in their
+midst.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float) 
     """Columns of prose, or independent blocks side by side; not the keys and values, or cells, of common rows."""
     if s.solid[left].all() or s.solid[right].all():
         return len(left) > 1 and len(right) > 1
-    wide_left, wide_right = (float(np.median((s.x1[k] - s.x0[k]) / em)) for k in (left, right))
+    wide_left, wide_right = _line_width(s, left) / em, _line_width(s, right) / em
     if wide_left >= PROSE_EM and wide_right >= PROSE_EM:
         return True
     few, many = (left, right) if len(left) <= len(right) else (right, left)
@@ -134,6 +135,18 @@ def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float) 
         return gap >= 1.2
     talkative = min(float(s.words[left].mean()), float(s.words[right].mean())) >= 1.8
     return gap >= WIDE_GUTTER_EM and talkative and min(wide_left, wide_right) > 4.5
+
+
+def _line_width(s: Strips, at: Ints) -> float:
+    """Median width of the rows of one side, where their words fill them; else of the pieces the rows fall into."""
+    at = at[np.argsort((s.y0[at] + s.y1[at]) / 2, kind="stable")]
+    yc = (s.y0[at] + s.y1[at]) / 2
+    first = np.concatenate(([0], np.flatnonzero(np.diff(yc) > 0.5 * np.minimum(s.em[at][1:], s.em[at][:-1])) + 1))
+    extent = np.maximum.reduceat(s.x1[at], first) - np.minimum.reduceat(s.x0[at], first)
+    filled = np.add.reduceat(s.x1[at] - s.x0[at], first)
+    if np.median(filled / np.maximum(extent, 1e-6)) > 0.8:
+        return float(np.median(extent))
+    return float(np.median(s.x1[at] - s.x0[at]))
 
 
 def _left_edges(x0: Floats, em: float) -> list[float]:

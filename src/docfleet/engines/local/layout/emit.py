@@ -15,6 +15,9 @@ from docfleet.engines.local.layout.boxes import LIMIT, Floats, is_rtl
 from docfleet.engines.local.layout.outline import Outline
 from docfleet.engines.local.layout.tokens import split_word
 
+LEAST_SIDE = 1e-3
+"""Page units; a page with a shorter side has no sane normalised boxes."""
+
 
 class Emitted(msgspec.Struct, frozen=True):
     text: str
@@ -33,9 +36,11 @@ def emit(page: WordPage, outline: Outline) -> Emitted:
     rects = _rects(words)
     angles = [w.angle % 360 // 90 * 90 for w in words]
     facing = [Orientation.of_degrees(page.orientation // 90 * 90 + turn) for turn in (0, 90, 180, 270)]
-    text, tokens, starts = _tokens(page, words, rects, angles, facing, outline)
     lengths = np.array([max(len(w.text), 1) for w in words], dtype=np.float64)
-    sure = np.nan_to_num(np.array([w.confidence for w in words], dtype=np.float64)).clip(0.0, 1.0) * lengths
+    certain = np.nan_to_num(np.array([w.confidence for w in words], dtype=np.float64)).clip(0.0, 1.0)
+    sure = certain * lengths
+
+    text, tokens, starts = _tokens(page, words, rects, angles, facing, certain.tolist(), outline)
 
     def layouts(firsts: list[int]) -> list[Layout]:
         at = np.array(firsts, dtype=np.int64)
@@ -58,14 +63,14 @@ def emit(page: WordPage, outline: Outline) -> Emitted:
 
 
 def _rects(words: list[Word]) -> Floats:
-    raw = np.nan_to_num(np.array([w.box for w in words], dtype=np.float64), nan=0.0, posinf=LIMIT, neginf=-LIMIT)
+    raw = np.nan_to_num(np.array([w.box for w in words], dtype=np.float64)).clip(-LIMIT, LIMIT)
     return np.hstack((np.minimum(raw[:, :2], raw[:, 2:]), np.maximum(raw[:, :2], raw[:, 2:])))
 
 
 def boxes_of(page: WordPage, rects: Floats, angles: Sequence[int]) -> list[BoundingBox]:
     """Rectangles of the upright frame as normalised corners, clipped to the page."""
-    width = page.width if 0 < page.width < float("inf") else 1.0
-    height = page.height if 0 < page.height < float("inf") else 1.0
+    width = page.width if LEAST_SIDE < page.width < LIMIT else 1.0
+    height = page.height if LEAST_SIDE < page.height < LIMIT else 1.0
     if page.frame.is_identity and not any(angles):
         scaled = (rects / np.array([width, height, width, height])).clip(0.0, 1.0).tolist()
         return [BoundingBox(((x0, y0), (x1, y0), (x1, y1), (x0, y1))) for x0, y0, x1, y1 in scaled]
@@ -81,7 +86,13 @@ def boxes_of(page: WordPage, rects: Floats, angles: Sequence[int]) -> list[Bound
 
 
 def _tokens(
-    page: WordPage, words: list[Word], rects: Floats, angles: list[int], facing: list[Orientation], outline: Outline
+    page: WordPage,
+    words: list[Word],
+    rects: Floats,
+    angles: list[int],
+    facing: list[Orientation],
+    certain: list[float],
+    outline: Outline,
 ) -> tuple[str, list[Token], list[int]]:
     line_ends = {k - 1 for k in outline.lines}
     line_ends.add(len(words) - 1)
@@ -103,7 +114,7 @@ def _tokens(
             space, pause = " ", Break.WIDE_SPACE if k in wide else Break.SPACE
         parts.append(text + space)
         towards = facing[angles[k] // 90]
-        sure = word.confidence
+        sure = certain[k]
         for piece in split[:-1]:
             tokens.append(Token(Layout((Span(at, at + len(piece)),), next(boxes), sure, towards)))
             at += len(piece)

@@ -6,6 +6,7 @@ import numpy as np
 
 from docfleet.domain.document import (
     Block,
+    DetectedLanguage,
     Dimension,
     ImageQuality,
     Layout,
@@ -14,6 +15,7 @@ from docfleet.domain.document import (
     Paragraph,
     Role,
 )
+from docfleet.domain.language import detect_languages
 from docfleet.domain.words import WordPage
 from docfleet.engines.local.layout.aligned import find_aligned
 from docfleet.engines.local.layout.boxes import Boxes, Ints, split_by_angle
@@ -27,6 +29,9 @@ from docfleet.engines.local.layout.paragraphs import TextParagraph, group_lines,
 from docfleet.engines.local.layout.roles import assign_roles, find_bands
 from docfleet.engines.local.layout.segments import Segments, find_segments
 from docfleet.engines.local.layout.tables import PlacedTable, anchor_tables, table_paragraphs
+
+TELLING = 60
+"""Characters a paragraph needs before its language is looked for."""
 
 
 def lay_out(words: WordPage, number: int, unit: str = "pt", quality: ImageQuality | None = None) -> tuple[str, Page]:
@@ -57,9 +62,13 @@ def lay_out(words: WordPage, number: int, unit: str = "pt", quality: ImageQualit
         number=number,
         dimension=dimension,
         layout=done.whole,
+        languages=detect_languages(done.text),
         blocks=tuple([Block(layout) for layout in done.blocks]),
         paragraphs=tuple(
-            [Paragraph(layout, (), p.role, p.level) for layout, p in zip(done.paragraphs, flat, strict=True)]
+            [
+                Paragraph(layout, _languages(done.text, layout), p.role, p.level)
+                for layout, p in zip(done.paragraphs, flat, strict=True)
+            ]
         ),
         lines=tuple([Line(layout) for layout in done.lines]),
         tokens=done.tokens,
@@ -67,6 +76,12 @@ def lay_out(words: WordPage, number: int, unit: str = "pt", quality: ImageQualit
         quality=quality,
     )
     return done.text, page
+
+
+def _languages(text: str, layout: Layout) -> tuple[DetectedLanguage, ...]:
+    """Languages of a paragraph long enough to tell."""
+    span = layout.spans[0]
+    return detect_languages(text[span.start : span.end], most=1) if span.end - span.start >= TELLING else ()
 
 
 class _Reader:

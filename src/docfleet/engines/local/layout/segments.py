@@ -89,9 +89,9 @@ def _ruled_apart(b: Boxes, left: Floats, right: Floats, y: Floats) -> Bools:
     lines = b.verticals[:400]
     x = (lines[:, 0] + lines[:, 2]) / 2
     slack = 1.0
-    inside = (x[None, :] > left[:, None] - slack) & (x[None, :] < right[:, None] + slack)
+    inside: Bools = (x[None, :] > left[:, None] - slack) & (x[None, :] < right[:, None] + slack)
     inside &= (lines[None, :, 1] <= y[:, None]) & (lines[None, :, 3] >= y[:, None])
-    hit: Bools = inside.any(axis=1)
+    hit: Bools = np.asarray(inside.any(axis=1))
     return hit
 
 
