@@ -26,6 +26,9 @@
     │   └── Unexpected                a defect of docfleet                                        retryable
     ├── FormatError                   bytes that are no Document AI JSON document
     ├── EngineUnavailable             an engine that is not installed or cannot start
+    ├── StoreError                    bytes cannot be stored or read                                retryable
+    │   ├── NotStored                 nothing under this key
+    │   └── BadKey                    not a key a store takes
     └── LedgerError
         └── Fenced                    a stale worker's write was refused
 
@@ -232,6 +235,28 @@ class FormatError(DocfleetError):
 
     code = "format"
     remedy = "Pass the JSON of one Document AI `Document` (or of a process response that holds one)."
+
+
+class StoreError(DocfleetError):
+    """The store cannot be read or written."""
+
+    code = "store"
+    retryable = True
+    remedy = "Check that the disk has room and that the output folder may be written, then run the same command again."
+
+
+class NotStored(StoreError):
+    """There is nothing under this key."""
+
+    code = "not_stored"
+    retryable = False
+
+
+class BadKey(StoreError):
+    """The key is not one a store takes."""
+
+    code = "bad_key"
+    retryable = False
 
 
 class LedgerError(DocfleetError):

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docfleet.store import FolderStore, MemoryStore, NotStored, Store, StoreError
-from docfleet.store.base import BadKey, check_key
+from docfleet.errors import BadKey, NotStored, StoreError
+from docfleet.store import FolderStore, MemoryStore, Store
+from docfleet.store.base import check_key
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -73,8 +74,9 @@ def test_a_local_path_has_the_bytes_or_is_none(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["", "/", "/etc/passwd", "a/", "a//b", ".", "..", "a/../b", "../a", "a/..", ".hidden", "a/.b", "a\\b", "a\0b", "a b",
-     "ä", "a%2fb", "a#1", "a.", "con", "a/NUL.txt", "com1.log", "~", "-rf", "a:b", "a" * 201, "a/" * 460 + "a"],
+    ["", "/", "/etc/passwd", "a/", "a//b", ".", "..", "a/../b", "../a", "a/..", ".hidden", "a/.b", "a\\b", "a\0b",
+     "a b", "ä", "a%2fb", "a#1", "a.", "con", "a/NUL.txt",
+     "com1.log", "~", "-rf", "a:b", "a" * 201, "a/" * 460 + "a"],
 )  # fmt: skip
 def test_keys_that_could_mean_something_else_are_refused(store: Store, key: str) -> None:
     for use in (lambda: store.put(key, b""), lambda: store.get(key), lambda: store.exists(key),

@@ -194,7 +194,8 @@ class Ledger:
 
     def expire_leases(self) -> list[Ended]:
         """Takes back what lapsed; call it every second or so. See `domain.retry.judge_lapses` for who is blamed."""
-        return self._write(lambda session: ending.expire_leases(session, self._policy, BEAT_SECONDS, self._jitter))
+        together = self._lease_seconds * BEAT_SECONDS / LEASE_SECONDS
+        return self._write(lambda session: ending.expire_leases(session, self._policy, together, self._jitter))
 
     def release_worker(self, worker: str, crashed: bool, working_on: Collection[int] | None = None) -> list[Ended]:
         """Takes back at once what a worker *known to be dead* holds.

@@ -72,7 +72,7 @@ def _make_documents(
     known = select(DocumentRow.sha256, DocumentRow.id).where(*same, DocumentRow.sha256.in_(first_of))
     there = dict(session.execute(known).all())
     missing = [item for sha256, item in first_of.items() if sha256 not in there]
-    folders = _free_folders(session, missing)
+    folders = _free_folders(session, missing, _inherited_folders(session, batch_id, missing))
     mine: set[str] = set()
     for item, folder in zip(missing, folders, strict=True):
         id_ = new_id()
@@ -117,6 +117,10 @@ def _free_folders(session: Session, items: Sequence[NewInput]) -> list[str | Non
     for item in items:
         if item.folder is None:
             names.append(None)
+            continue
+        if item.sha256 in inherited:
+            taken.add(inherited[item.sha256].casefold())
+            names.append(inherited[item.sha256])
             continue
         numbered = [item.folder, *(f"{item.folder}-{n}" for n in range(2, 10))]
         hashed = [f"{item.folder}-{item.sha256[:12]}", f"{item.folder}-{new_id()}"]

@@ -1,4 +1,4 @@
-"""The store protocol, what a key may be, and the errors.
+"""The store protocol, and what a key may be.
 
 Slice results are written under a prefix that belongs to one attempt (`Claim.result_prefix`) and become visible only
 by the pointer that `Ledger.finish` commits. What no pointer names may be deleted at any time.
@@ -11,29 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from docfleet.errors import DocfleetError
-
-
-class StoreError(DocfleetError):
-    """The store cannot be read or written."""
-
-    code = "store"
-    retryable = True
-    remedy = "Check that the disk has room and that the output folder may be written, then run the same command again."
-
-
-class NotStored(StoreError):
-    """There is nothing under this key."""
-
-    code = "not_stored"
-    retryable = False
-
-
-class BadKey(StoreError):
-    """The key is not one a store takes."""
-
-    code = "bad_key"
-    retryable = False
+from docfleet.errors import BadKey
 
 
 @runtime_checkable

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from obstore.store import LocalStore as _LocalObjects
 
-from docfleet.store.base import NotStored, StoreError, check_key
+from docfleet.errors import NotStored, StoreError
+from docfleet.store.base import check_key
 from docfleet.store.objects import ObjectStore
 
 

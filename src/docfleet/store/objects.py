@@ -10,7 +10,8 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore as _LocalObjects
 from obstore.store import MemoryStore as _MemoryObjects
 
-from docfleet.store.base import NotStored, StoreError, check_key, check_prefix
+from docfleet.errors import NotStored, StoreError
+from docfleet.store.base import check_key, check_prefix
 
 
 class ObjectStore:
