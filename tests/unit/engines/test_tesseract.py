@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from docfleet.engines.base import PageImage
-from docfleet.engines.local.tesseract import Reading, choose_reading, engine, parse_table
+from docfleet.engines.local.tesseract import Reading, choose_reading, engine, parse_table, turns_to_try
 from docfleet.engines.local.tesseract_languages import choose_languages, file_of, spoken
 from docfleet.errors import EngineFailed, EngineUnavailable
 
@@ -74,6 +74,9 @@ def reading(text: str, confidence: float, wide: int = 40, high: int = 10) -> Rea
         (reading("umop apisdn", 0.4), [(180, reading("upside down", 0.95))], 180),
         (reading("sound text", 0.9), [(180, reading("ixei puos", 0.3))], 0),
         (Reading([]), [(90, Reading([]))], 0),
+        (Reading([]), [], 0),
+        (reading("nwod", 0.2), [(90, reading("down", 0.9, 10, 40)), (180, reading("down", 0.8))], 180),
+        (reading("noise", 0.2), [(90, reading("less noise", 0.4))], 0),
         (
             reading("standing text", 0.95, 10, 40),
             [(90, reading("bad", 0.3)), (270, reading("standing text", 0.9))],
@@ -84,6 +87,23 @@ def reading(text: str, confidence: float, wide: int = 40, high: int = 10) -> Rea
 )
 def test_the_surest_reading_is_kept(flat: Reading, turned: list[tuple[int, Reading]], degrees: int) -> None:
     assert choose_reading(flat, turned)[0] == degrees
+
+
+@pytest.mark.parametrize(
+    ("flat", "found", "turns"),
+    [
+        (reading("umop apisdn", 0.4), 180, (180,)),
+        (reading("some text", 0.95, 10, 40), 0, (90, 270)),
+        (reading("a page of nothing but noise", 0.3), 0, (90, 180, 270)),
+        (reading("a page of rather poor text", 0.55), 0, ()),
+        (reading("speck", 0.1), 0, ()),
+        (Reading([]), 0, ()),
+    ],
+)
+def test_other_directions_are_tried_only_where_there_is_reason(
+    flat: Reading, found: int, turns: tuple[int, ...]
+) -> None:
+    assert turns_to_try(flat, found) == turns
 
 
 def program(folder: Path, page: str) -> str:
