@@ -82,4 +82,7 @@ def _texts(numbers: list[float], digits: int | None) -> list[str]:
     if digits is not None:
         scale = 10.0**digits
         numbers = [int(value * scale + 0.5) / scale for value in numbers]
-    return _encode(numbers).decode()[1:-1].split(",")
+    try:
+        return _encode(numbers).decode()[1:-1].split(",")
+    except TypeError:  # some are of another library's float type
+        return [repr(float(value)) for value in numbers]

@@ -33,6 +33,9 @@ _UNTIDY = re.compile(rb'"(?:%s|[A-Za-z0-9]*_\w*)"\s*:' % "|".join(sorted(DROPPED
 """A key that `_tidied` may have to drop or rename; found where there is none (in a text), it costs time only."""
 
 
+_DIGITS = re.compile(r"-?[0-9]{1,20}")
+
+
 class _Misfit(Exception):
     """A value of the wrong kind; collects the way to it."""
 
@@ -169,16 +172,10 @@ def _text(raw: Any) -> str:
 
 
 def _integer(raw: Any) -> int:
-    if type(raw) is int:
-        return raw
-    if type(raw) is float and raw.is_integer():
+    whole = type(raw) is int or (type(raw) is float and raw.is_integer())
+    if (whole or (type(raw) is str and _DIGITS.fullmatch(raw))) and -(2**63) <= int(raw) < 2**63:
         return int(raw)
-    if type(raw) is str and len(raw) < 40:
-        try:
-            return int(raw)
-        except ValueError:
-            pass
-    raise _Misfit("a whole number")
+    raise _Misfit("a whole number of at most 64 bits")
 
 
 def _number(raw: Any) -> float:

@@ -6,6 +6,7 @@ import json
 import math
 
 import msgspec
+import numpy as np
 from drawn import page_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from docfleet.documentai_format import page_json
 from docfleet.documentai_format.form import Form, json_number
 from docfleet.documentai_format.writing import _write_struct
+from docfleet.domain.anchors import Span
 from docfleet.domain.document import Layout, Page, Token
 from docfleet.domain.geometry import BoundingBox
 
@@ -36,6 +38,18 @@ def test_numbers_are_as_near_as_their_decimals_allow(value: float, digits: int |
     assert (
         written == value if digits is None else math.isclose(written, value, rel_tol=1e-15, abs_tol=0.51 / 10**digits)
     )
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    for kind in (np.float32, np.float64):
+        box = BoundingBox(
+            tuple((kind(x), kind(y)) for x, y in ((0.25, 0.5), (0.75, 0.5), (0.75, 0.625), (0.25, 0.625)))
+        )
+        page = Page(1, tokens=(Token(Layout((Span(1, 2),), box, kind(0.5))),))
+        plain = BoundingBox.of_rect(0.25, 0.5, 0.75, 0.625)
+        expected = Page(1, tokens=(Token(Layout((Span(1, 2),), plain, 0.5)),))
+        assert page_json(page) == page_json(expected)
+        assert page_json(page, digits=6) == page_json(expected, digits=6)
 
 
 def test_what_is_no_number_stays_legal_json() -> None:
