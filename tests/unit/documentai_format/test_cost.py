@@ -1,19 +1,22 @@
-"""What the format costs, in CPU seconds; the limits are several times what was measured, for slow machines."""
+"""What the format costs, in CPU seconds, relative to something else on the same machine."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from docfleet.documentai_format import page_json
+from docfleet.documentai_format.form import Form
+from docfleet.documentai_format.writing import _write_struct
 from docfleet.domain.anchors import Span
 from docfleet.domain.document import Break, Layout, Line, Orientation, Page, Token
 from docfleet.domain.geometry import BoundingBox
 
 WORDS = 600
-LIMIT_SECONDS = 0.012
-"""Measured: 0.002. A page that leaves the short cut takes 0.03."""
+GAIN = 2.5
+"""How much faster the short cut must be than the general writer; measured: 5 (0.0021 against 0.0114 s a page)."""
 
 
 def page_of_words() -> Page:
@@ -28,15 +31,22 @@ def page_of_words() -> Page:
     return Page(1, tokens=tuple(tokens), lines=tuple(lines))
 
 
-def test_a_page_is_written_in_milliseconds() -> None:
-    page = page_of_words()
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """The least of several runs."""
     seconds = []
-    for _ in range(10):
+    for _ in range(8):
         start = time.process_time()
-        written = page_json(page, 1000, 6)
+        work()
         seconds.append(time.process_time() - start)
-    assert written.count(b"detectedBreak") == WORDS
-    assert min(seconds) < LIMIT_SECONDS
+    return min(seconds)
+
+
+def test_long_lists_take_the_short_cut() -> None:
+    page = page_of_words()
+    form = Form(1000, 6)
+    assert page_json(page, *form).count(b"detectedBreak") == WORDS
+    general = cpu_seconds(lambda: [_write_struct(element, form) for element in (*page.tokens, *page.lines)])
+    assert cpu_seconds(lambda: page_json(page, *form)) * GAIN < general
 
 
 def test_googles_package_is_not_loaded() -> None:
