@@ -33,11 +33,12 @@ def searchable(
     mode: LayerMode = LayerMode.REPLACE,
     mime_type: str = "application/pdf",
     password: str | None = None,
+    **limits: int,
 ) -> dict[str, Any]:
     file = out.with_suffix(".layers")
     lines = [msgspec.json.encode(LayerPage(number, tuple(words), mode)) + b"\n" for number, words in layers.items()]
     file.write_bytes(b"".join(lines))
-    return write_searchable(str(source), str(out), str(file), password, mime_type)
+    return write_searchable(str(source), str(out), str(file), password, mime_type, **limits)
 
 
 def check(path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageOps
 from searchable_pages import boxes_of, check, pdftotext, searchable, word
 
 from docfleet.domain.media import MEDIA_TYPES
-from docfleet.errors import Damaged, DocumentError, UnsupportedType
+from docfleet.errors import Damaged, DocumentError, PageTooLarge, UnsupportedType
 from docfleet.sandbox.image_pages import resolution
 
 SIZE = (300, 200)
@@ -274,11 +274,21 @@ def test_random_bytes_in_images_raise_only_our_errors(tmp_path: Path) -> None:
             source = tmp_path / f"fuzz.{suffix}"
             source.write_bytes(data)
             try:
-                searchable(source, out, {}, mime_type=mime_type(source))
+                searchable(source, out, {}, mime_type=mime_type(source), max_page_pixels=1_000_000)
             except DocumentError:
                 continue
             with pikepdf.open(out) as pdf:
                 assert len(pdf.pages) >= 1
+
+
+def test_pages_with_too_many_pixels_are_not_decoded(tmp_path: Path) -> None:
+    source, out = saved(tmp_path, "large.png", picture()), tmp_path / "out.pdf"
+    with pytest.raises(PageTooLarge):
+        searchable(source, out, {}, mime_type="image/png", max_page_pixels=59_999)
+    pages = saved(tmp_path, "pages.tif", picture(), save_all=True, append_images=[picture().resize((20, 20))])
+    outcome = searchable(pages, out, {2: [word("small", 0, 0, 1, 1)]}, mime_type="image/tiff", max_page_pixels=59_999)
+    assert (outcome["pages"], outcome["unreadable"]) == (2, [1])
+    assert pdftotext(out, 2) == ["small"]
 
 
 def test_the_same_image_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ class ExportJob(msgspec.Struct, frozen=True):
     """Pages with words read from pixels, for the searchable PDF (see `searchable_layer`)."""
     sandbox: SandboxCall | None = None
     """Needed for the searchable PDF."""
+    max_page_pixels: int = 100_000_000
+    """Larger pages of image files are not decoded for the searchable PDF."""
     page_count: int = 0
     """For time limits; 0: not known."""
 

@@ -80,6 +80,7 @@ def export_searchable_pdf(job: ExportJob) -> list[Path]:
             layers=str(layers),
             password=job.password,
             mime_type=job.mime_type,
+            max_page_pixels=job.max_page_pixels,
         )
     finally:
         layers.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 from docfleet.domain.media import HEIC, MEDIA_TYPES, TIFF
-from docfleet.errors import UnsupportedType
+from docfleet.errors import PageTooLarge, UnsupportedType
 from docfleet.sandbox.image_streams import jpeg_frame, jpx_colours, png_colours, png_parts
 from docfleet.sandbox.images import guess_dpi
 
@@ -76,12 +76,12 @@ class ImagePage(msgspec.Struct, frozen=True):
         )
 
 
-def image_pages(source: str, mime_type: str) -> Iterator[ImagePage]:
+def image_pages(source: str, mime_type: str, max_page_pixels: int) -> Iterator[ImagePage]:
     """The pages of an image file, one at a time: all of a TIFF's, the first picture of anything that moves.
 
-    Pictures cut short give what is there. A TIFF page that cannot be decoded at all becomes a blank one. Raises what
-    Pillow raises when the file is no image of that type, or when the only picture in it cannot be decoded, and
-    `UnsupportedType`.
+    Pictures cut short give what is there. A TIFF page that cannot be decoded at all, or has more pixels than the limit,
+    becomes a blank one. Raises what Pillow raises when the file is no image of that type, or when the only picture in
+    it cannot be decoded, `PageTooLarge` when that has too many pixels, and `UnsupportedType`.
     """
     media = MEDIA_TYPES.get(mime_type)
     if media is None or not media.pillow_formats:
@@ -95,8 +95,10 @@ def image_pages(source: str, mime_type: str) -> Iterator[ImagePage]:
         for index in range(frames):
             try:
                 image.seek(index)
+                if image.width * image.height > max_page_pixels:
+                    raise PageTooLarge(f"The image has {image.width} x {image.height} pixels, more than the limit.")
                 page = _page(source, image)
-            except (OSError, SyntaxError, ValueError, EOFError):
+            except (OSError, SyntaxError, ValueError, EOFError, PageTooLarge):
                 if frames == 1:
                     raise
                 page = ImagePage(*_page_size(image, image.size))

@@ -29,11 +29,10 @@ import msgspec
 import pikepdf
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
-from PIL import Image
 
 from docfleet.domain.media import PDF
 from docfleet.domain.searchable import LayerMode, LayerPage
-from docfleet.errors import Damaged, DocumentError, PageTooLarge, PasswordRequired, PasswordWrong
+from docfleet.errors import Damaged, DocumentError, PasswordRequired, PasswordWrong
 from docfleet.sandbox.faults import vendor_calls
 from docfleet.sandbox.glyphless_font import GlyphlessFont
 from docfleet.sandbox.image_pages import ImagePage, image_pages, number_bytes
@@ -43,6 +42,7 @@ from docfleet.sandbox.pdf_file import PdfFile
 from docfleet.sandbox.pdf_open import repaired_copy
 from docfleet.sandbox.present_text import PresentText
 from docfleet.sandbox.text_layer_content import layer_content
+from docfleet.sandbox.types import SandboxLimits
 
 _FONT_NAME = "DocfleetText"
 _QPDF_ERRORS = (
@@ -72,7 +72,14 @@ class SearchableOutcome(msgspec.Struct):
     """Pages of an image file that could not be decoded; blank in the PDF."""
 
 
-def write_searchable(source: str, out: str, layers: str, password: str | None, mime_type: str) -> dict[str, Any]:
+def write_searchable(
+    source: str,
+    out: str,
+    layers: str,
+    password: str | None,
+    mime_type: str,
+    max_page_pixels: int = SandboxLimits().max_page_pixels,
+) -> dict[str, Any]:
     """Writes the searchable PDF of `source` to `out`.
 
     `layers` is a file of `LayerPage`s as JSON lines (see `exports.searchable_layer`), in order of pages. Returns the
@@ -85,9 +92,7 @@ def write_searchable(source: str, out: str, layers: str, password: str | None, m
             if mime_type == PDF.mime_type:
                 outcome = _searchable_pdf(source, out, layers, password)
             else:
-                outcome = _searchable_image(source, out, layers, mime_type)
-    except Image.DecompressionBombError as error:
-        raise PageTooLarge("A page of the image has more pixels than the limit.") from error
+                outcome = _searchable_image(source, out, layers, mime_type, max_page_pixels)
     except (pikepdf.PdfError, pikepdf.PasswordError) as error:
         raise Damaged("The document is damaged in a way that no searchable PDF can be made of it.") from error
     return msgspec.structs.asdict(outcome)
@@ -279,7 +284,7 @@ def add_font(file: PdfFile, font: GlyphlessFont, first: int | None = None) -> in
     return first
 
 
-def _searchable_image(source: str, out: str, layers: str, mime_type: str) -> SearchableOutcome:
+def _searchable_image(source: str, out: str, layers: str, mime_type: str, max_page_pixels: int) -> SearchableOutcome:
     outcome = SearchableOutcome()
     font = GlyphlessFont()
     with open(out, "wb") as target, vendor_calls("image"):
@@ -289,7 +294,7 @@ def _searchable_image(source: str, out: str, layers: str, mime_type: str) -> Sea
         waiting = read_layers(layers)
         layer = next(waiting, None)
         pages = []
-        for image in image_pages(source, mime_type):
+        for image in image_pages(source, mime_type, max_page_pixels):
             outcome.pages += 1
             while layer is not None and layer.number < outcome.pages:
                 layer = next(waiting, None)
