@@ -150,6 +150,7 @@ class VisualElement(msgspec.Struct, frozen=True):
 class TableCell(msgspec.Struct, frozen=True):
     layout: Layout
     row_span: int = 1
+    """Rows and columns it stands in, itself included."""
     column_span: int = 1
     languages: tuple[DetectedLanguage, ...] = ()
 
