@@ -210,6 +210,10 @@ class Ledger:
         """Takes back every running slice of a ledger that nobody else works on (see `overseeing.take_back`)."""
         return self._write(lambda session: overseeing.take_back(session, kind, self._policy, self._jitter))
 
+    def cancel_other_options(self, batch_id: str, options_digest: str) -> int:
+        """Cancels open documents registered under other options; returns how many."""
+        return self._write(lambda session: overseeing.cancel_other_options(session, batch_id, options_digest))
+
     def overdue_workers(self, seconds: float) -> list[str]:
         """Workers that have been at one slice for longer than `seconds`."""
         with self.reading() as session:

@@ -8,10 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.retry import FailureKind, RetryPolicy
-from docfleet.domain.work import SliceState
+from docfleet.domain.work import DOCUMENT_ENDS, DocumentState, SliceState
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.ending import Ended, take_back_slice
-from docfleet.ledger.rows import SliceRow
+from docfleet.ledger.moves import cancel_open_slices, lock_document, move_document
+from docfleet.ledger.rows import DocumentRow, SliceRow
 
 
 def overdue_workers(session: Session, seconds: float) -> list[str]:
@@ -22,6 +23,28 @@ def overdue_workers(session: Session, seconds: float) -> list[str]:
         .distinct()
     )
     return list(rows.scalars())
+
+
+def cancel_other_options(session: Session, batch_id: str, options_digest: str) -> int:
+    """Cancels open documents that were registered under other options than those now in force; returns how many.
+
+    Whoever submits them again gets them read under the new ones.
+    """
+    others = session.execute(
+        select(DocumentRow.id)
+        .where(
+            DocumentRow.batch_id == batch_id,
+            DocumentRow.options_digest != options_digest,
+            DocumentRow.state.not_in(sorted(DOCUMENT_ENDS)),
+        )
+        .order_by(DocumentRow.id)
+    )
+    ids = list(others.scalars())
+    for document_id in ids:
+        document = lock_document(session, document_id)
+        cancel_open_slices(session, document, "other options")
+        move_document(session, document, DocumentState.CANCELLED, "other options", finished_at=database_now())
+    return len(ids)
 
 
 def take_back(session: Session, kind: FailureKind, policy: RetryPolicy, jitter: Callable[[], float]) -> list[Ended]:

@@ -6,8 +6,8 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import delete, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.orm import Session, aliased
 
 from docfleet.domain.work import DOCUMENT_ENDS, DocumentState, Step
 from docfleet.ledger.dialect import database_now, upsert
@@ -105,9 +105,43 @@ def _begin(session: Session, batch_id: str, documents: Sequence[tuple[str, int]]
         add_slices(session, fresh, [WHOLE[Step.PLAN]])
 
 
-def _free_folders(session: Session, items: Sequence[NewInput]) -> list[str | None]:
+def _inherited_folders(session: Session, batch_id: str, items: Sequence[NewInput]) -> dict[str, str]:
+    """sha256 -> folder of the document that its input pointed to before, when no other input needs that one.
+
+    A file that changed, or is read under other options, so keeps its folder. The document before gives it up, and its
+    options with it: its results are about to be replaced, so asking for them once more has to read them once more.
+    """
+    inherited: dict[str, str] = {}
+    other = aliased(InputRow)
+    shared = exists().where(other.document_id == DocumentRow.id, other.id != InputRow.id)
+    for item in items:
+        if item.folder is None:
+            continue
+        before = session.execute(
+            select(DocumentRow.id, DocumentRow.folder)
+            .join(InputRow, InputRow.document_id == DocumentRow.id)
+            .where(
+                InputRow.batch_id == batch_id,
+                InputRow.path == item.path,
+                InputRow.member == item.member,
+                DocumentRow.folder.is_not(None),
+                ~shared,
+            )
+        ).one_or_none()
+        if before is not None and before.folder is not None:
+            session.execute(
+                update(DocumentRow)
+                .where(DocumentRow.id == before.id)
+                .values(folder=None, folder_key=None, options_digest=f"superseded {before.id}")
+                .execution_options(synchronize_session=False)
+            )
+            inherited[item.sha256] = before.folder
+    return inherited
+
+
+def _free_folders(session: Session, items: Sequence[NewInput], inherited: dict[str, str]) -> list[str | None]:
     """The wanted folder names, made unique even where case does not count: scan, scan-2 … scan-9, scan-1f0c…"""
-    taken: set[str] = set()
+    taken = {folder.casefold() for folder in inherited.values()}
 
     def is_free(name: str) -> bool:
         key = name.casefold()
@@ -119,7 +153,6 @@ def _free_folders(session: Session, items: Sequence[NewInput]) -> list[str | Non
             names.append(None)
             continue
         if item.sha256 in inherited:
-            taken.add(inherited[item.sha256].casefold())
             names.append(inherited[item.sha256])
             continue
         numbered = [item.folder, *(f"{item.folder}-{n}" for n in range(2, 10))]

@@ -119,6 +119,7 @@ class BatchRun:
         """Documents that failed get another chance: those a new setting or password may cure, or all when asked."""
         batch_id = ledger.find_batch(BATCH_KEY)
         if batch_id is not None:
+            ledger.cancel_other_options(batch_id, options_digest(self._settings))
             ledger.retry_failed(batch_id, None if self._retry_failed else CHEAP_CODES)
 
     def _worker_config(self) -> WorkerConfig:
