@@ -1,6 +1,7 @@
 """Tables of born-digital pages against the ICDAR 2013 truth: adjacency relations found, in place and not found.
 
-    python -m bench.tables [FOLDER]     one line a document, then the totals
+    python -m bench.tables [FOLDER]               one line a document, then the totals
+    python -m bench.tables --without-rulings      the same pages with their drawn lines hidden: plain tables only
 
 Measure: Göbel et al., "A methodology for evaluating algorithms for table understanding in PDF documents" (2012). Each
 filled cell and its next filled neighbour to the right and below make a relation; relations are compared by the texts of
@@ -10,6 +11,7 @@ tables are found and read by docfleet, nothing is told about where they are.
 
 from __future__ import annotations
 
+import argparse
 import unicodedata
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
@@ -17,7 +19,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from docfleet.domain.document import Page, Table
+from docfleet.domain.words import WordPage
+from docfleet.engines.local import text_layer
+from docfleet.engines.local.layout import lay_out
+from docfleet.sandbox import PageBundle, Sandbox
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "corpora" / "tables"
 Relation = tuple[str, str, str]
@@ -113,3 +121,42 @@ def score(pages: Iterable[tuple[str, Page]], truth: Iterable[list[Cell]]) -> Sco
     for cells in truth:
         true += relations(cells)
     return Score((found & true).total(), found.total(), true.total())
+
+
+def read_pages(path: Path) -> list[WordPage]:
+    with Sandbox() as sandbox:
+        opened = sandbox.open(path, "application/pdf")
+        bundles = [b for b in sandbox.pages(range(1, opened.pages + 1)) if isinstance(b, PageBundle)]
+    return [text_layer.words(b.facts, b.text) for b in bundles if b.text is not None]
+
+
+def total(scores: Iterable[Score]) -> Score:
+    right, found, true = (sum(column) for column in zip(*((s.right, s.found, s.true) for s in scores), strict=True))
+    return Score(right, found, true)
+
+
+def measure(folder: Path, *, rulings: bool = True) -> dict[str, Score]:
+    scores = {}
+    for path in sorted(folder.glob("*.pdf")):
+        pages = read_pages(path)
+        if not rulings:
+            pages = [msgspec.structs.replace(page, rulings=[]) for page in pages]
+        laid = [lay_out(page, number) for number, page in enumerate(pages, 1)]
+        scores[path.stem] = score(laid, true_tables(path.with_name(f"{path.stem}-str.xml")))
+    return scores
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    parser.add_argument("--without-rulings", action="store_true")
+    asked = parser.parse_args()
+    scores = measure(asked.folder, rulings=not asked.without_rulings)
+    for name, s in [*scores.items(), ("all", total(scores.values()))]:
+        counts = f"({s.right} right, {s.found} found, {s.true} true)"
+        print(f"{name:12} precision {s.precision:.3f}  recall {s.recall:.3f}  F1 {s.f1:.3f}  {counts}")
+    print(f"mean of the documents' F1: {sum(s.f1 for s in scores.values()) / max(len(scores), 1):.3f}")
+
+
+if __name__ == "__main__":
+    main()

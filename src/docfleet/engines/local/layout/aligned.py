@@ -23,6 +23,8 @@ PIECE_EM = 0.55
 PAUSE_EM = 2.2
 RULED_PAUSE_EM = 4.0
 GUTTER_EM = 0.3
+MOST_COLUMNS = 60
+"""No page of paper has more; hostile ones do."""
 LEADERS = re.compile(r"(\.\s?){4,}|…{2,}|(_\s?){4,}")
 
 
@@ -194,7 +196,7 @@ def build_grid(b: Boxes, rows: list[Row], h: Rules) -> Grid | None:
     if len(full) < (2 if rules >= 2 else 3):
         return None
     bounds = _column_bounds(full, x0, x1, em)
-    if len(bounds) < 2:
+    if not 2 <= len(bounds) <= MOST_COLUMNS:
         return None
     for row in rows:
         _place(row, bounds)
