@@ -36,6 +36,8 @@ class PageWord(msgspec.Struct, frozen=True, gc=False):
 
 def span_of(layout: Layout) -> tuple[int, int]:
     """First and last code point of an element (spans of one element are taken together); (0, 0) without spans."""
+    if len(layout.spans) == 1:
+        return (layout.spans[0].start, layout.spans[0].end)
     if not layout.spans:
         return (0, 0)
     return (min(span.start for span in layout.spans), max(span.end for span in layout.spans))
@@ -74,10 +76,14 @@ def _word(text: str, page: Page, tokens: Sequence[Token], line: int) -> Iterator
     content = "".join(text[start:end].split())
     if not content:
         return
+    glued = end < len(text) and not text[end - 1].isspace() and not text[end].isspace()
+    if len(tokens) == 1:
+        layout = tokens[0].layout
+        yield PageWord(content, start, end, corners_of(layout, page), layout.confidence, line, glued)
+        return
     weights = [max(1, span_of(t.layout)[1] - span_of(t.layout)[0]) for t in tokens]
     confidence = sum(w * t.layout.confidence for w, t in zip(weights, tokens, strict=True)) / sum(weights)
     boxes = [box for token in tokens if (box := corners_of(token.layout, page)) is not None]
-    glued = end < len(text) and not text[end - 1].isspace() and not text[end].isspace()
     yield PageWord(content, start, end, union(boxes), confidence, line, glued)
 
 
@@ -86,8 +92,8 @@ def corners_of(layout: Layout, page: Page) -> Corners | None:
     if layout.box is None or page.dimension is None or len(layout.box.corners) != 4:
         return None
     width, height = page.dimension.width, page.dimension.height
-    a, b, c, d = ((x * width, y * height) for x, y in layout.box.corners)
-    return (a, b, c, d)
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = layout.box.corners
+    return ((x0 * width, y0 * height), (x1 * width, y1 * height), (x2 * width, y2 * height), (x3 * width, y3 * height))
 
 
 def union(boxes: Sequence[Corners]) -> Corners | None:
