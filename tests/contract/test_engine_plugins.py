@@ -83,18 +83,24 @@ def test_listing_imports_no_package(faulty_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("faulty_installed")
-def test_every_broken_engine_is_listed_with_its_error_and_the_sound_ones_without() -> None:
-    entries = available(check=True, seconds=20)
-    for name, said in LISTED_WITH_ERROR.items():
-        assert said in entries[name].error, name
-        assert entries[name].capabilities is None
-        assert entries[name].package == "docfleet-engine-faulty 0.0.1"
-    for name in ("null", "rapidocr", "shout", *UNSOUND):
+@pytest.mark.parametrize("name", LISTED_WITH_ERROR)
+def test_a_broken_engine_is_listed_with_its_error(name: str) -> None:
+    # An engine that hangs is given little time; on a busy machine every other may need much.
+    checked = check_entry(available()[name], seconds=5 if name == "factory-hang" else 120)
+    assert LISTED_WITH_ERROR[name] in checked.error
+    assert checked.capabilities is None
+    assert checked.package == "docfleet-engine-faulty 0.0.1"
+
+
+@pytest.mark.usefixtures("shout_installed")
+def test_sound_engines_are_listed_with_what_they_can_do() -> None:
+    entries = available(check=True, seconds=120)
+    assert list(entries) == ["null", "rapidocr", "shout", "tesseract"]
+    for name in ("null", "rapidocr", "shout"):
         assert entries[name].error == "", name
         capabilities = entries[name].capabilities
         assert capabilities is not None
-        assert capabilities.version
-    assert list(entries) == sorted(entries)
+        assert capabilities.name == name
 
 
 @pytest.mark.usefixtures("faulty_installed")
@@ -124,7 +130,7 @@ def test_an_unsound_answer_is_an_error_of_our_own(name: str) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"no engine called 'nul'.*null, rapidocr, tesseract"):
+    with pytest.raises(UsageError, match=r"no engine called 'nul'.*null, rapidocr, (shout, )?tesseract"):
         load("nul")
 
 
