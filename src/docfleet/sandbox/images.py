@@ -52,8 +52,9 @@ class ImageDocument:
         self.media = media
         self.max_pixels = max_pixels
         with vendor_calls(media.label):
-            self.image: ImageFile.ImageFile = Image.open(path, formats=media.pillow_formats)
-            self.path = path
+            # Given a name, Pillow maps plain TIFF files with the sides of a turned page swapped (seen in 12.3).
+            self.file = open(path, "rb")  # noqa: SIM115 - closed by close()
+            self.image: ImageFile.ImageFile = Image.open(self.file, formats=media.pillow_formats)
             # Frames of an animation are one moving page; those of other formats are previews of the first.
             self.pages = int(getattr(self.image, "n_frames", 1)) if media is TIFF else 1
         if self.pages < 1:
@@ -63,6 +64,7 @@ class ImageDocument:
 
     def close(self) -> None:
         self.image.close()
+        self.file.close()
 
     def facts(self, number: int) -> PageFacts:
         """Size and resolution of one page, from its header. Raises `PageTooLarge`, `Damaged`."""
@@ -80,7 +82,8 @@ class ImageDocument:
         facts = self.facts(number)
         with vendor_calls(self.media.label):
             image = self._decode(number)
-            upright = _to_eight_bits(ImageOps.exif_transpose(image), grey)
+            # Pillow turns TIFF pages itself while it decodes them.
+            upright = _to_eight_bits(image if self.media is TIFF else ImageOps.exif_transpose(image), grey)
             if region is not None:
                 upright = upright.crop(_whole_pixels(region, upright.size))
             scale = min(1.0, dpi / facts.dpi)
@@ -135,8 +138,8 @@ class ImageDocument:
                 raise
         ImageFile.LOAD_TRUNCATED_IMAGES = True
         try:
-            self.image.close()
-            self.image = Image.open(self.path, formats=self.media.pillow_formats)
+            self.file.seek(0)
+            self.image = Image.open(self.file, formats=self.media.pillow_formats)
             self._seek(number)
             self.image.load()
         finally:

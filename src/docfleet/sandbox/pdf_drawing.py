@@ -168,10 +168,21 @@ class _RulingFinder:
                 continue
             clips[at] = _clip_rect(chosen[at], matrix)
         lines = rects[wanted]
+        self._trim_caps(lines, is_line & stroked & ~filled)
         for at, clip in clips.items():
             if clip is not None:
                 lines[at] = _cut(lines[at], clip)
         self.found.append(lines[is_line & (filled | stroked)])
+
+    @staticmethod
+    def _trim_caps(lines: npt.NDArray[np.float32], stroked: npt.NDArray[np.bool_]) -> None:
+        """PDFium's bounds grow by the pen on all sides, at a line's ends too."""
+        wide, high = lines[:, 2] - lines[:, 0], lines[:, 1] - lines[:, 3]
+        level, upright = stroked & (wide >= high), stroked & (wide < high)
+        lines[level, 0] += high[level] / 2
+        lines[level, 2] -= high[level] / 2
+        lines[upright, 1] -= wide[upright] / 2
+        lines[upright, 3] += wide[upright] / 2
 
     def rulings(self) -> list[Ruling]:
         """What was collected, in the page frame, within the page."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import io
 import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pypdfium2_raw.bindings as raw
 
@@ -21,6 +23,11 @@ from docfleet.errors import (
 )
 from docfleet.sandbox import pdfium
 
+_OBJECT_HEAD = re.compile(rb"(?<![0-9])([0-9]{1,8})[ \t\r\n]{1,4}([0-9]{1,5})[ \t\r\n]{1,4}obj")
+_PAGE_TYPE = re.compile(rb"/Type[ \t\r\n]{0,4}/Page(?![A-Za-z])")
+_PAGE_DICTIONARY_BYTES = 4_000
+_HIGHEST_OBJECT = 8_388_607
+"""What readers take (PDF 1.7 reference, annex C)."""
 _HEADER_SEARCH = 1 << 20
 """How far into a file its header is looked for when junk stands before it."""
 
@@ -178,7 +185,10 @@ def repaired_copy(path: str, passwords: Sequence[str]) -> tuple[bytes, str | Non
         except pikepdf.PasswordError:
             continue
         except (pikepdf.PdfError, pikepdf.DataDecodingError, ValueError, RuntimeError, OSError) as error:
-            raise Damaged() from error
+            rebuilt = rebuild(Path(path).read_bytes() if source is None else source)
+            if rebuilt is None:
+                raise Damaged() from error
+            return rebuilt, None
         with opened as pdf:
             encrypted = pdf.is_encrypted
             try:
@@ -189,6 +199,33 @@ def repaired_copy(path: str, passwords: Sequence[str]) -> tuple[bytes, str | Non
                 raise Damaged() from error
         return copy.getvalue(), ((password or "") if encrypted else None)
     raise PasswordWrong() if passwords else PasswordRequired()
+
+
+def rebuild(data: bytes) -> bytes | None:
+    """The file with a new catalogue and page tree at its end, over all page objects that stand in the open; None
+    without any. What pages inherited from their lost tree (size, fonts) is lost with it.
+
+    The offset of the cross-reference table is made wrong, so that readers look for the objects themselves.
+    """
+    pages: dict[int, bytes] = {}
+    highest = 0
+    for head in _OBJECT_HEAD.finditer(data):
+        number = int(head[1])
+        highest = max(highest, number)
+        body = data[head.end() : head.end() + _PAGE_DICTIONARY_BYTES].partition(b"endobj")[0]
+        if _PAGE_TYPE.search(body):
+            pages[number] = b"%d %d R" % (number, int(head[2]))
+        else:
+            pages.pop(number, None)
+    if not pages or highest > _HIGHEST_OBJECT:
+        return None
+    catalogue, tree = highest + 1, highest + 2
+    return b"".join((
+        data,
+        b"\nendobj\n%d 0 obj\n<< /Type /Catalog /Pages %d 0 R >>\nendobj\n" % (catalogue, tree),
+        b"%d 0 obj\n<< /Type /Pages /Count %d /Kids [%s] >>\nendobj\n" % (tree, len(pages), b" ".join(pages.values())),
+        b"trailer\n<< /Root %d 0 R /Size %d >>\nstartxref\n0\n%%%%EOF\n" % (catalogue, tree + 1),
+    ))  # fmt: skip
 
 
 def _restore_pages(pdf: object) -> None:
