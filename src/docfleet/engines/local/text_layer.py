@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from docfleet.domain.geometry import Frame
 from docfleet.domain.page_facts import PageFacts
+from docfleet.domain.text_layer import TextLayer
 from docfleet.domain.words import Word, WordPage
-from docfleet.sandbox.types import TextLayer
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
