@@ -9,7 +9,6 @@ from docfleet.sandbox.types import (
     PageFault,
     Rendered,
     SandboxLimits,
-    TextLayer,
 )
 
 __all__ = [
@@ -21,5 +20,4 @@ __all__ = [
     "Rendered",
     "Sandbox",
     "SandboxLimits",
-    "TextLayer",
 ]

@@ -17,6 +17,7 @@ from typing import Any, Self
 import msgspec
 
 from docfleet.domain.geometry import Rect
+from docfleet.domain.text_layer import TextLayer
 from docfleet.errors import DocumentError, OutOfMemory, ParserCrashed
 from docfleet.sandbox import wire
 from docfleet.sandbox.child_process import ChildDied, ChildProcess
@@ -29,7 +30,6 @@ from docfleet.sandbox.types import (
     PageFault,
     Rendered,
     SandboxLimits,
-    TextLayer,
 )
 
 WORK_AHEAD = 3
