@@ -81,6 +81,7 @@ class AssemblyJob(msgspec.Struct, frozen=True):
     pages: StoredPages
     formats: Sequence[ExportFormat]
     sandbox: SandboxCall
+    max_page_pixels: int
 
 
 def assemble(job: AssemblyJob, draft: Path) -> DocumentOutcome:
@@ -102,6 +103,7 @@ def assemble(job: AssemblyJob, draft: Path) -> DocumentOutcome:
         layers=_Layers(job.pages),
         sandbox=job.sandbox,
         page_count=len(job.pages),
+        max_page_pixels=job.max_page_pixels,
     )
     for form in job.formats:
         form.write(export)

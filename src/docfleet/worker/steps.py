@@ -100,6 +100,7 @@ class WorkPlace(msgspec.Struct, frozen=True):
             pages=pages,
             formats=choose_exports(self.runtime.settings.output.formats),
             sandbox=self.runtime.sandbox.call,
+            max_page_pixels=self.runtime.settings.limits.max_page_pixels,
         )
         outcome = assemble(job, draft)
         if not self.may_go_on():
