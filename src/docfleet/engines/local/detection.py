@@ -18,10 +18,10 @@ import numpy.typing as npt
 from docfleet.engines.local.inference import Network
 from docfleet.engines.local.pixels import Floats, Pixels, scaled
 
-_STRIDE = 32
-"""The network takes sides that are multiples of this."""
-_LEAST_SIDE = 64
-"""Smaller images are put on a larger ground."""
+_OVERLAP = 64
+"""Pixels that neighbouring tiles share; each believes only its half."""
+_CONTRAST = 20
+"""Grey levels between the darkest and the lightest pixel of a tile that may hold text."""
 
 
 class DetectionRules(msgspec.Struct, frozen=True):
@@ -50,22 +50,55 @@ class Region(msgspec.Struct, frozen=True):
 
 
 def probability_map(network: Network, image: Pixels, scale: float) -> tuple[Floats, float, float]:
-    """Text probability over `image` scaled by `scale`, and the map's pixels per image pixel in x and y."""
+    """Text probability over `image` scaled by `scale`, and the map's pixels per image pixel in x and y.
+
+    The network sees tiles of few different sizes: each new size costs the runtime as much as a whole page, and memory
+    goes with the largest. Tiles overlap, and tiles without any contrast are taken as empty unseen.
+    """
     height, width = image.shape[:2]
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    page = scaled(image, *inner)
-    right = max(_LEAST_SIDE, math.ceil(inner[0] / _STRIDE) * _STRIDE) - inner[0]
-    below = max(_LEAST_SIDE, math.ceil(inner[1] / _STRIDE) * _STRIDE) - inner[1]
-    if right or below:
-        page = cv2.copyMakeBorder(page, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    probability = network(page[np.newaxis])[0][0, 0]
-    shrink = probability.shape[1] / page.shape[1]
-    inner_map = probability[: math.ceil(inner[1] * shrink), : math.ceil(inner[0] * shrink)]
-    return inner_map, shrink * inner[0] / width, shrink * inner[1] / height
+    across, down = plan_tiles(inner[0]), plan_tiles(inner[1])
+    below, right = down.starts[-1] + down.side - inner[1], across.starts[-1] + across.side - inner[0]
+    page = cv2.copyMakeBorder(scaled(image, *inner), 0, below, 0, right, cv2.BORDER_REPLICATE)
+    answer = np.zeros((page.shape[0], page.shape[1]), np.float32)
+    half = _OVERLAP // 2
+    for y in down.starts:
+        for x in across.starts:
+            tile = page[y : y + down.side, x : x + across.side]
+            if int(tile.max()) - int(tile.min()) < _CONTRAST:
+                continue
+            seen = network(tile[np.newaxis])[0][0, 0]
+            top, left = (half if y else 0), (half if x else 0)
+            answer[y + top : y + down.side, x + left : x + across.side] = seen[top:, left:]
+    return answer[: inner[1], : inner[0]], inner[0] / width, inner[1] / height
 
 
-def find_regions(probability: Floats, x_scale: float, y_scale: float, rules: DetectionRules = _DEFAULT) -> list[Region]:
-    """Regions of the map, in image pixels; `x_scale` and `y_scale` are map pixels per image pixel."""
+class Tiles(msgspec.Struct, frozen=True):
+    side: int
+    starts: list[int]
+
+
+def plan_tiles(length: int) -> Tiles:
+    """Tiles that cover `length` pixels: the side (a multiple of 160, at most 800) that wastes least."""
+
+    def count(side: int) -> int:
+        return max(1, math.ceil((length - _OVERLAP) / (side - _OVERLAP)))
+
+    side = min(range(800, 0, -160), key=lambda side: count(side) * side)
+    return Tiles(side, [index * (side - _OVERLAP) for index in range(count(side))])
+
+
+def find_regions(
+    probability: Floats,
+    x_scale: float,
+    y_scale: float,
+    corner: tuple[int, int] = (0, 0),
+    rules: DetectionRules = _DEFAULT,
+) -> list[Region]:
+    """Regions of the map, in image pixels.
+
+    `x_scale` and `y_scale` are map pixels per image pixel, `corner` is where in the image the map begins.
+    """
     mask = (probability > rules.pixel_threshold).astype(np.uint8)
     mask = cv2.dilate(mask, np.ones((2, 2), np.uint8))
     outlines, tree = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -85,7 +118,9 @@ def find_regions(probability: Floats, x_scale: float, y_scale: float, rules: Det
         grow = side_a * side_b * rules.unclip_ratio / (2 * (side_a + side_b))
         corners = cv2.convexHull(outline)[:, 0].astype(np.float32)
         # pixel (x, y) covers x..x+1, and the 2x2 dilation has moved every region half a pixel to the lower right
-        regions.append(Region((corners + 0.5) * back, score, grow / math.sqrt(x_scale * y_scale)))
+        regions.append(
+            Region((corners + 0.5) * back + np.array(corner, np.float32), score, grow / math.sqrt(x_scale * y_scale))
+        )
     regions.sort(key=lambda region: -region.score)
     return regions[: rules.most_boxes]
 

@@ -23,6 +23,7 @@ from docfleet.engines.local import deskew, detection, model, orientation, vocabu
 from docfleet.engines.local.inference import Precision
 from docfleet.engines.local.pixels import Floats, Pixels, scaled
 from docfleet.engines.local.recognition import LineReading, cut_strip, read_lines
+from docfleet.engines.local.scale import measure_text, plan_search
 from docfleet.errors import EngineFailed, UsageError
 
 _MOST_PIXELS = 16_000_000
@@ -31,6 +32,8 @@ _SAMPLES = 6
 """Lines read both ways to find out which way up a page is."""
 _STANDING_PAGE = 0.75
 """A page whose lines stand to this share is turned by 90 or 270 degrees."""
+_UNSURE = 0.75
+"""Lines less sure than this get a second, closer look."""
 _ASKEW = 2.5
 """Degrees by which a line may differ from its page before it is cut out at its own angle."""
 
@@ -52,6 +55,27 @@ def engine(options: Mapping[str, Any] | None = None) -> RapidEngine:
     except msgspec.ValidationError as problem:
         raise UsageError(f"Wrong options for the rapidocr engine: {problem}.") from problem
     return RapidEngine(parsed)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One strip and what it says."""
+
+    strip: Floats
+    """Turned so that it is read along its first side."""
+    angle: int
+    """Direction of reading on the upright page: 0, 90 or 270."""
+    cut: Pixels
+    reading: LineReading
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """A page image and the strips of text found on it."""
+
+    image: Pixels
+    strips: Floats
+    skew: float
+    known: dict[int, Line]
+    """Strips that were read already, to find out which way up the page is."""
 
 
 class RapidEngine:
@@ -90,70 +114,105 @@ class RapidEngine:
         return RecognisedPage(words=found, seconds=time.process_time() - start)
 
     def _read(self, page: PageImage) -> WordPage:
-        image = square_image(page)
         latin = vocabulary.only_latin(page.languages)
-        degrees, image, regions = self._upright(image, latin)
-        skew = deskew.estimate_skew(regions)
-        frame = Frame.turned(page.width, page.height, degrees, skew)
-        strips = _strips(regions, skew)
-        lines = self._lines(image, strips, latin)
-        to_units = (frame.width / image.shape[1], frame.height / image.shape[0])
+        degrees, sheet = self._upright(square_image(page), latin)
+        frame = Frame.turned(page.width, page.height, degrees, sheet.skew)
+        to_units = (frame.width / sheet.image.shape[1], frame.height / sheet.image.shape[0])
         found = [
             word
-            for number, (strip, angle, cut, reading) in enumerate(lines)
-            for word in _words_of(strip, angle, cut, reading, number, frame, to_units, skew)
+            for number, line in enumerate(self._lines(sheet, latin))
+            for word in _words_of(line, number, frame, to_units, sheet.skew)
         ]
-        return WordPage(page.width, page.height, frame, found, orientation=degrees, skew_degrees=skew)
+        return WordPage(page.width, page.height, frame, found, orientation=degrees, skew_degrees=sheet.skew)
 
-    def _detect(self, image: Pixels) -> list[detection.Region]:
-        scale = min(1.0, 1600 / max(image.shape[:2]))
-        probability, x_scale, y_scale = detection.probability_map(self._detector, image, scale)
-        return detection.find_regions(probability, x_scale, y_scale)
+    def _search(self, image: Pixels) -> Sheet:
+        """Finds the strips of text."""
+        measured = measure_text(image)
+        x0, y0, x1, y1 = measured.bounds
+        if x1 <= x0 or y1 <= y0:
+            return Sheet(image, np.zeros((0, 6), np.float32), 0.0, {})
+        plan = plan_search(measured.glyph_height, x1 - x0, y1 - y0)
+        probability, x_scale, y_scale = detection.probability_map(self._detector, image[y0:y1, x0:x1], plan.scale)
+        regions = detection.find_regions(probability, x_scale, y_scale, (x0, y0))
+        skew = deskew.estimate_skew(regions)
+        return Sheet(image, _strips(regions, skew), skew, {})
 
-    def _upright(self, image: Pixels, latin: bool) -> tuple[int, Pixels, list[detection.Region]]:
-        """How far the text is turned, and the image turned back with its regions."""
-        regions = self._detect(image)
-        if not regions:
-            return 0, image, regions
-        strips = np.stack([detection.level_strip(region, 0.0) for region in regions])
-        standing = orientation.standing_share(strips) > _STANDING_PAGE
-        chosen = orientation.sample_strips(strips, _SAMPLES, standing)
-        samples = strips[chosen]
+    def _upright(self, image: Pixels, latin: bool) -> tuple[int, Sheet]:
+        """How far the text is turned, and the page turned back."""
+        sheet = self._search(image)
+        if not len(sheet.strips):
+            return 0, sheet
+        standing = orientation.standing_share(sheet.strips) > _STANDING_PAGE
+        chosen = orientation.sample_strips(sheet.strips, _SAMPLES, standing)
+        samples = [sheet.strips[index] for index in chosen]
+        as_it_is = self._cut_and_read(image, samples, latin)
+        sure = _sureness(as_it_is)
         if standing:
-            sure = [self._sureness(image, samples, turn, latin) for turn in (90, 270, 0)]
-            turn = orientation.choose_standing(*sure)
+            turned = [self._sureness_turned(image, samples, degrees, latin) for degrees in (90, 270)]
+            turn = orientation.choose_standing(turned[0], turned[1], sure)
         else:
-            as_it_is = self._sureness(image, samples, 0, latin)
-            other = self._sureness(image, samples, 180, latin) if orientation.needs_other_way(as_it_is) else None
-            turn = orientation.choose_upside(as_it_is, other)
+            other = self._sureness_turned(image, samples, 180, latin) if orientation.needs_other_way(sure) else None
+            turn = orientation.choose_upside(sure, other)
         if turn.degrees == 0:
-            return 0, image, regions
+            known = {} if standing else dict(zip(chosen, as_it_is, strict=True))
+            return 0, msgspec.structs.replace(sheet, known=known)
         undo = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
-        image = cv2.rotate(image, undo[turn.degrees])
-        return turn.degrees, image, self._detect(image)
+        return turn.degrees, self._search(np.asarray(cv2.rotate(image, undo[turn.degrees]), np.uint8))
 
-    def _sureness(self, image: Pixels, strips: Floats, degrees: int, latin: bool) -> float:
-        """Mean confidence of the strips read as if turned clockwise by `degrees`, weighted by characters."""
-        cuts = [cut_strip(image, detection.turn_strip(strip, degrees)) for strip in strips]
+    def _sureness_turned(self, image: Pixels, strips: Sequence[Floats], degrees: int, latin: bool) -> float:
+        """How surely the strips read as if turned clockwise by `degrees`."""
+        turned = [detection.turn_strip(strip, degrees) for strip in strips]
+        return _sureness(self._cut_and_read(image, turned, latin))
+
+    def _cut_and_read(self, image: Pixels, strips: Sequence[Floats], latin: bool) -> list[Line]:
+        cuts = [cut_strip(image, strip) for strip in strips]
         readings = read_lines(self._recogniser, cuts, latin)
-        weight = sum(len(reading.text) for reading in readings)
-        return sum(reading.confidence * len(reading.text) for reading in readings) / weight if weight else 0.0
+        lines = [Line(s, 0, c, r) for s, c, r in zip(strips, cuts, readings, strict=True)]
+        return [self._closer_look(image, line, latin) for line in lines]
 
-    def _lines(self, image: Pixels, strips: Floats, latin: bool) -> list[tuple[Floats, int, Pixels, LineReading]]:
-        """Strips that hold text, in reading order: strip, direction of reading, pixels, reading."""
-        if not len(strips):
+    def _closer_look(self, image: Pixels, line: Line, latin: bool) -> Line:
+        """The same line, or, where it read badly after being narrowed, read again at full width if that is surer."""
+        if line.reading.confidence >= _UNSURE or not line.reading.text:
+            return line
+        wide = cut_strip(image, line.strip, 1.0)
+        if wide.shape[1] <= line.cut.shape[1]:
+            return line
+        again = read_lines(self._recogniser, [wide], latin)[0]
+        return Line(line.strip, 0, wide, again) if again.confidence > line.reading.confidence else line
+
+    def _lines(self, sheet: Sheet, latin: bool) -> list[Line]:
+        """Lines that hold text, in reading order."""
+        if not len(sheet.strips):
             return []
-        lengths, heights = detection.strip_sizes(strips)
-        order = detection.reading_order(strips)
-        angles = [90 if heights[index] >= 1.5 * lengths[index] else 0 for index in order]
-        turned = [detection.turn_strip(strips[index], angle) for index, angle in zip(order, angles, strict=True)]
-        cuts = [cut_strip(image, strip) for strip in turned]
-        readings = read_lines(self._recogniser, cuts, latin)
-        lines = []
-        for strip, angle, cut, reading in zip(turned, angles, cuts, readings, strict=True):
-            if reading.text.strip() and reading.confidence >= self._options.least_confidence:
-                lines.append((strip, angle, cut, reading))
-        return lines
+        lengths, heights = detection.strip_sizes(sheet.strips)
+        standing = heights >= 1.5 * lengths
+        known = dict(sheet.known)
+        lying = [index for index in range(len(sheet.strips)) if index not in known and not standing[index]]
+        lines = self._cut_and_read(sheet.image, [sheet.strips[index] for index in lying], latin)
+        known.update(zip(lying, lines, strict=True))
+        for index in np.flatnonzero(standing).tolist():
+            known[index] = self._standing_line(sheet.image, sheet.strips[index], latin)
+        ordered = [known[index] for index in detection.reading_order(sheet.strips)]
+        return [line for line in ordered if self._is_text(line.reading)]
+
+    def _standing_line(self, image: Pixels, strip: Floats, latin: bool) -> Line:
+        """A line that runs down or up the page, read the way that is surer."""
+        ways = []
+        for angle in (90, 270):
+            line = self._cut_and_read(image, [detection.turn_strip(strip, angle)], latin)[0]
+            ways.append(msgspec.structs.replace(line, angle=angle))
+            if line.reading.confidence >= _UNSURE:
+                break
+        return max(ways, key=lambda line: line.reading.confidence)
+
+    def _is_text(self, reading: LineReading) -> bool:
+        return bool(reading.text.strip()) and reading.confidence >= self._options.least_confidence
+
+
+def _sureness(lines: Sequence[Line]) -> float:
+    """Mean confidence over characters; 0 without any."""
+    weight = sum(len(line.reading.text) for line in lines)
+    return sum(line.reading.confidence * len(line.reading.text) for line in lines) / weight if weight else 0.0
 
 
 def square_image(page: PageImage) -> Pixels:
@@ -190,26 +249,17 @@ def _strips(regions: list[detection.Region], skew: float) -> Floats:
     return np.stack(strips) if strips else np.zeros((0, 6), np.float32)
 
 
-def _words_of(
-    strip: Floats,
-    angle: int,
-    cut: Pixels,
-    reading: LineReading,
-    number: int,
-    frame: Frame,
-    to_units: tuple[float, float],
-    skew: float,
-) -> list[Word]:
+def _words_of(line: Line, number: int, frame: Frame, to_units: tuple[float, float], skew: float) -> list[Word]:
     return [
         Word(
             text=word.text,
-            box=_upright_box(strip, word, frame, to_units, skew),
+            box=_upright_box(line.strip, word, frame, to_units, skew),
             confidence=min(1.0, max(0.0, word.confidence)),
             line=number,
-            angle=angle,
+            angle=line.angle,
             ocr=True,
         )
-        for word in words.split_words(reading, cut)
+        for word in words.split_words(line.reading, line.cut)
     ]
 
 
