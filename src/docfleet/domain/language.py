@@ -45,10 +45,12 @@ _FUNCTION_WORDS = {
     "mellan vara genom sedan än får varit mycket någon",
     "da": "og i at det er en til af på som med for den der de ikke et har var fra om ved man kan men så være eller "
     "jeg han hun blev efter skal vil også nu havde når hvor ud op over under sig deres denne dette mellem mod "
-    "meget bliver kun hvis mere uden nogen hvad siden kunne skulle",
+    "meget bliver kun hvis mere uden nogen hvad siden kunne skulle "
+    "jeres mig dig noget bliver selv mange andre således",
     "nb": "og i det er en til av på som med for den at de ikke et har var fra om ved man kan men så være eller jeg "
     "han hun ble etter skal vil også nå hadde når hvor ut opp over under seg deres denne dette mellom mot meget "
-    "blir bare hvis mer uten noen hva siden kunne skulle dere vi",
+    "blir bare hvis mer uten noen hva siden kunne skulle dere vi "
+    "meg deg noe selv mange andre slik både",
     "fi": "ja on ei se että oli hän ovat mutta kuin myös joka sen tai mukaan kun jos ole olla vain niin jo nyt hänen "
     "sekä voi ne jonka vuoden kanssa jotka mitä ollut tämä tämän siitä mutta kuitenkin ennen jälkeen vielä noin "
     "sitä eivät joita sille tässä koko kaikki minä sinä me he",
