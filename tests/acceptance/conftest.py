@@ -40,7 +40,7 @@ def docfleet(*arguments: object, env: dict[str, str] | None = None, seconds: flo
         capture_output=True,
         text=True,
         timeout=seconds,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "DOCFLEET_WORK__WORKERS": "1", **(env or {})},
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
@@ -52,7 +52,7 @@ def start(*arguments: object, env: dict[str, str] | None = None) -> subprocess.P
         [sys.executable, "-m", "docfleet", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "DOCFLEET_WORK__WORKERS": "1", **(env or {})},
         start_new_session=True,
     )
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 from sandbox_documents import stream, text_content, write_pages, write_pdf, write_text_pdf
 
+from docfleet.domain.text_layer import TextLayer
 from docfleet.errors import (
     ArchiveUnsafe,
     Damaged,
@@ -23,7 +24,7 @@ from docfleet.errors import (
     PasswordWrong,
     TooManyPages,
 )
-from docfleet.sandbox import ArchiveLimits, PageBundle, Sandbox, SandboxLimits, TextLayer
+from docfleet.sandbox import ArchiveLimits, PageBundle, Sandbox, SandboxLimits
 
 PDF = "application/pdf"
 

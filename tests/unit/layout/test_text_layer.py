@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from docfleet.domain.page_facts import PageFacts
+from docfleet.domain.text_layer import TextLayer
 from docfleet.engines.local import text_layer
-from docfleet.sandbox.types import TextLayer
 
 FACTS = PageFacts(width=600, height=800)
 Char = tuple[str, float, float, float]
