@@ -134,7 +134,7 @@ def _grid(b: Boxes, h: Rules, v: Rules, rows: Ints, columns: Ints, em: float) ->
     column = np.searchsorted(xs, xc[members]).clip(1, len(xs) - 1) - 1
     cells = _cells(b, label, label[row, column], members, xs, ys)
     grid = Grid(cells, len(ys) - 1, len(xs) - 1, (float(xs[0]), float(ys[0]), float(xs[-1]), float(ys[-1])))
-    return split_rows(b, grid) if _is_table(grid) else None
+    return split_rows(b, grid) if _is_table(grid) and not _hides_columns(b, grid) else None
 
 
 def _trim(edges: Floats, middles: Floats) -> Floats:
@@ -230,6 +230,16 @@ def _is_table(grid: Grid) -> bool:
     if len({cell.row for cell in filled}) < 2 or len({cell.column for cell in filled}) < 2:
         return False
     return sum(len(line.members) for cell in filled for line in cell.lines) / len(filled) <= WORDY
+
+
+def _hides_columns(b: Boxes, grid: Grid) -> bool:
+    """Most lines of one ruled column fall into pieces: its columns are not ruled, and plain reading finds more."""
+    for column in range(grid.columns):
+        lines = [line for cell in grid.cells if cell.column == column for line in cell.lines]
+        parted = sum(len(_gaps(b, [line])[0]) > 0 for line in lines)
+        if parted >= 3 and parted > 0.6 * len(lines):
+            return True
+    return False
 
 
 def _overlap(a: Grid, b: Grid) -> bool:
