@@ -107,17 +107,31 @@ def test_other_options_make_another_document(ledger: Ledger) -> None:
 
 
 def test_a_changed_file_points_to_its_new_bytes_and_back(ledger: Ledger) -> None:
-    batch = batch_of(ledger, file_named("a.pdf", "one"))
-    [one] = ledger.rows_for_index(batch)
-    batch_of(ledger, file_named("a.pdf", "two"))
-    [two] = ledger.rows_for_index(batch)
-    assert one.document_id != two.document_id
-    batch_of(ledger, file_named("a.pdf", "one"))
+    """Where results go to no folder, what was read of the old bytes is still there when they come back."""
+    one, two = (replace(file_named("a.pdf", content), folder=None) for content in ("one", "two"))
+    batch = batch_of(ledger, one)
+    [before] = ledger.rows_for_index(batch)
+    batch_of(ledger, two)
+    [between] = ledger.rows_for_index(batch)
+    assert between.document_id != before.document_id
+    batch_of(ledger, one)
     [again] = ledger.rows_for_index(batch)
-    assert (again.document_id, again.state) == (one.document_id, DocumentState.RECEIVED)
+    assert (again.document_id, again.state) == (before.document_id, DocumentState.RECEIVED)
     [claim] = ledger.claim("w", limit=5)
-    assert claim.document.id == one.document_id
+    assert claim.document.id == before.document_id
     assert claim.round == 2
+
+
+def test_a_document_no_input_needs_any_more_counts_no_more(ledger: Ledger) -> None:
+    batch = batch_of(ledger, file_named("a.pdf", "one"))
+    [claim] = ledger.claim("w")
+    ledger.fail(claim, Failure.of_error(PasswordRequired()))
+    batch_of(ledger, file_named("a.pdf", "two"))
+    [row] = ledger.rows_for_index(batch)
+    assert (row.state, row.folder) == (DocumentState.RECEIVED, "a")
+    assert ledger.progress(batch).documents[DocumentState.FAILED] == 0
+    assert ledger.dead_letters(batch) == []
+    assert ledger.retry_failed(batch) == 0
 
 
 def test_a_refused_input_is_in_the_index_without_a_document(ledger: Ledger) -> None:
@@ -298,6 +312,19 @@ def test_a_stale_worker_changes_nothing(ledger: Ledger) -> None:
         finish_pages(ledger, stale)
     [record] = ledger.pages_of(fresh.document.id)
     assert record.result_key == fresh.result_prefix
+
+
+def test_a_worker_that_gets_its_slice_back_cannot_use_the_old_claim(ledger: Ledger) -> None:
+    batch_of(ledger, file_named("a.pdf"))
+    plan_document(ledger, pages=1)
+    [old] = ledger.claim("w")
+    ledger.hand_back(old)
+    [new] = ledger.claim("w")
+    for write in (lambda: finish_pages(ledger, old), lambda: ledger.fail(old, ERROR)):
+        with pytest.raises(Fenced):
+            write()
+    assert ledger.beat("w", [old]) == {old.slice_id}
+    assert finish_pages(ledger, new) is DocumentState.ASSEMBLING
 
 
 def test_finishing_twice_is_finishing_once(ledger: Ledger) -> None:

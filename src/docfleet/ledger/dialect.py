@@ -122,7 +122,7 @@ def translating_errors() -> Iterator[None]:
     """Turns the database's errors into LedgerError; everything else passes."""
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         raise LedgerError(_explain(error)) from error
     except PoolTimeout as error:
         raise LedgerError("no connection to the ledger became free in time") from error
@@ -149,8 +149,13 @@ _POSTGRES_CAUSES = {
 }
 
 
-def _explain(error: DBAPIError) -> str:
-    vendor = error.orig
+def _vendors_error(error: BaseException | None) -> BaseException | None:
+    """SQLAlchemy wraps what a statement raises, but not what connecting does."""
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _explain(error: BaseException) -> str:
+    vendor = _vendors_error(error)
     primary = getattr(vendor, "sqlite_errorcode", 0) & 0xFF
     state = getattr(vendor, "sqlstate", None) or ""
     cause = _SQLITE_CAUSES.get(primary) or _POSTGRES_CAUSES.get(state) or "the ledger's database failed"
@@ -159,7 +164,7 @@ def _explain(error: DBAPIError) -> str:
 
 def is_busy(error: LedgerError) -> bool:
     """Whether waiting can help."""
-    vendor = getattr(error.__cause__, "orig", None)
+    vendor = _vendors_error(error.__cause__)
     busy_codes = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
     return (getattr(vendor, "sqlite_errorcode", 0) & 0xFF) in busy_codes or (
         getattr(vendor, "sqlstate", None) in ("55P03", "40P01", "40001")

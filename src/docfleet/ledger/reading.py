@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from docfleet.domain.work import PAGE_READ, DocumentState, SliceState
 from docfleet.ledger.rows import BatchRow, DocumentRow, EventRow, InputRow, PageRow, SliceRow
 from docfleet.ledger.values import DeadLetter, Event, IndexRow, NewBatch, PageOutcome, PageRecord, Progress
+
+
+def is_wanted() -> ColumnElement[bool]:
+    """Some input points to the document; others were superseded by new bytes or options and count no more."""
+    return exists().where(InputRow.document_id == DocumentRow.id)
 
 
 def find_batch(session: Session, key: str) -> str | None:
@@ -31,7 +36,7 @@ def progress(session: Session, batch_id: str) -> Progress:
     pages = 0
     for state, count, known in session.execute(
         select(DocumentRow.state, func.count(), func.coalesce(func.sum(DocumentRow.pages), 0))
-        .where(DocumentRow.batch_id == batch_id)
+        .where(DocumentRow.batch_id == batch_id, is_wanted())
         .group_by(DocumentRow.state)
     ):
         documents[state] = count
@@ -45,7 +50,7 @@ def progress(session: Session, batch_id: str) -> Progress:
     read, ended = session.execute(
         select(func.count().filter(PageRow.outcome == PAGE_READ), func.count(PageRow.number))
         .join(DocumentRow, DocumentRow.id == PageRow.document_id)
-        .where(DocumentRow.batch_id == batch_id, DocumentRow.state != DocumentState.CANCELLED)
+        .where(DocumentRow.batch_id == batch_id, DocumentRow.state != DocumentState.CANCELLED, is_wanted())
     ).one()
     return Progress(inputs, refused, documents, slices, pages, read, ended - read)
 
@@ -126,7 +131,7 @@ def dead_letters(session: Session, batch_id: str) -> list[DeadLetter]:
     rows = session.execute(
         select(SliceRow, first_name.correlate(SliceRow).scalar_subquery())
         .join(DocumentRow, and_(DocumentRow.id == SliceRow.document_id, DocumentRow.round == SliceRow.round))
-        .where(SliceRow.batch_id == batch_id, SliceRow.state == SliceState.DEAD)
+        .where(SliceRow.batch_id == batch_id, SliceRow.state == SliceState.DEAD, is_wanted())
         .order_by(SliceRow.finished_at, SliceRow.id)
     )
     return [

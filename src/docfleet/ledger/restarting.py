@@ -19,6 +19,7 @@ from docfleet.domain.work import (
 )
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, cancel_open_slices, lock_document, move_document
+from docfleet.ledger.reading import is_wanted
 from docfleet.ledger.registering import restart
 from docfleet.ledger.rows import DocumentRow, PageRow, SliceRow
 from docfleet.ledger.values import NewSlice
@@ -32,7 +33,9 @@ def retry_failed(session: Session, batch_id: str, codes: Collection[str] | None)
     Only what failed is done again: pages that were read stay read.
     """
     failed = select(DocumentRow.id).where(
-        DocumentRow.batch_id == batch_id, DocumentRow.state.in_((DocumentState.FAILED, DocumentState.PARTIAL))
+        DocumentRow.batch_id == batch_id,
+        DocumentRow.state.in_((DocumentState.FAILED, DocumentState.PARTIAL)),
+        is_wanted(),
     )
     if codes is not None:
         failed = failed.where(DocumentRow.code.in_(sorted(codes)))

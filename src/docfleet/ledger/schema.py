@@ -45,7 +45,7 @@ def _switch_to_wal(engine: Engine, busy_seconds: float) -> None:
             with translating_errors():
                 raw = engine.raw_connection()
                 try:
-                    mode = _set_wal(raw)
+                    [mode] = raw.cursor().execute("PRAGMA journal_mode = WAL").fetchone()
                 finally:
                     raw.close()
         except LedgerError as error:
@@ -56,14 +56,3 @@ def _switch_to_wal(engine: Engine, busy_seconds: float) -> None:
         if mode not in ("wal", "memory"):
             raise LedgerError(f"the ledger's file system does not allow write-ahead logging (journal mode {mode})")
         return
-
-
-def _set_wal(raw: object) -> str:
-    import sqlite3
-
-    from sqlalchemy.exc import OperationalError
-
-    try:
-        return str(raw.cursor().execute("PRAGMA journal_mode = WAL").fetchone()[0])  # type: ignore[attr-defined]
-    except sqlite3.Error as error:
-        raise OperationalError("PRAGMA journal_mode = WAL", None, error) from error
