@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from rich.text import Text
 
 from docfleet.cli.main import app
 from docfleet.errors import DocumentError, document_error_codes
 from docfleet.settings import Settings
+from docfleet.worker.batch import CHEAP_CODES
+from docfleet.worker.results import PENDING
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code; do not edit. -->\n"
 
 
 def cli() -> str:
-    root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)
-    parts = [NOTE, "# Command line\n", _help(root, "docfleet")]
+    # Any: Typer carries a Click of its own, whose classes have no public name.
+    root: Any = typer.main.get_command(app)
+    parts = [NOTE, "# Command line\n", _help(root, "docfleet", sorted(root.commands))]
     for name, command in sorted(root.commands.items()):
         parts.append(f"## docfleet {name}\n\n{_help(command, f'docfleet {name}')}")
-    return "\n".join(parts)
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _help(command: click.Command, name: str) -> str:
-    lines = [_plain(command.help or ""), "", "```", f"{name} {_usage(command)}".strip(), "```", ""]
+def _help(command: Any, name: str, commands: list[str] | None = None) -> str:
+    lines = [_prose(command.help or ""), "", "```", f"{name} {_usage(command, commands)}".strip(), "```", ""]
     rows = [row for parameter in command.params for row in _parameter(parameter)]
     if rows:
         lines += ["| option | what it does | default |", "|---|---|---|", *rows, ""]
@@ -38,31 +42,54 @@ def _help(command: click.Command, name: str) -> str:
     return "\n".join(lines)
 
 
-def _usage(command: click.Command) -> str:
-    arguments = [
-        f"{p.human_readable_name.upper()}{'...' if p.nargs == -1 else ''}" for p in command.params if _is_argument(p)
-    ]
-    return " ".join([*(["[OPTIONS]"] if len(arguments) < len(command.params) else []), *arguments])
+def _usage(command: Any, commands: list[str] | None) -> str:
+    arguments = [_argument(p) for p in command.params if _is_argument(p)]
+    options = ["[OPTIONS]"] if len(arguments) < len(command.params) else []
+    return " ".join([*options, *arguments, *(["|".join(commands)] if commands else [])])
 
 
-def _is_argument(parameter: click.Parameter) -> bool:
-    return parameter.param_type_name == "argument"
+def _argument(parameter: Any) -> str:
+    return f"{parameter.name.upper()}{'...' if parameter.nargs == -1 else ''}"
 
 
-def _parameter(parameter: click.Parameter) -> Iterator[str]:
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
+
+
+def _parameter(parameter: Any) -> Iterator[str]:
     if getattr(parameter, "hidden", False):
         return
-    name = parameter.human_readable_name.upper() if _is_argument(parameter) else ", ".join(parameter.opts)
+    if _is_argument(parameter):
+        name = _argument(parameter)
+    else:
+        name = ", ".join(option for option in (*parameter.opts, *parameter.secondary_opts))
+    text = _cell(getattr(parameter, "help", "") or "")
     default = parameter.default
     shown = "" if default in (None, False, (), []) or callable(default) else f"`{default}`"
-    yield f"| `{name}` | {_cell(getattr(parameter, 'help', '') or '')} | {shown} |"
+    # Defaults that depend on the settings are told in the help text, as "[default: ...]".
+    if told := re.search(r" *\[default: (.+)\]$", text):
+        text, shown = text[: told.start()], told[1]
+    elif default is True:
+        shown = f"`{parameter.opts[0]}`"
+    variable = getattr(parameter, "envvar", None)
+    yield f"| `{name}` | {text}{f' Environment: `{variable}`.' if variable else ''} | {shown} |"
 
 
 def _plain(text: str) -> str:
     """Rich's markup left out."""
-    from rich.text import Text
-
     return Text.from_markup(text).plain.strip()
+
+
+def _prose(text: str) -> str:
+    """Plain paragraphs; indented lines (examples) become code."""
+    paragraphs = _plain(text).split("\n\n")
+    written: list[str] = []
+    for paragraph in paragraphs:
+        if paragraph.startswith("  "):
+            written.append("```\n" + "\n".join(line.strip() for line in paragraph.splitlines()) + "\n```")
+        else:
+            written.append(paragraph)
+    return "\n\n".join(written).replace("\n```\n\n```\n", "\n")
 
 
 def _cell(text: str) -> str:
@@ -74,7 +101,8 @@ def settings() -> str:
         NOTE,
         "# Settings\n",
         "Read from, first wins: the command line, environment variables, `docfleet.toml` in the working directory",
-        "(or the file `DOCFLEET_CONFIG` names), the defaults below. In `docfleet.toml` a section is a table: `[limits]`.",
+        "(or the file `DOCFLEET_CONFIG` names), the defaults below. In `docfleet.toml` a section is a table: `[limits]`;",
+        'lists are written as in the environment: `formats = "json,md"`. See [Set limits](../how-to/set-limits.md).',
         "",
     ]
     for section, field in Settings.model_fields.items():
@@ -87,7 +115,8 @@ def settings() -> str:
             default = one.default if one.default is not PydanticUndefined else ""
             shown = ",".join(default) if isinstance(default, tuple) else default
             variable = f"DOCFLEET_{section}__{name}".upper()
-            lines.append(f"| `{section}.{name}` | `{variable}` | `{shown}` | {_cell(one.description or '')} |")
+            value = f"`{shown}`" if str(shown) else ""
+            lines.append(f"| `{section}.{name}` | `{variable}` | {value} | {_cell(one.description or '')} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -103,16 +132,22 @@ def outcomes() -> str:
         "| `succeeded` | every page was read |",
         "| `partial` | some pages were read; `outcome.json` says which were not, and why |",
         "| `failed` | nothing could be read; the code says why |",
+        f"| `{PENDING}` | only after an interrupted run: not come to yet |",
+        "| `cancelled` | nothing needs it any more |",
         "",
-        "Whatever is no success carries a stable code, a sentence for a person, and what to do:",
+        "Whatever is no success carries a stable code, a sentence for a person, and what to do. The same codes stand as",
+        "`outcome` of single pages in `outcome.json`; a page that was read says `read`.",
         "",
-        "| code | what happened | what to do | tried again by itself |",
-        "|---|---|---|---|",
+        "*Retried*: the slice of pages is tried up to three times within the run. *Next run*: the same command looks at it",
+        "again without being asked, because a password, a setting or the file itself may have changed; everything else that",
+        "failed waits for `--retry-failed`.",
+        "",
+        "| code | what happened | what to do | retried | next run |",
+        "|---|---|---|---|---|",
     ]
     for code, cls in document_error_codes().items():
-        lines.append(
-            f"| `{code}` | {_cell(_meaning(cls))} | {_cell(cls.remedy)} | {'yes' if cls.retryable else 'no'} |"
-        )
+        retried, again = ("yes" if flag else "no" for flag in (cls.retryable, code in CHEAP_CODES))
+        lines.append(f"| `{code}` | {_cell(_meaning(cls))} | {_cell(cls.remedy)} | {retried} | {again} |")
     return "\n".join([*lines, ""])
 
 

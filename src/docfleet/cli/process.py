@@ -46,22 +46,22 @@ def process(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
     formats: Annotated[
-        str | None, typer.Option(help=f"Result formats, of {', '.join(EXPORTS)}.  [default: json,md,txt,pdf,csv]")
+        str | None, typer.Option(help=f"Result formats, of {', '.join(EXPORTS)}.  \\[default: json, md, txt, pdf, csv]")
     ] = None,
     languages: Annotated[
-        str | None, typer.Option(help="Languages to expect, as in en,de.  [default: found out]")
+        str | None, typer.Option(help="Languages to expect, as in en,de.  \\[default: found out]")
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="Engine for pages without a sound text layer.  [default: rapidocr]")
+        str | None, typer.Option(help="Engine for pages without a sound text layer.  \\[default: rapidocr]")
     ] = None,
     mode: Annotated[
         str | None,
         typer.Option(
-            help="auto decides page by page, ocr reads all pixels, text takes text layers only.  [default: auto]"
+            help="auto decides page by page, ocr reads all pixels, text takes text layers only.  \\[default: auto]"
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Worker processes.  [default: one for each core]")
+        int | None, typer.Option("--workers", "-w", min=1, help="Worker processes.  \\[default: one for each core]")
     ] = None,
     password_file: Annotated[
         Path | None, typer.Option(help="Text file with one password a line, tried in turn on encrypted documents.")
