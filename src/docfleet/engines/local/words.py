@@ -19,6 +19,9 @@ from docfleet.engines.local.recognition import LINE_HEIGHT, LineReading
 
 _WIDE_GAP = 0.42
 """A gap of this share of the text's height is a space in Latin text."""
+_STRIDES = 1.5
+"""Across a space, letters stand this many times the line's usual distance apart."""
+_STRIDES_IN_NUMBER = 2.2
 _PAD = 1
 """Pixels of the cut left around the ink of a word."""
 
@@ -88,14 +91,24 @@ def _split_wide_gaps(
     if len(group) < 2:
         return [group]
     height = _text_height(ink)
+    pitch = float(np.median(np.diff(places))) if len(places) > 3 else 0.0
     parts = [[group[0]]]
     for before, after in pairwise(group):
         gap = _widest_blank(columns, int(places[before]), int(places[after]))
         joined = _is_ideograph(reading.text[before]) or _is_ideograph(reading.text[after])
-        if gap >= _WIDE_GAP * height and not joined:
+        # after a full stop in typewriter print the paper is wide, but the next letter stands where it should
+        strides = (places[after] - places[before]) / pitch if pitch else 2.0
+        needed = _STRIDES_IN_NUMBER if _in_number(reading.text, before, after) else _STRIDES
+        if gap >= _WIDE_GAP * height and strides >= needed and not joined:
             parts.append([])
         parts[-1].append(after)
     return parts
+
+
+def _in_number(text: str, before: int, after: int) -> bool:
+    """Whether the gap is one beside the point or comma of a figure such as 16.90."""
+    pair = text[before] + text[after]
+    return any(mark in pair for mark in ".,") and any(symbol.isdigit() for symbol in pair)
 
 
 def _text_height(ink: Mask) -> float:
