@@ -324,6 +324,7 @@ def test_a_worker_that_gets_its_slice_back_cannot_use_the_old_claim(ledger: Ledg
         with pytest.raises(Fenced):
             write()
     assert ledger.beat("w", [old]) == {old.slice_id}
+    assert ledger.beat("w", [old, new]) == frozenset(), "the slice is still this worker's"
     assert finish_pages(ledger, new) is DocumentState.ASSEMBLING
 
 
