@@ -67,6 +67,12 @@ def ready(name: str) -> Peer:
     return Peer(name, stamp.read_text(encoding="utf-8"), python)
 
 
+def installed() -> dict[str, str]:
+    """Versions of the peers whose environments are there; nothing is installed."""
+    stamps = {name: FOLDER / name / "installed" for name in PACKAGES}
+    return {name: stamp.read_text(encoding="utf-8") if stamp.exists() else "missing" for name, stamp in stamps.items()}
+
+
 def missing_programs() -> list[str]:
     """Programs that are not on PATH, after having tried to install them as root."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
