@@ -45,7 +45,7 @@ def image_quality(pixels: Pixels) -> ImageQuality:
     chances = {
         "quality/defect_dark": _ramp(max(paper, ink), 120, 60),
         "quality/defect_glare": _glare(grey, paper),
-        "quality/defect_noisy": _ramp(_noise(grey), 5, 18),
+        "quality/defect_noisy": _ramp(_noise(grey), 6, 15),
     }
     if text.glyph_height > 0:
         chances["quality/defect_faint"] = _ramp(abs(paper - ink), 80, 30)

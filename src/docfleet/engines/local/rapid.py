@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import msgspec
@@ -42,7 +42,7 @@ class RapidOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `engine` takes."""
 
     precision: Precision = Precision.AUTO
-    runtime: str = "auto"
+    runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
     """"auto" (OpenVINO where it loads), "openvino" or "onnxruntime"."""
     least_confidence: float = 0.5
     """Lines less sure than this are dropped as no text."""
