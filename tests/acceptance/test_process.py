@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLES, docfleet, index_of
+
+from running import SAMPLES, docfleet, index_of
 
 PASSWORDS = SAMPLES.parent / "tests" / "samples_truth" / "passwords.txt"
 

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import psutil
-from conftest import SAMPLES, docfleet, end, index_of, start, wait_for
+
+from running import SAMPLES, docfleet, end, index_of, start, wait_for
 
 
 def ended_slices(out: Path, step: str = "local") -> dict[int, tuple[str, int]]:

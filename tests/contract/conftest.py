@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import shutil
-import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PACKAGES = Path(__file__).parents[1] / "engines"
-
-
-def install(package: str, work: Path, target: Path) -> None:
-    """Builds the wheel of tests/engines/`package` without a network and installs it into `target`.
-
-    A pure wheel is installed by unpacking it (the wheel format's own definition), so no installer is needed.
-    """
-    source = work / package
-    shutil.copytree(PACKAGES / package, source)
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(work)],
-        cwd=source,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    (wheel,) = work.glob(f"{package}-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(target)
+from engine_packages import install
 
 
 @pytest.fixture(scope="session")

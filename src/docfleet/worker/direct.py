@@ -141,7 +141,9 @@ def _renew_leases(config: WorkerConfig, settings: Settings, held: Held) -> None:
 
 
 def _await_end_of_input(held: Held) -> None:
-    sys.stdin.buffer.read()
+    # not through sys.stdin: a thread inside its buffer makes the interpreter abort when the process ends by itself
+    while os.read(0, 4096):
+        pass
     held.stop.set()
     time.sleep(_ORPHAN_SECONDS)
     os._exit(1)
