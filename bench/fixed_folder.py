@@ -3,6 +3,7 @@
 Scans are single images as they come and image-only PDFs (the same pixels, one or three pages); digital pages are PDFs
 drawn here, and contracts of the corpora, which are timed but not scored because nobody typed their text. Receipts and
 forms have their truth as boxes, without an order: it is read here in rows from top to bottom, each from left to right.
+The truth of receipts is all capitals.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Box = tuple[float, float, float, float]
 _DPI = {"receipts": 200, "forms": 100, "ocr_pages": 240}
 """Resolution given to scans whose files say none that can be true (none, or a screen's 96)."""
 _LEAST_DPI = 100
+_CAPITALS = ("receipts",)
 _CONTRACTS = ("1897d60f2aaa58656bc4825339a59266.pdf", "0c7b90701575b147c4ac245ca478ee7c.pdf")
 
 
@@ -40,6 +42,8 @@ class Input:
     """True text in reading order; None: timed, not scored."""
     dpi: int = 0
     """Resolution to assume for an image; 0 for PDFs."""
+    any_case: bool = False
+    """The truth is all capitals whatever the paper says: letters are compared without their case."""
 
 
 @dataclass(frozen=True)
@@ -150,10 +154,17 @@ def _image(folder: Path, scan: Scan) -> Input:
     target = folder / f"{scan.path.parent.name}-{scan.path.name}"
     with Image.open(scan.path) as image:
         if image.mode == "RGBA":
-            image.convert("RGB").save(target, dpi=(scan.dpi, scan.dpi))
+            on_white(image).save(target, dpi=(scan.dpi, scan.dpi))
         else:
             shutil.copyfile(scan.path, target)
-    return Input(target.name, "scan", 1, scan.text, scan.dpi)
+    return Input(target.name, "scan", 1, scan.text, scan.dpi, scan.path.parent.name in _CAPITALS)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB; what is transparent shows white paper."""
+    paper = Image.new("RGBA", image.size, "white")
+    paper.alpha_composite(image.convert("RGBA"))
+    return paper.convert("RGB")
 
 
 def _image_pdf(folder: Path, scans: Sequence[Scan]) -> Input:
@@ -163,7 +174,8 @@ def _image_pdf(folder: Path, scans: Sequence[Scan]) -> Input:
         for scan in scans:
             _add_page(pdf, scan)
         pdf.save(target, deterministic_id=True)
-    return Input(target.name, "scan", len(scans), "\n".join(scan.text for scan in scans))
+    text = "\n".join(scan.text for scan in scans)
+    return Input(target.name, "scan", len(scans), text, any_case=first.parent.name in _CAPITALS)
 
 
 def _add_page(pdf: pikepdf.Pdf, scan: Scan) -> None:
@@ -171,7 +183,7 @@ def _add_page(pdf: pikepdf.Pdf, scan: Scan) -> None:
     with Image.open(scan.path) as image:
         image.load()
         jpeg = image.format == "JPEG" and image.mode in ("L", "RGB")
-        picture = image if image.mode in ("1", "L", "RGB") else image.convert("RGB")
+        picture = image if image.mode in ("1", "L", "RGB") else on_white(image)
         width, height = picture.size
         stream = pikepdf.Stream(pdf, scan.path.read_bytes() if jpeg else picture.tobytes())
         stream.stream_dict = pikepdf.Dictionary(

@@ -5,8 +5,9 @@
 Everyone gets the same files, two processes or threads, English, and one small file beforehand, so that programs and
 models come from the disk's cache. Error is counted on normalised text in reading order: edits over characters (CER) and
 words (WER) of all scored files together, a file that fails counting as read empty; F1 of words, whatever their order,
-is the mean over files. The digital pages are drawn with their characters in reading order, which a reader that follows
-the order of the file gets right for nothing: the peers' advantage, not docfleet's.
+is the mean over files. Receipts are compared without regard to case, since their truth is all capitals. The digital
+pages are drawn with their characters in reading order, which a reader that follows the order of the file gets right for
+nothing: the peers' advantage, not docfleet's.
 """
 
 from __future__ import annotations
@@ -78,12 +79,14 @@ def score(inputs: Sequence[Input], texts: Mapping[str, str], kind: str = "") -> 
     for item in inputs:
         if item.text is None or kind not in ("", item.kind):
             continue
-        read = texts.get(item.name, "")
-        length, count = len(normalise(item.text)), len(words_of(item.text))
+        truth, read = item.text, texts.get(item.name, "")
+        if item.any_case:
+            truth, read = truth.casefold(), read.casefold()
+        length, count = len(normalise(truth)), len(words_of(truth))
         characters, words = characters + length, words + count
-        wrong_characters += character_error_rate(item.text, read) * length
-        wrong_words += word_error_rate(item.text, read) * count
-        matches.append(word_match(item.text, read).f1)
+        wrong_characters += character_error_rate(truth, read) * length
+        wrong_words += word_error_rate(truth, read) * count
+        matches.append(word_match(truth, read).f1)
     return Score(wrong_characters / characters, wrong_words / words, sum(matches) / len(matches))
 
 
