@@ -50,14 +50,14 @@ def rows(quick: bool) -> list[Row]:
 
 
 def _pdfium(data: bytes) -> tuple[float, int]:
-    """CPU seconds and characters of the plain loop over pypdfium2's own interface."""
+    """CPU seconds and characters of pypdfium2's own interface: the page's text at once, then a box a character."""
     started = time.process_time()
     characters = 0
     document = pypdfium2.PdfDocument(data)
     for page in document:
         text = page.get_textpage()
+        text.get_text_range()
         for index in range(text.count_chars()):
-            text.get_text_range(index, 1)
             text.get_charbox(index)
             characters += 1
         text.close()
