@@ -100,9 +100,10 @@ def settings() -> str:
     lines = [
         NOTE,
         "# Settings\n",
-        "Read from, first wins: the command line, environment variables, `docfleet.toml` in the working directory (or the",
-        "file `DOCFLEET_CONFIG` names), the defaults below. In `docfleet.toml` a section is a table, `[limits]`; lists are",
-        "written as lists or as in the environment, `json,md`. See [Set limits](../how-to/set-limits.md).",
+        "Read from, first wins: the command line, environment variables, `docfleet.toml` in the working directory",
+        "(or the file `DOCFLEET_CONFIG` names), the defaults below. In `docfleet.toml` a section is a table,",
+        "`[limits]`; lists are written as lists or as in the environment, `json,md`. See",
+        "[Set limits](../how-to/set-limits.md).",
         "",
     ]
     for section, field in Settings.model_fields.items():
