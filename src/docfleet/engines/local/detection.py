@@ -79,12 +79,12 @@ class Tiles(msgspec.Struct, frozen=True):
 
 
 def plan_tiles(length: int) -> Tiles:
-    """Tiles that cover `length` pixels: the side (a multiple of 160, at most 800) that wastes least."""
+    """Tiles that cover `length` pixels: the side (a multiple of 160, at most 640) that wastes least."""
 
     def count(side: int) -> int:
         return max(1, math.ceil((length - _OVERLAP) / (side - _OVERLAP)))
 
-    side = min(range(800, 0, -160), key=lambda side: count(side) * side)
+    side = min(range(640, 0, -160), key=lambda side: count(side) * side)
     return Tiles(side, [index * (side - _OVERLAP) for index in range(count(side))])
 
 

@@ -32,7 +32,7 @@ _SAMPLES = 6
 """Lines read both ways to find out which way up a page is."""
 _STANDING_PAGE = 0.75
 """A page whose lines stand to this share is turned by 90 or 270 degrees."""
-_UNSURE = 0.75
+_UNSURE = 0.65
 """Lines less sure than this get a second, closer look."""
 _ASKEW = 2.5
 """Degrees by which a line may differ from its page before it is cut out at its own angle."""
