@@ -1,15 +1,15 @@
 """Structured logs: constant event names with fields, to standard error.
 
-Nothing is logged below the chosen level; a terminal gets aligned text, anything else one JSON object a line.
+Nothing is logged below the chosen level; a terminal gets aligned text, anything else one JSON object a line. The
+logging library is loaded with the first event that is shown: most commands and workers never show one.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, cast
-
-import structlog
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
@@ -17,8 +17,49 @@ if TYPE_CHECKING:
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
+class Logger:
+    """Events of one part of docfleet; they carry `part=name`."""
+
+    _level = logging.WARNING
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._show(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._show(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._show(logging.WARNING, event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._show(logging.ERROR, event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """An error with the traceback of the exception being handled."""
+        self._show(logging.ERROR, event, {**fields, "exc_info": True})
+
+    def _show(self, level: int, event: str, fields: dict[str, Any]) -> None:
+        if level >= Logger._level:
+            _backend().log(level, event, part=self._name, **fields)
+
+
 def configure_logs(level: str = "warning") -> None:
-    """Sets up logging for this process; `level` is one of `LEVELS`."""
+    """Sets the least severe level this process shows; one of `LEVELS`."""
+    Logger._level = LEVELS[level]
+
+
+def logger(name: str) -> Logger:
+    """A logger whose events carry `part=name`."""
+    return Logger(name)
+
+
+@cache
+def _backend() -> FilteringBoundLogger:
+    import structlog
+
     renderer: Processor = (
         structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(sort_keys=True)
     )
@@ -30,12 +71,8 @@ def configure_logs(level: str = "warning") -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
     )
-
-
-def logger(name: str) -> FilteringBoundLogger:
-    """A logger whose events carry `part=name`."""
-    return cast("FilteringBoundLogger", structlog.get_logger(part=name))
+    backend: FilteringBoundLogger = structlog.get_logger()
+    return backend
