@@ -11,6 +11,7 @@ import msgspec
 
 from docfleet.documentai_format import join
 from docfleet.domain.document import Document
+from docfleet.domain.file_names import name_as_text
 from docfleet.domain.media import Kind
 from docfleet.errors import TooManyBytes, UnsupportedType, UsageError
 from docfleet.pipeline.identify import identify
@@ -65,8 +66,8 @@ def _process(source: str | os.PathLike[str] | bytes, passwords: Sequence[str], r
             return _read(path, "", passwords, runtime)
     path = Path(source)
     if not path.is_file():
-        raise UsageError(f"There is no file {path}.")
-    return _read(path, path.name, passwords, runtime)
+        raise UsageError(f"There is no file {name_as_text(str(path))}.")
+    return _read(path, name_as_text(path.name), passwords, runtime)
 
 
 def _read(path: Path, uri: str, passwords: Sequence[str], runtime: Runtime) -> Document:

@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
+from docfleet.domain.file_names import printable
 from docfleet.errors import UsageError
 from docfleet.pipeline.outcome import OUTCOME_FILE, DocumentOutcome, PageOutcome
 
@@ -39,7 +40,7 @@ def inspect(
         raise UsageError(f"{folder} is not the result folder of a document: it has no {OUTCOME_FILE}.")
     data = path.read_bytes()
     if as_json:
-        typer.echo(data.decode())
+        typer.echo(data.decode("utf-8", "replace"))
         return
     try:
         outcome = msgspec.json.decode(data, type=DocumentOutcome)
@@ -55,7 +56,7 @@ def inspect(
 
 def _summary(outcome: DocumentOutcome) -> Group:
     colour = {"succeeded": "green", "partial": "yellow"}.get(outcome.outcome, "red")
-    head = Text.assemble((outcome.file, "bold"), "  ", (outcome.outcome, colour))
+    head = Text.assemble((printable(outcome.file), "bold"), "  ", (outcome.outcome, colour))
     facts = Text(
         f"{outcome.media_type}{', repaired' if outcome.repaired else ''}, {outcome.bytes:,} bytes, "
         f"{len(outcome.pages)} page(s), "
@@ -64,14 +65,18 @@ def _summary(outcome: DocumentOutcome) -> Group:
     )
     parts = [head, facts]
     if outcome.message:
-        parts.append(Text(outcome.message, style=colour))
+        parts.append(Text(printable(outcome.message), style=colour))
     return Group(*parts)
 
 
 def _pages(outcome: DocumentOutcome) -> Group:
     """Two lines a page: the facts, and why it was read that way."""
     return Group(
-        *(line for page in outcome.pages for line in (_facts(page), Text(f"          {page.detail}", style="dim")))
+        *(
+            line
+            for page in outcome.pages
+            for line in (_facts(page), Text(f"          {printable(page.detail)}", style="dim"))
+        )
     )
 
 
@@ -96,7 +101,7 @@ def _text(folder: Path, *, whole: bool) -> Text | None:
     path = folder / "document.txt"
     if not path.is_file():
         return None
-    lines = path.read_text(encoding="utf-8").replace("\f", "\n").splitlines()
+    lines = [printable(line) for line in path.read_text(encoding="utf-8").replace("\f", "\n").splitlines()]
     if whole or len(lines) <= _EXCERPT_LINES:
         return Text("\n".join(lines))
     return Text("\n".join(lines[:_EXCERPT_LINES]) + f"\n… {len(lines) - _EXCERPT_LINES} more lines; --text shows all")

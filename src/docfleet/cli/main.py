@@ -12,6 +12,7 @@ from docfleet.cli.codes import codes
 from docfleet.cli.engines import engines
 from docfleet.cli.inspect import inspect
 from docfleet.cli.process import process
+from docfleet.domain.file_names import printable
 from docfleet.errors import DocfleetError
 from docfleet.telemetry import configure_logs
 
@@ -57,7 +58,7 @@ def main() -> None:
     try:
         app()
     except DocfleetError as error:
-        print(f"docfleet: {error.message}", file=sys.stderr)
+        print(f"docfleet: {printable(error.message)}", file=sys.stderr)
         if error.remedy:
             print(error.remedy, file=sys.stderr)
         sys.exit(error.exit_code)

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.text import Text
 
 from docfleet.cli.progress import display
+from docfleet.domain.file_names import name_as_text, printable
 from docfleet.engines.registry import available
 from docfleet.errors import UsageError
 from docfleet.exports.registry import EXPORTS, choose_exports
@@ -97,7 +98,7 @@ def process(
     passwords = _passwords(password_file)
     files = collect(inputs, exclude=out)
     if not files:
-        raise UsageError(f"There is no file to read in {', '.join(inputs)}.")
+        raise UsageError(f"There is no file to read in {name_as_text(', '.join(inputs))}.")
     console = Console(stderr=True, highlight=False)
     run = BatchRun(settings, files, out, passwords, retry_failed=retry_failed, log_level=_log_level())
     started = datetime.now(UTC)
@@ -183,7 +184,7 @@ def _write_summary(
             cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
             facts = RunFacts(
                 title=out.resolve().name or "documents",
-                command=shlex.join(["docfleet", *sys.argv[1:]]),
+                command=name_as_text(shlex.join(["docfleet", *sys.argv[1:]])),
                 started=started,
                 seconds=end.seconds,
                 cpu_seconds=cpu,
@@ -211,7 +212,9 @@ def _tell(
     failed = [row for row in mine if row.outcome not in ("succeeded", PENDING)]
     for row in failed[:_SHOWN_FAILURES]:
         style = "yellow" if row.outcome == "partial" else "red"
-        line = Text.assemble((f"{row.outcome:9} ", style), (row.file, "bold"), f"  {row.code}: {row.message}")
+        line = Text.assemble(
+            (f"{row.outcome:9} ", style), (printable(row.file), "bold"), f"  {row.code}: {printable(row.message)}"
+        )
         console.print(line, soft_wrap=True)
         if row.remedy:
             console.print(Text(f"          {row.remedy}", style="dim"), soft_wrap=True)

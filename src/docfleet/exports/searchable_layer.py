@@ -75,7 +75,7 @@ def export_searchable_pdf(job: ExportJob) -> list[Path]:
         job.sandbox(
             JOB,
             BASE_SECONDS + SECONDS_PER_PAGE * job.page_count,
-            source=str(job.source),
+            source=job.source,
             out=str(path),
             layers=str(layers),
             password=job.password,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from docfleet.domain.file_names import name_as_text, stored_path
 from docfleet.errors import UsageError
 
 IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
@@ -18,7 +19,20 @@ IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 class SourceFile(msgspec.Struct, frozen=True):
     path: Path
     shown: str
-    """As the user would name it: the path given, or the folder given and the way below it."""
+    """As the user would name it: the path given, or the folder given and the way below it; always valid Unicode."""
+
+    @property
+    def key(self) -> str:
+        """What the ledger knows the file by: its absolute path, links followed, as text."""
+        return stored_path(resolved(self.path))
+
+
+def resolved(path: Path) -> Path:
+    """The path with links followed as far as they lead: one that leads in a circle stays as it is."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.absolute()
 
 
 def collect(inputs: Sequence[str], exclude: Path | None = None) -> list[SourceFile]:
@@ -29,8 +43,8 @@ def collect(inputs: Sequence[str], exclude: Path | None = None) -> list[SourceFi
     """
     found: dict[Path, SourceFile] = {}
     for given in inputs:
-        for source in _expand(given, exclude.resolve() if exclude else None):
-            found.setdefault(source.path.resolve(), source)
+        for source in _expand(given, resolved(exclude) if exclude else None):
+            found.setdefault(resolved(source.path), source)
     return list(found.values())
 
 
@@ -39,18 +53,18 @@ def _expand(given: str, exclude: Path | None) -> Iterator[SourceFile]:
     if path.is_dir():
         yield from _walk(path, exclude)
     elif os.path.lexists(path):
-        yield SourceFile(path, given)
+        yield SourceFile(path, name_as_text(given))
     elif glob.has_magic(given):
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
-            raise UsageError(f"No file matches {given}.")
+            raise UsageError(f"No file matches {name_as_text(given)}.")
         for match in matches:
             if Path(match).is_dir():
                 yield from _walk(Path(match), exclude)
             else:
-                yield SourceFile(Path(match), match)
+                yield SourceFile(Path(match), name_as_text(match))
     else:
-        raise UsageError(f"There is no file or folder {given}.")
+        raise UsageError(f"There is no file or folder {name_as_text(given)}.")
 
 
 def _walk(folder: Path, exclude: Path | None) -> Iterator[SourceFile]:
@@ -58,12 +72,12 @@ def _walk(folder: Path, exclude: Path | None) -> Iterator[SourceFile]:
         folders[:] = sorted(
             name
             for name in folders
-            if not _ignored(name) and (exclude is None or (Path(here) / name).resolve() != exclude)
+            if not _ignored(name) and (exclude is None or resolved(Path(here) / name) != exclude)
         )
         for name in sorted(files):
             if not _ignored(name):
                 path = Path(here) / name
-                yield SourceFile(path, str(path))
+                yield SourceFile(path, name_as_text(str(path)))
 
 
 def _ignored(name: str) -> bool:

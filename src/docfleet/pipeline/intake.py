@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from docfleet.domain.file_names import name_as_text
 from docfleet.domain.media import Kind, MediaType
 from docfleet.errors import DocumentError, SourceChanged, TooManyBytes, UnsupportedType
 from docfleet.ledger import Ledger, NewBatch, NewInput
@@ -66,15 +67,15 @@ class Intake(msgspec.Struct, frozen=True):
                 return
             digest = sha256_of(file.path)
         except DocumentError as error:
-            yield _refused(file.shown, str(file.path), "", error)
+            yield _refused(file.shown, file.key, "", error)
             return
         except OSError as error:
             reason = SourceChanged(f"The file could not be opened: {error.strerror or error}.")
-            yield _refused(file.shown, str(file.path), "", reason)
+            yield _refused(file.shown, file.key, "", reason)
             return
         yield NewInput(
             name=file.shown,
-            path=str(file.path.resolve()),
+            path=file.key,
             sha256=digest,
             size_bytes=size,
             media_type=media.mime_type,
@@ -98,7 +99,7 @@ class Intake(msgspec.Struct, frozen=True):
 
     def _members_of(self, file: SourceFile) -> Iterator[NewInput]:
         """The files inside an archive; each member that is refused is an input with its own outcome."""
-        place = str(file.path.resolve())
+        place = file.key
         draft = self.members / f".unpacking-{os.getpid()}"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
@@ -133,8 +134,8 @@ class Intake(msgspec.Struct, frozen=True):
         )
 
 
-RESERVED_NAMES = frozenset({"ledger"})
-"""Folders of the output folder that are no results."""
+RESERVED_NAMES = frozenset({"ledger", "index.csv", "index.json", "report.pdf"})
+"""What stands in the output folder beside the results."""
 
 
 def sha256_of(path: Path) -> str:
@@ -151,8 +152,12 @@ def folder_name(file_name: str) -> str:
     >>> folder_name("Invoice 01.pdf"), folder_name("a/b: c?.tif"), folder_name("...")
     ('Invoice 01', 'b_ c_', 'document')
     """
-    stem = Path(file_name.replace("\\", "/")).stem
-    clean = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]', "_", unicodedata.normalize("NFC", stem)).strip(" .")
+    stem = name_as_text(Path(file_name.replace("\\", "/")).stem)
+    clean = re.sub(r'[<>:"/\\|?*]', "_", unicodedata.normalize("NFC", stem))
+    # nothing that steers a terminal or hides: control characters, turns of direction
+    clean = "".join("_" if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp") else char for char in clean).strip(
+        " ."
+    )
     # 150 bytes leave room for what is appended to keep names apart; most file systems take 255
     clean = clean.encode("utf-8", "replace")[:150].decode("utf-8", "ignore").strip(" .")
     return f"{clean}_" if clean.casefold() in RESERVED_NAMES else clean or "document"

@@ -13,6 +13,8 @@ import msgspec
 from docfleet.domain.document import Page, Reading
 
 OUTCOME_FILE = "outcome.json"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a text for a formula."""
 
 
 class PageOutcome(msgspec.Struct, frozen=True):
@@ -116,14 +118,24 @@ def confidence_of(pages: Sequence[PageOutcome]) -> float:
 
 
 def write_index(rows: Sequence[IndexRow], folder: Path) -> None:
-    """Writes `index.json` and `index.csv`, each whole or not at all."""
+    """Writes `index.json` and `index.csv`, each whole or not at all.
+
+    People open the CSV in spreadsheets, which take text that starts with =, +, -, @, tab or carriage return for a
+    formula: such a text (a file name from outside may be one) gets an apostrophe before it. The JSON holds it as it is.
+    """
     _replace(folder / "index.json", msgspec.json.format(msgspec.json.encode(rows), indent=1))
     sheet = io.StringIO()
     names = IndexRow.__struct_fields__
     writer = csv.writer(sheet)
     writer.writerow(names)
-    writer.writerows([["" if (v := getattr(row, name)) is None else v for name in names] for row in rows])
+    writer.writerows([[_cell(getattr(row, name)) for name in names] for row in rows])
     _replace(folder / "index.csv", sheet.getvalue().encode())
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(FORMULA_STARTS):
+        return f"'{value}"
+    return "" if value is None else value
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -22,6 +22,7 @@ from docfleet.errors import DocumentError, OutOfMemory, ParserCrashed
 from docfleet.sandbox import wire
 from docfleet.sandbox.child_process import ChildDied, ChildProcess
 from docfleet.sandbox.faults import error_of
+from docfleet.sandbox.links import Links
 from docfleet.sandbox.types import (
     ArchiveLimits,
     ArchiveMember,
@@ -62,6 +63,7 @@ class Sandbox:
         self._owner = os.getpid()
         self._document: wire.OpenDocument | None = None
         self._under_way: deque[_Ticket] = deque()
+        self._links = Links()
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +82,7 @@ class Sandbox:
         """Ends the child. The sandbox may be used again: a new child is started then."""
         self._document = None
         self._drop_child()
+        self._links.drop()
 
     def start(self) -> None:
         """Starts the child ahead of use, without waiting for it."""
@@ -98,7 +101,7 @@ class Sandbox:
         self._document = None
         if self._child is not None and self._is_worn(self._child):
             self._drop_child()
-        request = wire.OpenDocument(os.path.abspath(path), mime_type, tuple(passwords))
+        request = wire.OpenDocument(self._links.reach(path), mime_type, tuple(passwords))
         try:
             opened = self._open(request)
         except ParserCrashed:
@@ -167,7 +170,8 @@ class Sandbox:
 
         Arguments are what msgpack can carry, paths and arrays among them. Raises `DocumentError`.
         """
-        encoded = msgspec.Raw(wire.encoder.encode(kwargs))
+        plain = {key: self._links.reach(value) if isinstance(value, Path) else value for key, value in kwargs.items()}
+        encoded = msgspec.Raw(wire.encoder.encode(plain))
         answer, _ = self._ask(wire.RunJob(name, seconds, encoded), seconds)
         result: dict[str, Any] = self._decode(answer, dict[str, Any])
         return result
@@ -187,7 +191,7 @@ class Sandbox:
         found = self.call(
             "docfleet.sandbox.archive:unpack_archive",
             limits.seconds,
-            path=os.path.abspath(path),
+            path=self._links.reach(path),
             folder=os.path.abspath(folder),
             limits=limits,
             passwords=list(passwords),

@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from docfleet.domain.file_names import is_text, name_as_text
 from docfleet.domain.retry import FailureKind
 from docfleet.errors import EngineUnavailable, LedgerError, OutputBusy, UsageError
 from docfleet.ledger import Ledger, NewBatch, Progress
@@ -112,7 +113,7 @@ class BatchRun:
             _drop_empty(folder / "store")
             if self._intake_error is not None:
                 raise self._intake_error
-            paths = frozenset(str(file.path.resolve()) for file in self._files)
+            paths = frozenset(file.key for file in self._files)
             return BatchEnd(stop_requested, time.monotonic() - started, paths)
 
     def _try_again(self, ledger: Ledger) -> None:
@@ -226,6 +227,9 @@ def _options(settings: Settings) -> str:
 
 
 def _make_folder(folder: Path) -> None:
+    if not is_text(str(folder.resolve())):
+        # SQLite and the store take paths as UTF-8
+        raise UsageError(f"The name of the output folder {name_as_text(str(folder.parent))} is not valid UTF-8.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MEMBERS).mkdir(exist_ok=True)

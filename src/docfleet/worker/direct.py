@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from docfleet.domain.file_names import name_as_text
 from docfleet.domain.retry import Failure
 from docfleet.domain.work import Step
 from docfleet.errors import DocfleetError, EngineUnavailable, Fenced, LedgerError, OutputFailed, Unexpected
@@ -114,10 +115,20 @@ def _do(place: WorkPlace, claim: Claim) -> None:
     except DocfleetError as error:
         _fail(place.ledger, claim, Failure.of_error(error))
     except OSError as error:
-        _fail(place.ledger, claim, Failure.of_error(OutputFailed(f"The results could not be written: {error}.")))
+        _fail(
+            place.ledger,
+            claim,
+            Failure.of_error(
+                OutputFailed(f"The results could not be written: {error.strerror or type(error).__name__}.")
+            ),
+        )
     except Exception as error:
         log.exception("unexpected", slice=claim.slice_id, document=claim.document.source.name)
-        _fail(place.ledger, claim, Failure.of_error(Unexpected(f"docfleet failed on this document: {error!r}")))
+        _fail(
+            place.ledger,
+            claim,
+            Failure.of_error(Unexpected(name_as_text(f"docfleet failed on this document: {error!r}"))),
+        )
     log.debug("slice_ended", step=claim.step, slice=claim.slice_id, seconds=round(time.monotonic() - started, 3))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from docfleet.domain.file_names import path_of_stored
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import SourceChanged
 from docfleet.exports.registry import choose_exports
@@ -53,7 +54,7 @@ class WorkPlace(msgspec.Struct, frozen=True):
 
     def _source(self, claim: Claim) -> Path:
         source = claim.document.source
-        path = self.ledger_folder / MEMBERS / claim.document.sha256 if source.member else Path(source.path)
+        path = self.ledger_folder / MEMBERS / claim.document.sha256 if source.member else path_of_stored(source.path)
         try:
             size = path.stat().st_size
         except OSError as error:
