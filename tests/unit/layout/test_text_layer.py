@@ -77,6 +77,33 @@ def test_ligatures_are_folded_and_superscripts_left() -> None:
     assert texts(layer_of(typed("e\ufb03cient 5m\u00b2"))) == ["efficient", "5m\u00b2"]
 
 
+@pytest.mark.parametrize(
+    ("before", "letters", "width", "after"),
+    [("o", "ff", 6.0, "ice"), ("o", "ffi", 8.3, "ce"), ("con", "fi", 5.5, "rm"), ("af", "ter", 9.0, "!")],
+)
+def test_a_glyph_of_several_letters_is_divided_among_them(before: str, letters: str, width: float, after: str) -> None:
+    start = 50 + 5 * len(before)
+    chars = typed(before) + [(c, start, 100.0, width) for c in letters] + typed(after, x=start + width)
+    layer = layer_of(chars)
+    words = text_layer.words(FACTS, layer).words
+    assert [w.text for w in words] == [before + letters + after]
+    assert words[0].box[2] == pytest.approx(start + width + 5 * len(after))
+
+
+@pytest.mark.parametrize("angle", [90, 180, 270])
+def test_a_turned_ligature_is_divided_along_its_line(angle: int) -> None:
+    steps = [(0.0, 5.0), (5.0, 11.0), (5.0, 11.0), (11.0, 16.0)]
+    layer = layer_of([(c, 0.0, 0.0, 0.0) for c in "afft"], angle=angle)
+    for k, (a, z) in enumerate(steps):
+        low, high = (300 - z, 300 - a) if angle in (180, 270) else (300 + a, 300 + z)
+        layer.boxes[k] = (low, 400, high, 412) if angle == 180 else (400, low, 412, high)
+    assert texts(layer) == ["afft"]
+
+
+def test_letters_printed_twice_on_the_very_spot_stay_one() -> None:
+    assert texts(layer_of([char for char in typed("mafia") for _ in range(2)])) == ["mafia"]
+
+
 @pytest.mark.parametrize("doubled", ["each", "whole"])
 def test_fake_bold_is_read_once_and_bold(doubled: str) -> None:
     once = typed("Bold")

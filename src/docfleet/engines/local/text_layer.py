@@ -29,6 +29,11 @@ GAP_EM = 0.16
 kerning and tracking seldom above 0.12."""
 SPACE_EM = 0.03
 """A space from the file counts when it really moves the pen by this much."""
+DOUBLE_EM = 0.42
+"""Two equal letters in one box at least this wide are a ligature; narrower, one of them is an overprint."""
+_DOUBLES = (ord("f"), ord("t"))
+LONGEST_LIGATURE = 8
+"""Characters one glyph stands for: ffi has 3, some Arabic ligatures are whole words."""
 BOLD_WEIGHT = 600
 REPLACEMENT = 0xFFFD
 
@@ -90,6 +95,7 @@ def _select(facts: PageFacts, layer: TextLayer) -> _Chars | None:
     if not len(codes):
         return None
     boxes = np.nan_to_num(layer.boxes.astype(np.float64), nan=-1e9, posinf=1e9, neginf=-1e9)
+    boxes = _share_ligatures(codes, boxes, layer)
     codes, low_surrogate = _join_surrogates(codes)
     white = _is_white(codes)
     zero_width = (codes >= 0x200B) & (codes <= 0x200F) | (codes == 0xFEFF) | (codes >= 0x202A) & (codes <= 0x202E)
@@ -120,6 +126,38 @@ def _select(facts: PageFacts, layer: TextLayer) -> _Chars | None:
     spaced = np.diff(spaces[source], prepend=0) > 0
     u0, u1, v, angles, slanted = _reading_axes(boxes, em, layer.angles[source].astype(np.int64) % 360)
     return _Chars(codes, boxes, em, u0, u1, v, angles, spaced, doubled, unmapped, source, slanted)
+
+
+def _share_ligatures(codes: Ints, boxes: Floats, layer: TextLayer) -> Floats:
+    """Boxes with those of ligatures divided among their letters.
+
+    A glyph that stands for several characters (ffi) gives each of them its whole box. Letters in a row that share one
+    box to the last digit are such a glyph, unless they are one letter printed twice on the same spot (fake bold): of
+    double letters only ff and tt are ever one glyph, as wide as two.
+    """
+    same = (boxes[1:] == boxes[:-1]).all(axis=1) & (boxes[1:, 2] > boxes[1:, 0])
+    if not same.any():
+        return boxes
+    same &= ((layer.flags[1:] | layer.flags[:-1]) & (GENERATED | UNMAPPED)) == 0
+    single = _is_white(codes) | _is_combining(codes) | np.isin(codes, _ACCENT_CODES)
+    same &= ~single[1:] & ~single[:-1]
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype(np.int8)))
+    boxes = boxes.copy()
+    for begin, end in zip(edges[::2].tolist(), (edges[1::2] + 1).tolist(), strict=True):
+        letters = codes[begin:end]
+        box = boxes[begin].copy()
+        turn = (int(layer.angles[begin]) + 45) // 90 % 4
+        low, high = (box[1], box[3]) if turn % 2 else (box[0], box[2])
+        double = int(letters[0]) in _DOUBLES and high - low > DOUBLE_EM * float(layer.sizes[begin])
+        double &= not same[max(begin - 2, 0) : begin - 1].any() and not same[end : end + 1].any()  # else all are printed twice
+        if end - begin > LONGEST_LIGATURE or ((letters == letters[0]).all() and not double):
+            continue
+        cuts = np.linspace(low, high, end - begin + 1)
+        backwards = (turn in (2, 3)) != bool(_is_rtl(letters).any())
+        first, last = (cuts[::-1][1:], cuts[::-1][:-1]) if backwards else (cuts[:-1], cuts[1:])
+        boxes[begin:end, 1 if turn % 2 else 0] = first
+        boxes[begin:end, 3 if turn % 2 else 2] = last
+    return boxes
 
 
 def _is_white(codes: Ints) -> Bools:
