@@ -22,7 +22,7 @@ from docfleet.engines.base import Capabilities, PageImage, RecognisedPage
 from docfleet.engines.local import deskew, detection, model, orientation, vocabulary, words
 from docfleet.engines.local.inference import Precision
 from docfleet.engines.local.pixels import Floats, Pixels, scaled
-from docfleet.engines.local.recognition import LineReading, cut_strip, read_lines
+from docfleet.engines.local.recognition import NARROWED, LineReading, cut_strip, natural_width, page_share, read_lines
 from docfleet.engines.local.scale import measure_text, plan_search
 from docfleet.errors import EngineFailed, UsageError
 
@@ -32,6 +32,8 @@ _SAMPLES = 6
 """Lines read both ways to find out which way up a page is."""
 _STANDING_PAGE = 0.75
 """A page whose lines stand to this share is turned by 90 or 270 degrees."""
+_CONDENSED = 0.95
+"""Pages of type so narrow that their lines must be read at this share of their width have their samples read again."""
 _UNSURE = 0.65
 """Lines less sure than this get a second, closer look."""
 _ASKEW = 2.5
@@ -74,6 +76,8 @@ class Sheet(msgspec.Struct, frozen=True):
     image: Pixels
     strips: Floats
     skew: float
+    share: float
+    """Of their natural width, at which its lines are read."""
     known: dict[int, Line]
     """Strips that were read already, to find out which way up the page is."""
 
@@ -130,12 +134,12 @@ class RapidEngine:
         measured = measure_text(image)
         x0, y0, x1, y1 = measured.bounds
         if x1 <= x0 or y1 <= y0:
-            return Sheet(image, np.zeros((0, 6), np.float32), 0.0, {})
+            return Sheet(image, np.zeros((0, 6), np.float32), 0.0, NARROWED, {})
         plan = plan_search(measured.glyph_height, x1 - x0, y1 - y0)
         probability, x_scale, y_scale = detection.probability_map(self._detector, image[y0:y1, x0:x1], plan.scale)
         regions = detection.find_regions(probability, x_scale, y_scale, (x0, y0))
         skew = deskew.estimate_skew(regions)
-        return Sheet(image, _strips(regions, skew), skew, {})
+        return Sheet(image, _strips(regions, skew), skew, NARROWED, {})
 
     def _upright(self, image: Pixels, latin: bool) -> tuple[int, Sheet]:
         """How far the text is turned, and the page turned back."""
@@ -155,7 +159,7 @@ class RapidEngine:
             turn = orientation.choose_upside(sure, other)
         if turn.degrees == 0:
             known = {} if standing else dict(zip(chosen, as_it_is, strict=True))
-            return 0, msgspec.structs.replace(sheet, known=known)
+            return 0, msgspec.structs.replace(sheet, known=known, share=_share_of(as_it_is))
         undo = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
         return turn.degrees, self._search(np.asarray(cv2.rotate(image, undo[turn.degrees]), np.uint8))
 
@@ -164,8 +168,10 @@ class RapidEngine:
         turned = [detection.turn_strip(strip, degrees) for strip in strips]
         return _sureness(self._cut_and_read(image, turned, latin))
 
-    def _cut_and_read(self, image: Pixels, strips: Sequence[Floats], latin: bool) -> list[Line]:
-        cuts = [cut_strip(image, strip) for strip in strips]
+    def _cut_and_read(
+        self, image: Pixels, strips: Sequence[Floats], latin: bool, share: float = NARROWED
+    ) -> list[Line]:
+        cuts = [cut_strip(image, strip, share) for strip in strips]
         readings = read_lines(self._recogniser, cuts, latin)
         lines = [Line(s, 0, c, r) for s, c, r in zip(strips, cuts, readings, strict=True)]
         return [self._closer_look(image, line, latin) for line in lines]
@@ -186,9 +192,9 @@ class RapidEngine:
             return []
         lengths, heights = detection.strip_sizes(sheet.strips)
         standing = heights >= 1.5 * lengths
-        known = dict(sheet.known)
+        known = dict(sheet.known) if sheet.share <= _CONDENSED else {}
         lying = [index for index in range(len(sheet.strips)) if index not in known and not standing[index]]
-        lines = self._cut_and_read(sheet.image, [sheet.strips[index] for index in lying], latin)
+        lines = self._cut_and_read(sheet.image, [sheet.strips[index] for index in lying], latin, sheet.share)
         known.update(zip(lying, lines, strict=True))
         for index in np.flatnonzero(standing).tolist():
             known[index] = self._standing_line(sheet.image, sheet.strips[index], latin)
@@ -213,6 +219,11 @@ def _sureness(lines: Sequence[Line]) -> float:
     """Mean confidence over characters; 0 without any."""
     weight = sum(len(line.reading.text) for line in lines)
     return sum(line.reading.confidence * len(line.reading.text) for line in lines) / weight if weight else 0.0
+
+
+def _share_of(samples: Sequence[Line]) -> float:
+    widths = [line.cut.shape[1] for line in samples]
+    return page_share([line.reading for line in samples], widths, [natural_width(line.strip) for line in samples])
 
 
 def square_image(page: PageImage) -> Pixels:

@@ -27,6 +27,8 @@ _NARROW_BATCH = 4
 _LADDER = (160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 1792, 2048, 2560, 3200)
 """Wider lines are scaled to exactly one of these widths and read one at a time: a new shape costs the runtime some
 80 ms of set-up, padding costs like text, and the recogniser does not mind letters made a quarter narrower."""
+_LETTER_WIDTH = 13.0
+"""Mean width of letters, in pixels, at which lines are read well."""
 NARROWED = 0.77
 """Width wanted of wide lines, as a share of their natural one."""
 
@@ -51,6 +53,27 @@ def line_width(natural: float, share: float = NARROWED) -> int:
     if natural <= _NARROW:
         return max(8, math.ceil(natural))
     return min(_LADDER, key=lambda width: abs(math.log(width / (natural * share))))
+
+
+def page_share(readings: Sequence[LineReading], widths: Sequence[int], naturals: Sequence[float]) -> float:
+    """The share of their natural width at which a page's lines are best read, from samples of them.
+
+    The recogniser answers each 8 pixels and needs more than one answer a letter, so condensed type must stay wide.
+    `widths` are those the samples were read at, `naturals` those they have by nature.
+    """
+    letters = [
+        natural / len(reading.text)
+        for reading, width, natural in zip(readings, widths, naturals, strict=True)
+        if len(reading.text) >= 6 and width > _NARROW
+    ]
+    if not letters:
+        return NARROWED
+    return min(1.2, max(0.7, _LETTER_WIDTH / float(np.median(letters))))
+
+
+def natural_width(strip: Floats) -> float:
+    """The strip's width at LINE_HEIGHT, proportions kept."""
+    return float(np.hypot(*strip[2:4])) * LINE_HEIGHT / max(1.0, float(np.hypot(*strip[4:6])))
 
 
 def cut_strip(image: Pixels, strip: Floats, share: float = NARROWED) -> Pixels:
