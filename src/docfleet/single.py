@@ -13,7 +13,7 @@ from docfleet.documentai_format import join
 from docfleet.domain.document import Document
 from docfleet.domain.file_names import name_as_text
 from docfleet.domain.media import Kind
-from docfleet.errors import TooManyBytes, UnsupportedType, UsageError
+from docfleet.errors import Damaged, TooManyBytes, UnsupportedType, UsageError
 from docfleet.pipeline.identify import identify
 from docfleet.pipeline.recognise import read_pages
 from docfleet.runtime import Runtime
@@ -78,7 +78,10 @@ def _read(path: Path, uri: str, passwords: Sequence[str], runtime: Runtime) -> D
     if media.kind is Kind.ARCHIVE:
         raise UnsupportedType("This is an archive; process_document reads one document at a time.")
     opened = runtime.sandbox.open(path, media.mime_type, tuple(passwords))
-    pages = list(read_pages(runtime.sandbox, runtime.plan, range(1, opened.pages + 1)))
+    numbers = range(1, opened.pages + 1)
+    pages = list(read_pages(runtime.sandbox, runtime.plan, numbers, repaired=opened.repaired))
+    if pages and all(page.reading.outcome == Damaged.code for page in pages):
+        raise Damaged(pages[0].reading.detail)
     document = join((page.text, page.page) for page in pages)
     return msgspec.structs.replace(
         document, mime_type=opened.mime_type, uri=uri, readings=tuple(page.reading for page in pages)

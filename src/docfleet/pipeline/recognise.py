@@ -17,7 +17,7 @@ from docfleet.engines.base import Engine, PageImage, RecognisedPage
 from docfleet.engines.local.layout import lay_out, merge
 from docfleet.engines.local.quality import image_quality
 from docfleet.engines.local.text_layer import words as text_layer_words
-from docfleet.errors import DocumentError, EngineFailed
+from docfleet.errors import Damaged, DocumentError, EngineFailed
 from docfleet.sandbox import PageBundle, PageFault, Rendered, Sandbox
 
 TEXT_LAYER_ENGINE = "text_layer"
@@ -44,10 +44,13 @@ class ReadingPlan(msgspec.Struct, frozen=True):
     languages: tuple[str, ...] = ()
 
 
-def read_pages(sandbox: Sandbox, plan: ReadingPlan, numbers: Sequence[int]) -> Iterator[ReadPage]:
+def read_pages(
+    sandbox: Sandbox, plan: ReadingPlan, numbers: Sequence[int], *, repaired: bool = False
+) -> Iterator[ReadPage]:
     """Reads pages of the document that is open in `sandbox`, in order; one answer for each number.
 
-    A page that cannot be read is an answer too: its reading's `outcome` is the error's code, its page is empty.
+    A page that cannot be read is an answer too: its reading's `outcome` is the error's code, its page is empty. In a
+    `repaired` document a page without any content counts as damaged: most likely its content is what was lost.
     """
     for bundle in list(sandbox.pages(numbers)):
         started = time.monotonic()
@@ -55,7 +58,7 @@ def read_pages(sandbox: Sandbox, plan: ReadingPlan, numbers: Sequence[int]) -> I
             yield failed_page(bundle.number, bundle.error.code, bundle.error.message)
             continue
         try:
-            page = _read_page(sandbox, plan, bundle)
+            page = _read_page(sandbox, plan, bundle, repaired)
         except DocumentError as error:
             page = failed_page(bundle.number, error.code, error.message, bundle.facts)
         yield msgspec.structs.replace(
@@ -69,10 +72,12 @@ def failed_page(number: int, code: str, message: str, facts: PageFacts | None = 
     return ReadPage("", page, Reading(number, NO_ENGINE, code, message, outcome=code))
 
 
-def _read_page(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle) -> ReadPage:
+def _read_page(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle, repaired: bool) -> ReadPage:
     facts = bundle.facts
     choice = choose(facts, plan.policy)
     if choice.route is Route.BLANK:
+        if repaired:
+            raise Damaged("The file was damaged, and nothing of this page is left.")
         page = Page(number=bundle.number, dimension=_dimension(facts))
         return ReadPage("", page, _reading(bundle.number, NO_ENGINE, choice, 1.0))
     layer = None

@@ -73,10 +73,10 @@ class WorkPlace(msgspec.Struct, frozen=True):
         self.ledger.finish(claim, next_slices=slices, plan=Plan(opened.pages, opened.mime_type))
 
     def _read(self, claim: Claim) -> None:
-        self._open(claim)
+        repaired = self._open(claim).repaired
         numbers = range(claim.first_page, claim.last_page + 1)
         pages: list[ReadPage] = []
-        for page in read_pages(self.runtime.sandbox, self.runtime.plan, numbers):
+        for page in read_pages(self.runtime.sandbox, self.runtime.plan, numbers, repaired=repaired):
             pages.append(page)
             if not self.may_go_on() and page.page.number != claim.last_page:
                 raise Interrupted
