@@ -37,7 +37,7 @@ def test_tokens_carry_breaks_and_share_out_the_word_box() -> None:
     words = [*set_line("Total: 12", 50, 100), Word("far", (300, 100, 315, 112), size=10.0)]
     text, page = lay_out(page_of(words), 1)
     check_partitions(text, page)
-    assert [text[t.layout.spans[0].start : t.layout.spans[0].end] for t in page.tokens][:3] == ["Total", ": ", "12\n"]
+    assert [text[t.layout.spans[0].start : t.layout.spans[0].end] for t in page.tokens][:3] == ["Total", ": ", "12 "]
     assert [t.break_after for t in page.tokens][:2] == [Break.NONE, Break.SPACE]
     total, colon = (t.layout.box.rect for t in page.tokens[:2] if t.layout.box)
     assert total[2] == pytest.approx(colon[0])

@@ -15,10 +15,17 @@ from docfleet.engines.local.layout.boxes import Bools, Floats, Ints
 
 GUTTER_EM = 0.7
 WIDE_GUTTER_EM = 2.5
+"""Least gutter between short texts whose rows are level, where they are blocks side by side and not common rows."""
+LEAST_GUTTER_EM = 1.2
+"""The same for blocks whose rows are not level, and in running headers and footers, which hold no tables."""
 PROSE_EM = 9.0
 """Lines of running text are at least this wide."""
 PAUSE_EM = 3.2
 """White space right across both columns that ends them."""
+LARGE_RATIO = 1.25
+"""Type this much larger than what stands beside it is a name or title, read before it."""
+LARGE_MOST, LARGE_REACH = 12, 12
+"""Pieces of large type looked at, and how far each may move."""
 CANDIDATES = 24
 WORK = 6_000_000
 """Segments times candidates looked at before the rest of a page is read row by row."""
@@ -46,21 +53,22 @@ class Gutter(msgspec.Struct, frozen=True):
     score: float
 
 
-def reading_order(s: Strips) -> list[Ints]:
+def reading_order(s: Strips, wide_gutter: float = WIDE_GUTTER_EM) -> list[Ints]:
     """Columns in reading order, each as indices into `s` sorted from top to bottom, left to right within a row."""
-    return _Cutter(s).cut(np.arange(len(s.x0)), 0)
+    return _Cutter(s, wide_gutter).cut(np.arange(len(s.x0)), 0)
 
 
 class _Cutter:
-    def __init__(self, s: Strips) -> None:
+    def __init__(self, s: Strips, wide_gutter: float) -> None:
         self.s = s
+        self.wide_gutter = wide_gutter
         self.work = WORK
 
     def cut(self, at: Ints, depth: int) -> list[Ints]:
         if not len(at):
             return []
         self.work -= len(at) * CANDIDATES
-        gutter = self.best_gutter(at) if len(at) > 3 and depth < 16 and self.work > 0 else None
+        gutter = self.best_gutter(at) if len(at) > 2 and depth < 16 and self.work > 0 else None
         if gutter is None:
             return [rows_in_order(self.s, at)]
         s = self.s
@@ -77,11 +85,22 @@ class _Cutter:
         at, yc = at[order], yc[order]
         em = float(np.median(s.em[at]))
         best: Gutter | None = None
-        for x in _left_edges(s.x0[at], em):
+        for x in _left_edges(s.x0[at], em) + self.edges_beside_large(at, em):
             found = self.gutter_at(at, yc, x, em)
             if found is not None and (best is None or found.score > best.score):
                 best = found
         return best
+
+    def edges_beside_large(self, at: Ints, em: float) -> list[float]:
+        """Left edge of what stands to the right of each large line, for blocks that are set flush right."""
+        s = self.s
+        found = []
+        for k in at[_largest(s.em[at])].tolist():
+            beside = (s.x0[at] > s.x1[k]) & (s.y1[at] > s.y0[k] - em) & (s.y0[at] < s.y1[k] + em)
+            beside &= s.em[at] * LARGE_RATIO < s.em[k]
+            if beside.sum() >= 2:
+                found.append(float(s.x0[at][beside].min()))
+        return found
 
     def gutter_at(self, at: Ints, yc: Floats, x: float, em: float) -> Gutter | None:
         s = self.s
@@ -89,7 +108,7 @@ class _Cutter:
         right = s.x0[at] >= x - slack
         left = s.x1[at] <= x + 0.1 * em
         crossing = ~right & ~left
-        if right.sum() < 2 or left.sum() < 2:
+        if right.sum() < 2 or not left.any():
             return None
         pause = np.concatenate(([False], s.y0[at][1:] - np.maximum.accumulate(s.y1[at])[:-1] > PAUSE_EM * em))
         run = np.cumsum(crossing | pause) * 2 + crossing
@@ -97,29 +116,36 @@ class _Cutter:
         sides = np.flatnonzero(~crossing)
         groups = np.split(sides, np.flatnonzero(np.diff(run[sides])) + 1)
         for group in groups:
-            if len(group) < 4:
+            if len(group) < 3:
                 continue
             found = self.weigh(at[group], yc[group], right[group], x, em)
             if found is not None and (best is None or found.score > best.score):
                 best = found
         return best
 
+    def stands_beside(self, one: int, right: Ints) -> bool:
+        """A single large line, such as a letterhead's name, beside a block of smaller ones."""
+        s = self.s
+        return not s.solid[one] and bool((s.em[right] * LARGE_RATIO < s.em[one]).all())
+
     def weigh(self, at: Ints, yc: Floats, right: Bools, x: float, em: float) -> Gutter | None:
         """The gutter if what stands on its two sides reads as columns and not as rows."""
         s = self.s
         r, q = at[right], at[~right]
-        if len(r) < 2 or len(q) < 2:
+        if len(r) < 2 or not len(q) or (len(q) == 1 and not self.stands_beside(int(q[0]), r)):
             return None
         gap = float(s.x0[r].min() - s.x1[q].max()) / em
         top, bottom = max(s.y0[r].min(), s.y0[q].min()), min(s.y1[r].max(), s.y1[q].max())
-        if gap < GUTTER_EM or bottom - top < 1.5 * em:
+        if gap < GUTTER_EM or bottom - top < (1.5 if len(q) > 1 else 1.0) * em:
             return None
-        if not reads_as_columns(s, q, r, gap, em):
+        if len(q) == 1:
+            return Gutter(x - 0.3 * em, float(yc[0]), float(yc[-1]), float(bottom - top))
+        if not reads_as_columns(s, q, r, gap, em, self.wide_gutter):
             return None
         return Gutter(x - 0.3 * em, float(yc[0]), float(yc[-1]), float(bottom - top) * (1 + min(gap, 4.0) / 8))
 
 
-def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float) -> bool:
+def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float, wide_gutter: float) -> bool:
     """Columns of prose, or independent blocks side by side; not the keys and values, or cells, of common rows."""
     if s.solid[left].all() or s.solid[right].all():
         return len(left) > 1 and len(right) > 1
@@ -132,9 +158,9 @@ def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float) 
     off = np.minimum(np.abs(many_y[spot] - few_y), np.abs(many_y[spot - 1] - few_y))
     aligned = float((off < 0.3 * em).mean())
     if aligned < 0.5:
-        return gap >= 1.2
+        return gap >= LEAST_GUTTER_EM
     talkative = min(float(s.words[left].mean()), float(s.words[right].mean())) >= 1.8
-    return gap >= WIDE_GUTTER_EM and talkative and min(wide_left, wide_right) > 4.5
+    return gap >= wide_gutter and talkative and min(wide_left, wide_right) > 4.5
 
 
 def _line_width(s: Strips, at: Ints) -> float:
@@ -170,4 +196,32 @@ def rows_in_order(s: Strips, at: Ints) -> Ints:
     step = np.diff(yc)
     reach = 0.5 * np.minimum(s.em[at][1:], s.em[at][:-1])
     row = np.concatenate(([0], np.cumsum(step > reach)))
-    return at[np.lexsort((s.x0[at], row))]
+    return _large_first(s, at[np.lexsort((s.x0[at], row))])
+
+
+def _largest(em: Floats) -> Ints:
+    """Positions of the largest type, a dozen at most, in order; none where all is of one size."""
+    if len(em) < 2:
+        return np.zeros(0, dtype=np.int64)
+    large = np.flatnonzero((em > LARGE_RATIO * em.min()) & (em >= np.median(em)))
+    if len(large) > LARGE_MOST:
+        large = np.sort(large[np.argsort(-em[large], kind="stable")[:LARGE_MOST]])
+    return large
+
+
+def _large_first(s: Strips, at: Ints) -> Ints:
+    """Moves large type before the small lines that stand to its right at its height: a name and its address lines."""
+    large = _largest(s.em[at])
+    if not len(large):
+        return at
+    order = at.tolist()
+    for k in at[large].tolist():
+        place = order.index(k)
+        before = np.array(order[max(0, place - LARGE_REACH) : place], dtype=np.int64)
+        beside = np.minimum(s.y1[before], s.y1[k]) - np.maximum(s.y0[before], s.y0[k])
+        beside = beside > 0.4 * (s.y1[before] - s.y0[before])
+        beside &= (s.x0[before] >= s.x1[k]) & (s.em[before] * LARGE_RATIO < s.em[k])
+        if beside.any():
+            order.remove(k)
+            order.insert(place - len(before) + int(np.flatnonzero(beside)[0]), k)
+    return np.array(order, dtype=np.int64)

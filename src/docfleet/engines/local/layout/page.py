@@ -20,7 +20,7 @@ from docfleet.domain.words import WordPage
 from docfleet.engines.local.layout.aligned import find_aligned
 from docfleet.engines.local.layout.boxes import Boxes, Ints, split_by_angle
 from docfleet.engines.local.layout.cells import Grid
-from docfleet.engines.local.layout.columns import Strips, reading_order
+from docfleet.engines.local.layout.columns import LEAST_GUTTER_EM, Strips, reading_order
 from docfleet.engines.local.layout.emit import emit
 from docfleet.engines.local.layout.grids import Rules, find_ruled, page_rules
 from docfleet.engines.local.layout.lines import build_lines
@@ -119,8 +119,8 @@ class _Reader:
 
     def read_band(self, s: Segments, at: Ints, role: Role) -> None:
         if len(at):
-            for column in reading_order(_strips(s, at, [])):
-                found = group_lines(build_lines(self.b, s, at[column]), self.next_column())
+            for column in reading_order(_strips(s, at, []), LEAST_GUTTER_EM):
+                found = group_lines(build_lines(self.b, s, at[column], whole_rows=False), self.next_column())
                 for paragraph in found:
                     paragraph.role = role
                 self.paragraphs += found

@@ -12,7 +12,7 @@ from docfleet.engines.local.layout.lines import TextLine
 
 BULLETS = frozenset("•‣⁃▪▫■□●○◦◆◇►▶➢➤➔→✓✔☐☑☒–—*·-")
 NUMBERED = re.compile(
-    r"^\(?(\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5}|\d{1,2}(\.\d{1,2}){1,3})[.)]$|^\d{1,2}(\.\d{1,2}){1,3}\.?$|^\(?(\d{1,3}|[a-z]|[ivx]{1,5})\)$"
+    r"^\(?(\d{1,2}|[a-zA-Z]|[ivxIVX]{1,5}|\d{1,2}(\.\d{1,2}){1,3})[.)]$|^\d{1,2}(\.\d{1,2}){1,3}\.?$|^\(?(\d{1,2}|[a-z]|[ivx]{1,5})\)$"
 )
 LOOSE_STEP = 1.27
 """Lines this many times the usual step apart belong to different paragraphs."""

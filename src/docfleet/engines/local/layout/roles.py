@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from docfleet.domain.document import Role
+from docfleet.domain.geometry import Rect
 from docfleet.engines.local.layout.boxes import Bools, Boxes, Ints
 from docfleet.engines.local.layout.cells import Grid
 from docfleet.engines.local.layout.paragraphs import TextParagraph, list_marker
@@ -18,6 +19,8 @@ HEADING_STEPS = ((1.7, 1), (1.35, 2), (1.12, 3))
 OCR_HEADING = 1.4
 """Heights read from pixels vary; a heading must stand out by this much."""
 BOLD_LEVEL = 4
+MAINLY = 0.6
+"""Share of the page's characters in wide paragraphs from which on there is a main text."""
 MARGIN = 0.1
 """Share of the page's height in which running headers and footers stand."""
 PAGE_NUMBER = re.compile(
@@ -94,7 +97,7 @@ def assign_roles(b: Boxes, paragraphs: list[TextParagraph], number: int) -> None
             p.role = Role.LIST_ITEM
         elif CAPTION.match(p.lines[0].text) and _is_caption(p, body):
             p.role = Role.CAPTION
-        elif main is not None and (p.x0 > main[1] or p.x1 < main[0]):
+        elif main is not None and _beside(p, main):
             p.role = Role.SIDE_NOTE
         elif level := _heading_level(p, body, body_bold):
             p.role, p.level = Role.HEADING, level
@@ -113,10 +116,16 @@ def _body_type(paragraphs: list[TextParagraph]) -> tuple[float, bool]:
     return float(sizes[order][min(middle, len(sizes) - 1)]), bool((lengths * bold).sum() > 0.5 * lengths.sum())
 
 
-def _main_extent(paragraphs: list[TextParagraph], width: float) -> tuple[float, float] | None:
-    """Left and right edge of the main text, if there is a main text to stand beside."""
+def _main_extent(paragraphs: list[TextParagraph], width: float) -> Rect | None:
+    """The rectangle of the main text, if the page is mainly running text that something can stand beside."""
     wide = [p for p in paragraphs if p.x1 - p.x0 > 0.4 * width and len(p.lines) > 1]
-    return (min(p.x0 for p in wide), max(p.x1 for p in wide)) if wide else None
+    if sum(len(p.text) for p in wide) < MAINLY * sum(len(p.text) for p in paragraphs):
+        return None
+    return min(p.x0 for p in wide), min(p.y0 for p in wide), max(p.x1 for p in wide), max(p.y1 for p in wide)
+
+
+def _beside(p: TextParagraph, main: Rect) -> bool:
+    return (p.x0 > main[2] or p.x1 < main[0]) and p.y0 < main[3] and p.y1 > main[1]
 
 
 def _short(p: TextParagraph) -> bool:
@@ -125,7 +134,7 @@ def _short(p: TextParagraph) -> bool:
 
 def _heading_level(p: TextParagraph, body: float, body_bold: bool) -> int:
     """1 to 4, or 0 when the paragraph is no heading."""
-    if not _short(p) or sum(ch.isalpha() for ch in p.text) < 3:
+    if not _short(p) or sum(ch.isalpha() for ch in p.text) < 3 or any(line.parts > 1 for line in p.lines):
         return 0
     ratio = p.em / body
     for least, level in HEADING_STEPS:
