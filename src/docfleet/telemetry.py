@@ -51,6 +51,11 @@ def configure_logs(level: str = "warning") -> None:
     Logger._level = LEVELS[level]
 
 
+def shown_level() -> str:
+    """The level `configure_logs` set."""
+    return next(name for name, level in LEVELS.items() if level == Logger._level)
+
+
 def logger(name: str) -> Logger:
     """A logger whose events carry `part=name`."""
     return Logger(name)

@@ -125,6 +125,17 @@ def test_a_second_run_does_nothing_again(tmp_path: Path) -> None:
     assert len(ended_slices(out, "plan")) == len(slices) + 1
 
 
+def test_a_result_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ("process", SAMPLES / "letter-fr.pdf", "--out", out, "--no-report")
+    assert docfleet(*command).exit_code == 0
+    shutil.rmtree(out / "letter-fr")
+    assert docfleet(*command).exit_code == 0
+    assert (out / "letter-fr" / "document.json").is_file()
+    [row] = index_of(out).values()
+    assert (row["outcome"], row["folder"]) == ("succeeded", "letter-fr")
+
+
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     out, file = tmp_path / "out", tmp_path / "letter.pdf"
     shutil.copy(SAMPLES / "letter-fr.pdf", file)

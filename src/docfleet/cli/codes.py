@@ -25,8 +25,8 @@ def codes(
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("code", style="cyan", no_wrap=True)
-    table.add_column("what happened")
-    table.add_column("what to do")
+    table.add_column("what happened", overflow="fold")
+    table.add_column("what to do", overflow="fold")
     for code, facts in known.items():
         table.add_row(code, str(facts["message"]), str(facts["remedy"]))
     Console().print(table)

@@ -13,7 +13,7 @@ from docfleet.cli.engines import engines
 from docfleet.cli.inspect import inspect
 from docfleet.cli.process import process
 from docfleet.domain.file_names import printable
-from docfleet.errors import DocfleetError
+from docfleet.errors import DocfleetError, StoreError
 from docfleet.telemetry import configure_logs
 
 app = typer.Typer(
@@ -54,7 +54,7 @@ app.command()(codes)
 
 
 def main() -> None:
-    """Runs the command; an error of ours becomes a sentence and its exit code, never a traceback."""
+    """Runs the command; an error of ours, or of the disk, becomes a sentence and its exit code, never a traceback."""
     try:
         app()
     except DocfleetError as error:
@@ -62,3 +62,8 @@ def main() -> None:
         if error.remedy:
             print(error.remedy, file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        where = f": {printable(str(error.filename))}" if error.filename else ""
+        print(f"docfleet: {error.strerror or type(error).__name__}{where}", file=sys.stderr)
+        print(StoreError.remedy, file=sys.stderr)
+        sys.exit(StoreError.exit_code)

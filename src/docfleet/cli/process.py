@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-import click
 import msgspec
 import typer
 from rich.console import Console
@@ -32,6 +31,7 @@ from docfleet.pipeline.collect import collect
 from docfleet.pipeline.outcome import IndexRow, write_index
 from docfleet.reports.batch import write_batch_report
 from docfleet.settings import Settings, read_settings
+from docfleet.telemetry import shown_level
 from docfleet.worker.batch import BATCH_KEY, BatchEnd, BatchRun, worker_count
 from docfleet.worker.results import PENDING, RunFacts, index_rows, report_of
 from docfleet.worker.steps import LEDGER_FILE
@@ -100,7 +100,7 @@ def process(
     if not files:
         raise UsageError(f"There is no file to read in {name_as_text(', '.join(inputs))}.")
     console = Console(stderr=True, highlight=False)
-    run = BatchRun(settings, files, out, passwords, retry_failed=retry_failed, log_level=_log_level())
+    run = BatchRun(settings, files, out, passwords, retry_failed=retry_failed, log_level=shown_level())
     started = datetime.now(UTC)
     with _ctrl_c() as stop, display(console, silent=as_json or quiet) as shown:
         end = run.run(shown.show, stop)
@@ -108,7 +108,7 @@ def process(
     if as_json:
         typer.echo(msgspec.json.encode(_summary(mine, end, out)).decode())
     else:
-        _tell(console, rows, mine, end, out, quiet=quiet)
+        _tell(console, rows, mine, end, out, quiet=quiet, report=settings.output.report and not end.interrupted)
     if end.interrupted:
         raise typer.Exit(INTERRUPTED)
     if any(row.outcome != "succeeded" for row in mine):
@@ -144,12 +144,6 @@ def _passwords(path: Path | None) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The password file {path} cannot be read: {error}.") from error
     return [line for line in text.splitlines() if line]
-
-
-def _log_level() -> str:
-    context = click.get_current_context(silent=True)
-    root = context.find_root() if context else None
-    return str(root.params.get("log_level", "warning")) if root else "warning"
 
 
 @contextmanager
@@ -207,7 +201,14 @@ def _summary(mine: Sequence[IndexRow], end: BatchEnd, out: Path) -> dict[str, An
 
 
 def _tell(
-    console: Console, rows: Sequence[IndexRow], mine: Sequence[IndexRow], end: BatchEnd, out: Path, *, quiet: bool
+    console: Console,
+    rows: Sequence[IndexRow],
+    mine: Sequence[IndexRow],
+    end: BatchEnd,
+    out: Path,
+    *,
+    quiet: bool,
+    report: bool,
 ) -> None:
     failed = [row for row in mine if row.outcome not in ("succeeded", PENDING)]
     for row in failed[:_SHOWN_FAILURES]:
@@ -230,4 +231,5 @@ def _tell(
         console.print("Interrupted. The same command continues where it stopped.", style="yellow")
     elif len(rows) > len(mine):
         console.print(f"The index also lists {len(rows) - len(mine)} inputs of earlier runs.", style="dim")
-    console.print(f"Results: {out}/   index: {out / 'index.csv'}   report: {out / 'report.pdf'}", soft_wrap=True)
+    places = f"Results: {out}/   index: {out / 'index.csv'}" + (f"   report: {out / 'report.pdf'}" if report else "")
+    console.print(Text(printable(places)), soft_wrap=True)

@@ -214,6 +214,10 @@ class Ledger:
         """Cancels open documents registered under other options; returns how many."""
         return self._write(lambda session: overseeing.cancel_other_options(session, batch_id, options_digest))
 
+    def supersede(self, document_ids: Sequence[str]) -> None:
+        """Lets go of ended documents whose results are gone (see `overseeing.supersede`)."""
+        self._write(lambda session: overseeing.supersede(session, document_ids))
+
     def overdue_workers(self, seconds: float) -> list[str]:
         """Workers that have been at one slice for longer than `seconds`."""
         with self.reading() as session:

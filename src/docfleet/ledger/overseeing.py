@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.retry import FailureKind, RetryPolicy
@@ -45,6 +45,17 @@ def cancel_other_options(session: Session, batch_id: str, options_digest: str) -
         cancel_open_slices(session, document, "other options")
         move_document(session, document, DocumentState.CANCELLED, "other options", finished_at=database_now())
     return len(ids)
+
+
+def supersede(session: Session, document_ids: Sequence[str]) -> None:
+    """Lets go of documents whose results are gone: submitted again, they are read again, into the same folder."""
+    for document_id in document_ids:
+        session.execute(
+            update(DocumentRow)
+            .where(DocumentRow.id == document_id, DocumentRow.state.in_(sorted(DOCUMENT_ENDS)))
+            .values(folder=None, folder_key=None, options_digest=f"superseded {document_id}")
+            .execution_options(synchronize_session=False)
+        )
 
 
 def take_back(session: Session, kind: FailureKind, policy: RetryPolicy, jitter: Callable[[], float]) -> list[Ended]:

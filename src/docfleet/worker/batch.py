@@ -21,10 +21,12 @@ import msgspec
 
 from docfleet.domain.file_names import is_text, name_as_text
 from docfleet.domain.retry import FailureKind
+from docfleet.domain.work import DocumentState
 from docfleet.errors import EngineUnavailable, LedgerError, OutputBusy, UsageError
 from docfleet.ledger import Ledger, NewBatch, Progress
 from docfleet.pipeline.collect import SourceFile
 from docfleet.pipeline.intake import Intake
+from docfleet.pipeline.outcome import OUTCOME_FILE
 from docfleet.runtime import Runtime, archive_limits
 from docfleet.settings import Settings
 from docfleet.telemetry import logger
@@ -122,6 +124,17 @@ class BatchRun:
         if batch_id is not None:
             ledger.cancel_other_options(batch_id, options_digest(self._settings))
             ledger.retry_failed(batch_id, None if self._retry_failed else CHEAP_CODES)
+            ledger.supersede(self._vanished(ledger, batch_id))
+
+    def _vanished(self, ledger: Ledger, batch_id: str) -> list[str]:
+        """Documents whose result folder somebody removed: the ledger must not call them read any longer."""
+        ended = (DocumentState.SUCCEEDED, DocumentState.PARTIAL)
+        return [
+            row.document_id
+            for row in ledger.rows_for_index(batch_id)
+            if row.document_id and row.folder and row.state in ended and not row.duplicate_of
+            if not (self._output / row.folder / OUTCOME_FILE).is_file()
+        ]
 
     def _worker_config(self) -> WorkerConfig:
         return WorkerConfig(

@@ -18,7 +18,7 @@ import msgspec
 from docfleet.domain.file_names import name_as_text
 from docfleet.domain.retry import Failure
 from docfleet.domain.work import Step
-from docfleet.errors import DocfleetError, EngineUnavailable, Fenced, LedgerError, OutputFailed, Unexpected
+from docfleet.errors import DocfleetError, EngineUnavailable, Fenced, LedgerError, OutputFailed, StoreError, Unexpected
 from docfleet.ledger import Claim, Ledger
 from docfleet.runtime import Runtime
 from docfleet.settings import Settings
@@ -112,6 +112,8 @@ def _do(place: WorkPlace, claim: Claim) -> None:
         sys.exit(EXIT_ENGINE)
     except LedgerError:
         raise
+    except StoreError as error:
+        _fail(place.ledger, claim, Failure.of_error(OutputFailed(f"What was read could not be kept: {error.message}")))
     except DocfleetError as error:
         _fail(place.ledger, claim, Failure.of_error(error))
     except OSError as error:
