@@ -26,6 +26,7 @@ LARGE_RATIO = 1.25
 """Type this much larger than what stands beside it is a name or title, read before it."""
 LARGE_MOST, LARGE_REACH = 12, 12
 """Pieces of large type looked at, and how far each may move."""
+FEW = 60
 CANDIDATES = 24
 WORK = 6_000_000
 """Segments times candidates looked at before the rest of a page is read row by row."""
@@ -40,6 +41,8 @@ class Strips(msgspec.Struct, frozen=True):
     y1: Floats
     em: Floats
     words: Ints
+    figures: Bools
+    """It begins with a digit, a sign or a currency's mark."""
     solid: Bools
     """Tables and the like: never cut, never evidence for a column."""
 
@@ -53,15 +56,18 @@ class Gutter(msgspec.Struct, frozen=True):
     score: float
 
 
-def reading_order(s: Strips, wide_gutter: float = WIDE_GUTTER_EM) -> list[Ints]:
-    """Columns in reading order, each as indices into `s` sorted from top to bottom, left to right within a row."""
-    return _Cutter(s, wide_gutter).cut(np.arange(len(s.x0)), 0)
+def reading_order(s: Strips, *, furniture: bool = False) -> list[Ints]:
+    """Columns in reading order, each as indices into `s` sorted from top to bottom, left to right within a row.
+
+    `furniture`: a running header or footer, whose rows are blocks side by side and no table.
+    """
+    return _Cutter(s, furniture).cut(np.arange(len(s.x0)), 0)
 
 
 class _Cutter:
-    def __init__(self, s: Strips, wide_gutter: float) -> None:
+    def __init__(self, s: Strips, furniture: bool) -> None:
         self.s = s
-        self.wide_gutter = wide_gutter
+        self.furniture = furniture
         self.work = WORK
 
     def cut(self, at: Ints, depth: int) -> list[Ints]:
@@ -85,7 +91,7 @@ class _Cutter:
         at, yc = at[order], yc[order]
         em = float(np.median(s.em[at]))
         best: Gutter | None = None
-        for x in _left_edges(s.x0[at], em) + self.edges_beside_large(at, em):
+        for x in _left_edges(s.x0[at], em) + self.edges_beside_large(at, em) + self.flush_right_edges(at, em):
             found = self.gutter_at(at, yc, x, em)
             if found is not None and (best is None or found.score > best.score):
                 best = found
@@ -101,6 +107,17 @@ class _Cutter:
             if beside.sum() >= 2:
                 found.append(float(s.x0[at][beside].min()))
         return found
+
+    def flush_right_edges(self, at: Ints, em: float) -> list[float]:
+        """Left edges of blocks whose lines share their right edge, on pages or parts with few pieces of text."""
+        if len(at) > FEW:
+            return []
+        order = np.argsort(self.s.x1[at], kind="stable")
+        right, left = self.s.x1[at][order], self.s.x0[at][order]
+        first = np.concatenate(([0], np.flatnonzero(np.diff(right) > 0.3 * em) + 1))
+        counts = np.diff(first, append=len(right))
+        edges: list[float] = np.minimum.reduceat(left, first)[counts >= 2].tolist()
+        return edges[-CANDIDATES:]
 
     def gutter_at(self, at: Ints, yc: Floats, x: float, em: float) -> Gutter | None:
         s = self.s
@@ -140,12 +157,12 @@ class _Cutter:
             return None
         if len(q) == 1:
             return Gutter(x - 0.3 * em, float(yc[0]), float(yc[-1]), float(bottom - top))
-        if not reads_as_columns(s, q, r, gap, em, self.wide_gutter):
+        if not reads_as_columns(s, q, r, gap, em, furniture=self.furniture):
             return None
         return Gutter(x - 0.3 * em, float(yc[0]), float(yc[-1]), float(bottom - top) * (1 + min(gap, 4.0) / 8))
 
 
-def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float, wide_gutter: float) -> bool:
+def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float, *, furniture: bool = False) -> bool:
     """Columns of prose, or independent blocks side by side; not the keys and values, or cells, of common rows."""
     if s.solid[left].all() or s.solid[right].all():
         return len(left) > 1 and len(right) > 1
@@ -159,8 +176,23 @@ def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float, 
     aligned = float((off < 0.3 * em).mean())
     if aligned < 0.5:
         return gap >= LEAST_GUTTER_EM
+    if not furniture and _is_tabular(s, left, right):
+        return False
     talkative = min(float(s.words[left].mean()), float(s.words[right].mean())) >= 1.8
-    return gap >= wide_gutter and talkative and min(wide_left, wide_right) > 4.5
+    return gap >= (LEAST_GUTTER_EM if furniture else WIDE_GUTTER_EM) and talkative and min(wide_left, wide_right) > 4.5
+
+
+def _is_tabular(s: Strips, left: Ints, right: Ints) -> bool:
+    """Mostly figures on one side, or many pieces to a row: cells of rows that go on across the gutter."""
+    sides = [(at, _count_rows(s, at)) for at in (left, right)]
+    if len(left) + len(right) >= 3.5 * max(rows for _, rows in sides):
+        return True
+    return any(rows > 2 and (s.figures[at].mean() > 0.55 or len(at) >= 2.5 * rows) for at, rows in sides)
+
+
+def _count_rows(s: Strips, at: Ints) -> int:
+    middles = np.sort((s.y0[at] + s.y1[at]) / 2)
+    return 1 + int((np.diff(middles) > 0.5 * float(s.em[at].min())).sum())
 
 
 def _line_width(s: Strips, at: Ints) -> float:

@@ -20,7 +20,7 @@ from docfleet.domain.words import WordPage
 from docfleet.engines.local.layout.aligned import find_aligned
 from docfleet.engines.local.layout.boxes import Boxes, Ints, split_by_angle
 from docfleet.engines.local.layout.cells import Grid
-from docfleet.engines.local.layout.columns import LEAST_GUTTER_EM, Strips, reading_order
+from docfleet.engines.local.layout.columns import Strips, reading_order
 from docfleet.engines.local.layout.emit import emit
 from docfleet.engines.local.layout.grids import Rules, find_ruled, page_rules
 from docfleet.engines.local.layout.lines import build_lines
@@ -30,6 +30,7 @@ from docfleet.engines.local.layout.roles import assign_roles, find_bands
 from docfleet.engines.local.layout.segments import Segments, find_segments
 from docfleet.engines.local.layout.tables import PlacedTable, anchor_tables, table_paragraphs
 
+FIGURE_STARTS = frozenset("0123456789+-−–($€£¥")
 TELLING = 60
 """Characters a paragraph needs before its language is looked for."""
 
@@ -119,14 +120,14 @@ class _Reader:
 
     def read_band(self, s: Segments, at: Ints, role: Role) -> None:
         if len(at):
-            for column in reading_order(_strips(s, at, []), LEAST_GUTTER_EM):
+            for column in reading_order(_strips(self.b, s, at, []), furniture=True):
                 found = group_lines(build_lines(self.b, s, at[column], whole_rows=False), self.next_column())
                 for paragraph in found:
                     paragraph.role = role
                 self.paragraphs += found
 
     def read_body(self, s: Segments, at: Ints, ruled: list[Grid], horizontal: Rules) -> None:
-        for column in reading_order(_strips(s, at, ruled)):
+        for column in reading_order(_strips(self.b, s, at, ruled)):
             run: list[int] = []
             for k in [*column.tolist(), len(at) + len(ruled)]:
                 if k < len(at):
@@ -160,14 +161,19 @@ class _Reader:
         return self.columns
 
 
-def _strips(s: Segments, at: Ints, ruled: list[Grid]) -> Strips:
+def _strips(b: Boxes, s: Segments, at: Ints, ruled: list[Grid]) -> Strips:
     """Segments and ruled tables as rectangles to put in order."""
     counts = [len(s.members[i]) for i in at.tolist()]
+    figures = [b.words[b.index[s.members[i][0]]].text[:1] in FIGURE_STARTS for i in at.tolist()]
     boxes = np.stack((s.x0[at], s.y0[at], s.x1[at], s.y1[at]), axis=1)
     em = s.em[at]
     if ruled:
         boxes = np.vstack((boxes, np.array([grid.rect for grid in ruled])))
         em = np.concatenate((em, np.full(len(ruled), np.median(s.em))))
         counts += [1] * len(ruled)
+        figures += [False] * len(ruled)
     solid = np.arange(len(em)) >= len(at)
-    return Strips(boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3], em, np.array(counts, dtype=np.int64), solid)
+    return Strips(
+        boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3],
+        em, np.array(counts, dtype=np.int64), np.array(figures, dtype=bool), solid,
+    )  # fmt: skip

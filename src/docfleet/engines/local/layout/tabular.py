@@ -33,7 +33,7 @@ def reads_as_table(rows: list[Row], full: list[Row], bounds: list[tuple[float, f
         return False
     if len(bounds) == 2:
         return _two_columns(columns, rows, rules, figures, words, em)
-    if not rules and len(rows) > 5 and _prose_columns(columns, bounds) > 1:
+    if not rules and len(rows) > 5 and figures < 0.3 and _prose_columns(columns, bounds) > 1:
         return False
     filled = len(pieces) / (len(full) * len(bounds))
     if filled < 0.45 or words > 7:
