@@ -10,11 +10,13 @@ class PageFacts(msgspec.Struct, frozen=True):
 
     width: float
     height: float
-    """Page units: points for PDF, pixels for images. Rotation applied."""
+    """Page units: points for PDF, pixels for images (square ones; see `file_pixels`). Rotation applied."""
     is_image: bool = False
     """The page came as pixels (an image file): there is no text layer to weigh."""
     dpi: float = 72.0
     """Images: what the file says or a sane guess. PDF: resolution of the largest image on the page, 0 without one."""
+    file_pixels: tuple[int, int] | None = None
+    """Width and height in the file's own pixels, where those are not square (a fax of 204 by 98 dots an inch)."""
     characters: int = 0
     """Non-white characters of the text layer."""
     visible_characters: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from docfleet.domain.media import HEAD_BYTES, PDF, ZIP, MediaType, recognise_signature
 from docfleet.errors import Empty, SourceChanged, TooManyBytes, UnsupportedType
@@ -26,12 +26,15 @@ def identify(path: Path, max_bytes: int | None = None) -> MediaType:
             if max_bytes is not None and size > max_bytes:
                 raise TooManyBytes(f"The file has {size:,} bytes; the limit is {max_bytes:,}.")
             head = file.read(_DEEP_HEADER_WINDOW)
+            blank = _is_blank(head, file)
     except OSError as error:
         raise SourceChanged(f"The file cannot be read: {error.strerror or 'input/output error'}.") from error
     if not head:
         raise Empty()
-    if not head.strip(b"\x00 \t\r\n") and len(head) < _DEEP_HEADER_WINDOW:
+    if blank:
         raise Empty("The file holds nothing but white space or zero bytes.")
+    if head.startswith(_EMPTY_ZIP):
+        raise Empty("The archive holds no files.")
     media = recognise_signature(head[:HEAD_BYTES])
     if media is not None and media is not ZIP:
         return media
@@ -41,6 +44,20 @@ def identify(path: Path, max_bytes: int | None = None) -> MediaType:
     if name == "pdf" and b"%PDF-" in head:
         return PDF
     raise UnsupportedType(_sentence(label))
+
+
+_EMPTY_ZIP = b"PK\x05\x06" + bytes(8)
+"""An end-of-directory record that counts no entries, and nothing before it."""
+_BLANK = b"\x00 \t\r\n"
+
+
+def _is_blank(head: bytes, rest: IO[bytes]) -> bool:
+    """Whether there is nothing but white space and zero bytes, as in a file whose copying broke off."""
+    while head:
+        if head.strip(_BLANK):
+            return False
+        head = rest.read(1 << 20)
+    return True
 
 
 _PLAIN_ZIP_NAMES = frozenset({"zip", "unknown", "empty", "undefined"})

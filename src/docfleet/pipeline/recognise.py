@@ -125,6 +125,9 @@ def _compose(
         extra = msgspec.structs.replace(words, words=[word for word in merged.words if word.ocr])
         words, name = merged, f"{TEXT_LAYER_ENGINE}+{name}"
     text, page = lay_out(words, bundle.number, _unit(bundle.facts), quality)
+    if bundle.facts.file_pixels is not None:
+        # Boxes are shares of the page, so that they hold in the file's own pixels as they stand.
+        page = msgspec.structs.replace(page, dimension=_dimension(bundle.facts))
     reading = _reading(bundle.number, name, choice, _confidence(words.words), cost)
     return ReadPage(text, page, reading, extra)
 
@@ -176,6 +179,8 @@ def _unit(facts: PageFacts) -> str:
 
 
 def _dimension(facts: PageFacts) -> Dimension:
+    if facts.file_pixels is not None:
+        return Dimension(float(facts.file_pixels[0]), float(facts.file_pixels[1]), "pixels")
     return Dimension(facts.width, facts.height, _unit(facts))
 
 

@@ -36,6 +36,10 @@ _SCREEN_LONG_SIDE = 1100
 _SANE_DPI = (60.0, 2400.0)
 _SANE_LONG_SIDE = (0.5, 48.0)
 """Inches: what a resolution tag may imply and be believed."""
+_MIN_ASPECT = 1.05
+"""Across to down resolution (or the other way round) from which pixels count as not square."""
+_MAX_ASPECT = 4.2
+"""What a resolution tag may say and be believed: faxes go from 204 by 98 to 204 by 391, and to 408 by 98."""
 _MIN_READABLE_SHARE = 0.5
 """Of a truncated image's rows."""
 
@@ -71,11 +75,22 @@ class ImageDocument:
         with vendor_calls(self.media.label):
             self._seek(number)
             width, height = self._upright_size()
-            dpi = guess_dpi(width, height, self._stated_dpi())
-        return PageFacts(width=float(width), height=float(height), is_image=True, dpi=dpi, image_coverage=1.0)
+            stated = self._stated_dpi()
+            dpi = guess_dpi(width, height, stated)
+        square = square_size(width, height, stated, dpi, self.max_pixels)
+        if square is None:
+            return PageFacts(width=float(width), height=float(height), is_image=True, dpi=dpi, image_coverage=1.0)
+        return PageFacts(
+            width=float(square[0]),
+            height=float(square[1]),
+            is_image=True,
+            dpi=round(dpi * math.sqrt(square[0] * square[1] / (width * height)), 2),
+            file_pixels=(width, height),
+            image_coverage=1.0,
+        )
 
     def render(self, number: int, dpi: float, grey: bool, region: Rect | None) -> tuple[npt.NDArray[np.uint8], float]:
-        """(pixels, their resolution) of one page, never enlarged; `region` in pixels of the upright page.
+        """(pixels, their resolution) of one page, square and not enlarged beyond that; `region` in units of the page.
 
         Raises `PageTooLarge`, `Damaged`.
         """
@@ -84,6 +99,9 @@ class ImageDocument:
             image = self._decode(number)
             # Pillow turns TIFF pages itself while it decodes them.
             upright = _to_eight_bits(image if self.media is TIFF else ImageOps.exif_transpose(image), grey)
+            if facts.file_pixels is not None:
+                size = (int(facts.width), int(facts.height))
+                upright = upright.resize(size, Image.Resampling.BICUBIC)
             if region is not None:
                 upright = upright.crop(_whole_pixels(region, upright.size))
             scale = min(1.0, dpi / facts.dpi)
@@ -168,6 +186,26 @@ def guess_dpi(width: int, height: int, stated: tuple[float, float] | None) -> fl
     if long_side > _RECEIPT_ASPECT * short_side:
         return round(min(max(short_side / _RECEIPT_WIDTH, 72.0), 1200.0), 2)
     return round(min(max(long_side / _PAPER_LONG_SIDE, 72.0), 1200.0), 2)
+
+
+def square_size(
+    width: int, height: int, stated: tuple[float, float] | None, dpi: float, max_pixels: int
+) -> tuple[int, int] | None:
+    """The size in square pixels of an image whose file states unlike resolutions across and down; None for others.
+
+    The coarser direction is stretched, so that nothing is lost; where that makes too many pixels, the finer shrinks.
+    """
+    if stated is None or min(stated) <= 0:
+        return None
+    across, down = stated
+    aspect = across / down
+    believed = abs(dpi - math.sqrt(across * down)) < 0.01
+    if not believed or not _MIN_ASPECT <= max(aspect, 1 / aspect) <= _MAX_ASPECT:
+        return None
+    stretched = (width, round(height * aspect)) if aspect > 1 else (round(width / aspect), height)
+    if stretched[0] * stretched[1] <= max_pixels:
+        return stretched
+    return (max(1, round(width / aspect)), height) if aspect > 1 else (width, max(1, round(height * aspect)))
 
 
 def _readable_share(image: Image.Image) -> float:

@@ -64,4 +64,6 @@ def translating_errors(key: str) -> Iterator[None]:
     except FileNotFoundError as error:  # obstore's NotFoundError is one
         raise NotStored(f"nothing is stored under {key}") from error
     except (BaseError, OSError) as error:
-        raise StoreError(f"{key} cannot be stored or read: {error}") from error
+        # what follows the first line is a dump of the Rust error's structure
+        said = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise StoreError(f"{key} cannot be stored or read: {said}") from error

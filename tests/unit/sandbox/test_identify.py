@@ -67,6 +67,14 @@ def test_nothing_at_all(tmp_path: Path) -> None:
         identify(tmp_path / "gone")
 
 
+def test_long_runs_of_zeros_and_empty_archives_are_empty(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    for data in (bytes(300_000), b"PK\x05\x06" + bytes(18)):
+        path.write_bytes(data)
+        with pytest.raises(Empty):
+            identify(path)
+
+
 def test_size_limit(tmp_path: Path) -> None:
     path = tmp_path / "a.pdf"
     path.write_bytes(b"%PDF-1.7\n" + bytes(100))
