@@ -13,6 +13,10 @@ from docfleet.exports.page_words import Corners, direction, line_spans, page_wor
 
 _COMPOUND = re.compile(r"[^\W\d_]-$")
 _CONJUNCTIONS = frozenset("and or to und oder bzw. bis et ou y o e u en of och eller og".split())
+_SHORT = 36
+"""Characters in a line of an address at most; columns of running text are seldom so narrow."""
+_PARTED = 2.0
+"""Word gap, in line heights, wider than any that justified text has."""
 _HYPHENS = "-\u2010\u00ad"
 
 
@@ -24,6 +28,8 @@ class _LineEnd(msgspec.Struct, frozen=True):
     height: float
     first_word: float
     """Width of the line's first word."""
+    parted: bool
+    """It falls into texts far apart, such as a key and its value: such a row is a line of its own."""
 
 
 class Reflow:
@@ -44,8 +50,10 @@ class Reflow:
         at = max(0, bisect_left(self._line_starts, start) - 1)
         until = bisect_left(self._line_starts, end)
         spans = line_spans(self._lines[at:until], start, end)
-        ends = [self._line_end(a, b) for a, b in spans]
-        stays = self._staying_breaks(ends)
+        if is_stack([self._text[a:b].strip() for a, b in spans]):
+            stays = [True] * len(spans)
+        else:
+            stays = self._staying_breaks([self._line_end(a, b) for a, b in spans])
         meant: list[str] = []
         glue = False
         for index, (a, b) in enumerate(spans):
@@ -94,7 +102,8 @@ class Reflow:
         extents = [extent(box) for box in boxes]
         height = max(abs((y3 - y0) * ux - (x3 - x0) * uy) for (x0, y0), _, _, (x3, y3) in boxes)
         first = extents[0][1] - extents[0][0]
-        return _LineEnd(min(a for a, _ in extents), max(b for _, b in extents), height, first)
+        parted = any(b[0] - a[1] > _PARTED * height for a, b in pairwise(extents))
+        return _LineEnd(min(a for a, _ in extents), max(b for _, b in extents), height, first, parted)
 
 
 def _goes_on(before: str, after: str) -> bool:
@@ -102,13 +111,24 @@ def _goes_on(before: str, after: str) -> bool:
     return _COMPOUND.search(before) is not None and after[0].islower() and after.split()[0] not in _CONJUNCTIONS
 
 
+def is_stack(lines: list[str]) -> bool:
+    """Short lines none of which goes on with a small letter: an address, a signature, a list without marks."""
+    if not 2 <= len(lines) <= 8 or any(len(line) > _SHORT or line.endswith(tuple(_HYPHENS)) for line in lines):
+        return False
+    return not any(line[:1].islower() and "@" not in line and "." not in line.split()[0] for line in lines)
+
+
 def is_meant(line: _LineEnd | None, following: _LineEnd | None, right: float) -> bool:
     """Whether a line was ended on purpose: the next line's first word, with a space, would have fitted after it.
+
+    A row of texts far apart is a line of its own too.
 
     `right` is the right end of the paragraph's longest line, which the column reaches at least; so a break that is
     taken for a meant one is one indeed wherever lines are filled greedily, as all word processors do.
     """
     if line is None or following is None:
         return False
+    if line.parted or following.parted:
+        return True
     space = 0.35 * line.height
     return right - line.end > following.first_word + space

@@ -123,7 +123,8 @@ def build_grid(b: Boxes, rows: list[Row], h: Rules) -> Grid | None:
         return None
     for row in rows:
         _place(row, bounds)
-    if not reads_as_table(rows, full, bounds, rules, em):
+    ocr = b.words[b.index[rows[0].pieces[0].members[0]]].ocr
+    if not reads_as_table(rows, full, bounds, rules, em, ocr=ocr):
         return None
     return band_cells(b, merge_wrapped(rows, len(bounds), h), bounds)
 

@@ -91,8 +91,10 @@ class _Cutter:
         at, yc = at[order], yc[order]
         em = float(np.median(s.em[at]))
         best: Gutter | None = None
-        for x in _left_edges(s.x0[at], em) + self.edges_beside_large(at, em) + self.flush_right_edges(at, em):
-            found = self.gutter_at(at, yc, x, em)
+        edges = [(x, True) for x in _left_edges(s.x0[at], em) + self.edges_beside_large(at, em)]
+        edges += [(x, self.furniture) for x in self.flush_right_edges(at, em)]
+        for x, level in edges:
+            found = self.gutter_at(at, yc, x, em, level)
             if found is not None and (best is None or found.score > best.score):
                 best = found
         return best
@@ -119,7 +121,9 @@ class _Cutter:
         edges: list[float] = np.minimum.reduceat(left, first)[counts >= 2].tolist()
         return edges[-CANDIDATES:]
 
-    def gutter_at(self, at: Ints, yc: Floats, x: float, em: float) -> Gutter | None:
+    def gutter_at(self, at: Ints, yc: Floats, x: float, em: float, level: bool) -> Gutter | None:
+        """The best stretch of the strip left of `x`. `level`: blocks with rows at the same heights may be columns; not
+        what is set flush right, which are values beside their keys."""
         s = self.s
         slack = 0.35 * em
         right = s.x0[at] >= x - slack
@@ -135,7 +139,7 @@ class _Cutter:
         for group in groups:
             if len(group) < 3:
                 continue
-            found = self.weigh(at[group], yc[group], right[group], x, em)
+            found = self.weigh(at[group], yc[group], right[group], x, em, level)
             if found is not None and (best is None or found.score > best.score):
                 best = found
         return best
@@ -145,7 +149,7 @@ class _Cutter:
         s = self.s
         return not s.solid[one] and bool((s.em[right] * LARGE_RATIO < s.em[one]).all())
 
-    def weigh(self, at: Ints, yc: Floats, right: Bools, x: float, em: float) -> Gutter | None:
+    def weigh(self, at: Ints, yc: Floats, right: Bools, x: float, em: float, level: bool) -> Gutter | None:
         """The gutter if what stands on its two sides reads as columns and not as rows."""
         s = self.s
         r, q = at[right], at[~right]
@@ -157,12 +161,14 @@ class _Cutter:
             return None
         if len(q) == 1:
             return Gutter(x - 0.3 * em, float(yc[0]), float(yc[-1]), float(bottom - top))
-        if not reads_as_columns(s, q, r, gap, em, furniture=self.furniture):
+        if not reads_as_columns(s, q, r, gap, em, level=level, furniture=self.furniture):
             return None
         return Gutter(x - 0.3 * em, float(yc[0]), float(yc[-1]), float(bottom - top) * (1 + min(gap, 4.0) / 8))
 
 
-def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float, *, furniture: bool = False) -> bool:
+def reads_as_columns(
+    s: Strips, left: Ints, right: Ints, gap: float, em: float, *, level: bool = True, furniture: bool = False
+) -> bool:
     """Columns of prose, or independent blocks side by side; not the keys and values, or cells, of common rows."""
     if s.solid[left].all() or s.solid[right].all():
         return len(left) > 1 and len(right) > 1
@@ -176,7 +182,7 @@ def reads_as_columns(s: Strips, left: Ints, right: Ints, gap: float, em: float, 
     aligned = float((off < 0.3 * em).mean())
     if aligned < 0.5:
         return gap >= LEAST_GUTTER_EM
-    if not furniture and _is_tabular(s, left, right):
+    if not level or (not furniture and _is_tabular(s, left, right)):
         return False
     talkative = min(float(s.words[left].mean()), float(s.words[right].mean())) >= 1.8
     return gap >= (LEAST_GUTTER_EM if furniture else WIDE_GUTTER_EM) and talkative and min(wide_left, wide_right) > 4.5

@@ -11,10 +11,21 @@ from docfleet.engines.local.layout.aligned_rows import Piece, Row
 from docfleet.engines.local.layout.cells import is_numeric
 from docfleet.engines.local.layout.paragraphs import list_marker
 
+OCR_ROWS = 4
+"""Full rows a table read from pixels has at least; without figures half as many again."""
 LEADERS = re.compile(r"(\.\s?){4,}|…{2,}|(_\s?){4,}")
 
 
-def reads_as_table(rows: list[Row], full: list[Row], bounds: list[tuple[float, float]], rules: int, em: float) -> bool:
+def reads_as_table(
+    rows: list[Row], full: list[Row], bounds: list[tuple[float, float]], rules: int, em: float, *, ocr: bool = False
+) -> bool:
+    """Whether the rows, of which the `full` ones show the columns, are a table; `rules` are lines drawn across it.
+
+    `ocr`: read from pixels, where no rules are seen and edges are rough; only what is clearly a table counts. Receipts
+    and forms, whose rows are a text and a figure, read better as lines.
+    """
+    if ocr and (len(bounds) < 3 or len(full) < OCR_ROWS):
+        return False
     pieces = [piece for row in full for piece in row.pieces]
     if any(LEADERS.search(piece.text) for row in rows for piece in row.pieces):
         leaders = sum(any(LEADERS.search(piece.text) for piece in row.pieces) for row in rows)
@@ -37,6 +48,8 @@ def reads_as_table(rows: list[Row], full: list[Row], bounds: list[tuple[float, f
         return False
     filled = len(pieces) / (len(full) * len(bounds))
     if filled < 0.45 or words > 7:
+        return False
+    if ocr and (figures < 0.3 and len(full) < 2 * OCR_ROWS - 2):
         return False
     return figures > 0.3 or rules >= 2 or _aligned_share(columns, em) >= 0.7
 
