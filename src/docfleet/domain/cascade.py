@@ -37,7 +37,7 @@ class Reason(StrEnum):
     IMPLAUSIBLE_TEXT = "implausible_text"
     """The layer's characters do not form language: a broken encoding, or OCR of poor quality."""
     INVISIBLE_TEXT = "invisible_text"
-    """A scan under an invisible layer of unknown origin; pixels are the truth."""
+    """A layer that cannot be seen: of unknown origin under a scan, or hidden on a page that shows something else."""
     INK_WITHOUT_TEXT = "ink_without_text"
     """Much of what is written on the page is not in the layer."""
     SCANNED_REGIONS = "scanned_regions"
@@ -55,6 +55,9 @@ class CascadePolicy(msgspec.Struct, frozen=True):
     min_plausibility: float = 0.4
     min_invisible_plausibility: float = 0.7
     """An invisible layer is OCR of unknown quality: it has to look better than drawn text to be trusted."""
+    max_broken_ratio: float = 0.08
+    min_outlines: int = 40
+    """Drawings from which invisible text may stand for writing drawn as outlines."""
     max_ink_outside_text: float = 0.3
     min_text_in_images: float = 0.02
     min_image_coverage: float = 0.01
@@ -85,7 +88,7 @@ def choose(facts: PageFacts, policy: CascadePolicy = CascadePolicy()) -> Choice:
 
 
 def _without_text(facts: PageFacts) -> Choice:
-    if facts.image_coverage == 0 and facts.path_count == 0:
+    if facts.image_coverage == 0 and facts.path_count == 0 and facts.ink_outside_text == 0:
         return Choice(Route.BLANK, Reason.EMPTY_PAGE, "The page holds no text, no image and no drawing.")
     return Choice(Route.OCR, Reason.NO_TEXT, "The page has no text layer, so its pixels were read.")
 
@@ -103,6 +106,18 @@ def _garbage(facts: PageFacts, policy: CascadePolicy) -> Choice | None:
             Route.OCR,
             Reason.INVISIBLE_TEXT,
             f"The invisible text under the scan reads poorly ({facts.plausibility:.2f}), so the pixels were read.",
+        )
+    if invisible and facts.image_coverage <= 0.5 and facts.path_count < policy.min_outlines:
+        return Choice(
+            Route.OCR,
+            Reason.INVISIBLE_TEXT,
+            "Most of the text layer cannot be seen on the page, so the pixels were read.",
+        )
+    if facts.broken_ratio > policy.max_broken_ratio:
+        return Choice(
+            Route.OCR,
+            Reason.IMPLAUSIBLE_TEXT,
+            f"{facts.broken_ratio:.0%} of the text layer is in fonts that do not form words, so the pixels were read.",
         )
     if facts.plausibility < policy.min_plausibility:
         return Choice(

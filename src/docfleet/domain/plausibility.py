@@ -58,6 +58,8 @@ _STEEPNESS = 0.07
 _SPREAD = 0.75
 """Standard deviation of one pair's value: what few pairs are given the benefit of."""
 _MIN_PAIRS = 40
+_MOST_OF_ONE_LETTER = 0.6
+"""No language comes near a quarter."""
 _MIN_LETTERS = 3
 _ACRONYM = 4
 """Words in capitals up to this length are no words."""
@@ -136,8 +138,20 @@ def plausibility_of_codes(codes: _Codes) -> float:
     if len(codes) < _MIN_PAIRS:
         return 1.0
     tokens = _Tokens(codes, classes)
-    language = _language(tokens)
+    language = _language(tokens) * _variety(tokens)
     return round(language * _symbols(codes, classes) * _mojibake(codes) * _shape(tokens), 4)
+
+
+def language_of_codes(codes: _Codes) -> float:
+    """What the letters alone say, 0..1: formulas, codes and rules among them do not count against a text."""
+    if len(codes) < _MIN_PAIRS:
+        return 1.0
+    classes = _classify(codes)
+    kept = classes != _SKIP
+    if int(kept.sum()) < _MIN_PAIRS:
+        return 1.0
+    tokens = _Tokens(codes[kept], classes[kept])
+    return _language(tokens) * _variety(tokens)
 
 
 def _classify(codes: _Codes) -> _Classes:
@@ -201,6 +215,15 @@ def _language(tokens: _Tokens) -> float:
     return (latin * weight + _other_scripts(tokens) * others) / (weight + others)
 
 
+def _variety(tokens: _Tokens) -> float:
+    """0 where one letter is most of a longer text: a font all of whose glyphs were given the same value."""
+    letters = tokens.codes[(tokens.classes > _EDGE) & tokens.is_word[tokens.of_char]]
+    if len(letters) < 2 * _MIN_PAIRS:
+        return 1.0
+    _, counts = np.unique(letters, return_counts=True)
+    return 0.0 if int(counts.max()) > _MOST_OF_ONE_LETTER * len(letters) else 1.0
+
+
 def _other_scripts(tokens: _Tokens) -> float:
     """Scripts without a table: whether they stay the same between letters, and are not ASCII read as UTF-16."""
     codes = tokens.codes[tokens.classes == _OTHER_SCRIPT]
@@ -212,7 +235,30 @@ def _other_scripts(tokens: _Tokens) -> float:
         paired = _is_ascii_text(high) & _is_ascii_text(low)
         if float(paired.mean()) > 0.6:
             return 0.0
+        common = float(_COMMON_IDEOGRAPHS[np.minimum(ideographs, len(_COMMON_IDEOGRAPHS) - 1)].mean())
+        if common < _MIN_COMMON_IDEOGRAPHS:
+            return 0.0
     return float(np.clip(1.0 - (jumps - 0.1) / 0.3, 0.0, 1.0))
+
+
+def _common_ideographs() -> npt.NDArray[np.bool_]:
+    """By code point: the first levels of the national character sets (GB 2312, Big5, JIS X 0208), ordered by use, and
+    kana; names and rare words apart, text is written with them."""
+    known = np.zeros(0xA000, np.bool_)
+    known[0x2E80:0x3400] = True
+    levels = (("gb2312", 0xB0, 0xD8, 0xA1), ("big5", 0xA4, 0xC7, 0x40), ("euc_jp", 0xB0, 0xD0, 0xA1))
+    for name, first, end, low in levels:
+        data = b"".join(bytes((lead, trail)) for lead in range(first, end) for trail in range(low, 0xFF))
+        text = data.decode(name, "ignore")
+        found = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+        known[found[(found >= 0x4E00) & (found < 0xA000)]] = True
+    known[-1] = False
+    return known
+
+
+_COMMON_IDEOGRAPHS = _common_ideographs()
+_MIN_COMMON_IDEOGRAPHS = 0.65
+"""Text lies above nine tenths; ideographs taken at random are common in one of three."""
 
 
 def _is_ascii_text(values: _Codes) -> npt.NDArray[np.bool_]:
@@ -247,12 +293,21 @@ def _symbols(codes: _Codes, classes: _Classes) -> float:
     if total < _MIN_PAIRS:
         return 1.0
     digits = (codes >= 48) & (codes < 58)
-    odd = solid & (classes == _EDGE) & ~digits & ~np.isin(codes, _PLAIN_MARKS)
-    marks = solid & (classes == _EDGE) & ~digits
+    odd = solid & (classes == _EDGE) & ~digits & ~np.isin(codes, _PLAIN_MARKS) & ~_is_formula(codes)
+    marks = solid & (classes == _EDGE) & ~digits & ~_is_formula(codes)
     cid = _count_sequence(codes, "(cid:") * 7
     odd_share = min(1.0, (int(odd.sum()) + cid) / total)
     mark_share = int(marks.sum()) / total
     return float(np.clip(1.0 - (odd_share - 0.15) / 0.3, 0.0, 1.0) * np.clip(1.0 - (mark_share - 0.4) / 0.3, 0.0, 1.0))
+
+
+def _is_formula(codes: _Codes) -> npt.NDArray[np.bool_]:
+    """Letters of formulas, mathematical operators and arrows: nothing that glyphs are mistaken for."""
+    return np.asarray(
+        ((codes >= 0x1D400) & (codes < 0x1D800))
+        | ((codes >= 0x2190) & (codes < 0x2300))
+        | ((codes >= 0x2A00) & (codes < 0x2B00))
+    )
 
 
 def _count_sequence(codes: _Codes, sequence: str) -> int:

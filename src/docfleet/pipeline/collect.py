@@ -49,6 +49,9 @@ def collect(inputs: Sequence[str], exclude: Path | None = None) -> list[SourceFi
 
 
 def _expand(given: str, exclude: Path | None) -> Iterator[SourceFile]:
+    if not given:
+        # an empty shell variable must not mean the whole working directory
+        raise UsageError("One of the inputs is an empty name.")
     path = Path(given).expanduser()
     if path.is_dir():
         yield from _walk(path, exclude)

@@ -59,6 +59,8 @@ class Drawing(msgspec.Struct):
     rulings: list[Ruling]
     text_order: dict[int, int]
     """Text object -> place in the order of painting; filled only where images are."""
+    text_count: int = 0
+    """Text objects, those that show no characters among them."""
 
 
 class _Walk:
@@ -112,7 +114,9 @@ def read_drawing(page: PdfPage) -> Drawing:
     for paths, matrix in walk.paths:
         finder.search(paths, matrix)
     path_count = sum(len(paths) for paths, _ in walk.paths)
-    return Drawing(images, path_count, finder.glyph_like, finder.rulings(), dict(walk.texts) if images else {})
+    return Drawing(
+        images, path_count, finder.glyph_like, finder.rulings(), dict(walk.texts) if images else {}, len(walk.texts)
+    )
 
 
 def _describe_image(page: PdfPage, pointer: int, matrix: _Matrix, order: int) -> DrawnImage | None:

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from docfleet.domain.geometry import Rect
 from docfleet.domain.page_facts import PageFacts
-from docfleet.domain.plausibility import plausibility_of_codes
+from docfleet.domain.plausibility import language_of_codes, plausibility_of_codes
 from docfleet.errors import PageTooLarge
 from docfleet.sandbox.ink import Cells, Grey, cover_cells, find_writing, is_plain
 from docfleet.sandbox.pdf_drawing import Drawing, DrawnImage
 from docfleet.sandbox.pdf_page import PdfPage
-from docfleet.sandbox.pdf_text import GENERATED, INVISIBLE, UNMAPPED, Characters
+from docfleet.sandbox.pdf_text import GENERATED, INVISIBLE, PALE, UNMAPPED, Characters
 
 _MEASURING_DPI = 72.0
 _MAX_MEASURING_PIXELS = 800_000
@@ -26,6 +26,12 @@ _MIN_REGION = (36.0, 8.0)
 _FEW_CHARACTERS = 20
 _GLYPH_PATHS = 40
 """Drawings of the size of letters that make outlined writing likely."""
+_MANY_PALE = 0.3
+_DARK_GROUND = 225
+"""Grey level below which white text shows."""
+_MOST_FONTS = 8
+_FONT_CHARACTERS = 60
+_BROKEN_LANGUAGE = 0.15
 _COVERAGE_GRID = 128
 _TEXT_MARGIN = 2.0
 _MIN_INK_CELLS = 6
@@ -38,6 +44,7 @@ def measure(page: PdfPage, characters: Characters, drawing: Drawing) -> PageFact
     if drawing.images:
         visible &= ~_hidden_by_images(characters, drawing)
     total = int(solid.sum())
+    visible &= ~_hidden_by_colour(page, characters, total)
     unmapped = int((solid & _is_unmapped(characters)).sum())
     ink, regions, text_in_images = 0.0, tuple[Rect, ...](), 0.0
     if _needs_pixels(drawing, total):
@@ -50,6 +57,7 @@ def measure(page: PdfPage, characters: Characters, drawing: Drawing) -> PageFact
         visible_characters=int(visible.sum()),
         unmapped_ratio=unmapped / total if total else 0.0,
         plausibility=plausibility_of_codes(characters.codes),
+        broken_ratio=_broken_ratio(characters, solid),
         image_coverage=_coverage(page, drawing.images),
         path_count=drawing.path_count,
         ink_outside_text=ink,
@@ -96,6 +104,48 @@ def _hidden_by_images(characters: Characters, drawing: Drawing) -> npt.NDArray[n
     return hidden
 
 
+def _hidden_by_colour(page: PdfPage, characters: Characters, total: int) -> npt.NDArray[np.bool_]:
+    """White characters on white ground; looked for only where much of the text is white."""
+    pale = characters.flags & PALE != 0
+    if int(pale.sum()) < _MANY_PALE * max(total, 1):
+        return np.zeros(len(pale), np.bool_)
+    try:
+        grey, scale = _render_small(page)
+    except PageTooLarge:
+        return np.zeros(len(pale), np.bool_)
+    dark = np.zeros((grey.shape[0] + 1, grey.shape[1] + 1), np.int64)
+    dark[1:, 1:] = (grey < _DARK_GROUND).cumsum(axis=0).cumsum(axis=1)
+    corners = np.nan_to_num(characters.boxes * scale)
+    x0, x1 = (np.clip(np.floor(corners[:, side]), 0, grey.shape[1]).astype(np.intp) for side in (0, 2))
+    y0, y1 = (np.clip(np.ceil(corners[:, side]), 0, grey.shape[0]).astype(np.intp) for side in (1, 3))
+    ground = dark[y1, x1] - dark[y0, x1] - dark[y1, x0] + dark[y0, x0]
+    return np.asarray(pale & (ground <= 0))
+
+
+def _broken_ratio(characters: Characters, solid: npt.NDArray[np.bool_]) -> float:
+    """Share of the page's characters in fonts whose text is no language: encodings break font by font."""
+    fonts = characters.fonts[solid]
+    names, counts = np.unique(fonts, return_counts=True)
+    if len(names) < 2:
+        return 0.0
+    broken = 0
+    for font, count in sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda item: -item[1])[
+        :_MOST_FONTS
+    ]:
+        if count < _FONT_CHARACTERS:
+            break
+        own = np.where(characters.fonts == font, characters.codes, np.uint32(32))
+        if language_of_codes(_each_word_once(own)) < _BROKEN_LANGUAGE:
+            broken += count
+    return round(broken / len(fonts), 4)
+
+
+def _each_word_once(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """A column of the same few codes ("MTuWThF") is no broken language: repetition proves nothing."""
+    words = dict.fromkeys(codes.astype("<u4").tobytes().decode("utf-32-le", "replace").split())
+    return np.frombuffer(" ".join(words).encode("utf-32-le"), np.uint32)
+
+
 def _largest_image_dpi(images: list[DrawnImage]) -> float:
     if not images:
         return 0.0
@@ -124,7 +174,7 @@ def _needs_pixels(drawing: Drawing, characters: int) -> bool:
         return True
     if drawing.glyph_like >= max(_GLYPH_PATHS, characters // 8):
         return True
-    return characters < _FEW_CHARACTERS and (drawing.path_count > 0 or bool(drawing.images))
+    return characters < _FEW_CHARACTERS and (drawing.path_count > 0 or drawing.text_count > 0 or bool(drawing.images))
 
 
 def _could_hold_text(rect: Rect) -> bool:

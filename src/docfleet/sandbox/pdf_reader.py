@@ -5,13 +5,15 @@ from __future__ import annotations
 import mmap
 import os
 
+import numpy as np
+
 from docfleet.sandbox import wire
 from docfleet.sandbox.faults import vendor_calls
 from docfleet.sandbox.pdf_drawing import read_drawing
 from docfleet.sandbox.pdf_facts import measure
 from docfleet.sandbox.pdf_open import open_pdf
 from docfleet.sandbox.pdf_page import load_page
-from docfleet.sandbox.pdf_text import read_characters
+from docfleet.sandbox.pdf_text import PALE, read_characters
 from docfleet.sandbox.types import Opened, SandboxLimits
 
 
@@ -40,6 +42,7 @@ class PdfReader:
             characters.font_names, characters.font_weights, characters.font_italics, drawing.rulings
         )
         arrays = {name: getattr(characters, name) for name in ("codes", "boxes", "sizes", "angles", "fonts", "flags")}
+        arrays["flags"] = characters.flags & ~np.uint8(PALE)
         return wire.PageBody(facts, body), arrays
 
     def render(self, request: wire.RenderPage) -> tuple[wire.RenderedBody, wire.ArraySpec, int]:

@@ -20,6 +20,9 @@ from docfleet.sandbox.pdf_page import PdfPage
 
 GENERATED, LINE_HYPHEN, INVISIBLE, UNMAPPED = 1, 2, 4, 8
 """Bits of `TextLayer.flags`."""
+PALE = 16
+"""A bit for measuring only: painted (nearly) white, which shows on dark ground alone."""
+_PALE_LEVEL = 245
 _PDFIUM_HYPHEN = 0x02
 _TEXT_HYPHEN = 0xFFFE
 """What FPDFText_GetText stands for the same."""
@@ -86,6 +89,7 @@ def _read(page: PdfPage, text: int, count: int) -> Characters:
     flags = np.zeros(count, np.uint8)
     flags[objects == 0] |= GENERATED
     flags[runs.invisible[runs.of_char]] |= INVISIBLE
+    flags[runs.pale[runs.of_char]] |= PALE
     fonts = runs.fonts[runs.of_char]
     _mark_unmapped(text, codes, fonts, flags)
     _mark_hyphens(text, codes, flags)
@@ -147,6 +151,7 @@ class _Runs(msgspec.Struct, frozen=True):
     angles: npt.NDArray[np.int16]
     fonts: npt.NDArray[np.int16]
     invisible: npt.NDArray[np.bool_]
+    pale: npt.NDArray[np.bool_]
     font_names: list[str]
     font_weights: list[int]
     font_italics: list[bool]
@@ -167,8 +172,9 @@ def _read_runs(page: PdfPage, text: int, objects: npt.NDArray[np.uint64]) -> _Ru
     if not pointers:
         zeros = np.zeros(total, np.float32)
         return _Runs(
-            of_char, zeros, zeros.astype(np.int16), zeros.astype(np.int16), zeros.astype(bool), [""], [0], [False]
-        )
+            of_char, zeros, zeros.astype(np.int16), zeros.astype(np.int16), zeros.astype(bool), zeros.astype(bool),
+            [""], [0], [False],
+        )  # fmt: skip
     matrices = np.zeros((total, 6), np.float32)
     at = matrices.ctypes.data
     any(map(_never, map(pdfium.char_matrix, repeat(text), starts.tolist(), range(at, at + 24 * total, 24))))
@@ -184,8 +190,27 @@ def _read_runs(page: PdfPage, text: int, objects: npt.NDArray[np.uint64]) -> _Ru
     angles = np.round(np.degrees(np.arctan2(down, right))) % 360
     return _Runs(
         of_char, np.nan_to_num(sizes, posinf=0.0).astype(np.float32), np.nan_to_num(angles).astype(np.int16), fonts,
-        np.isin(modes, _INVISIBLE_MODES), names, weights, italics,
+        np.isin(modes, _INVISIBLE_MODES), _are_pale(pointers, modes), names, weights, italics,
     )  # fmt: skip
+
+
+def _are_pale(pointers: list[int], modes: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
+    """Which text objects are filled white or nearly so, or are wholly transparent."""
+    colours = np.zeros((len(pointers), 4), np.uint32)
+    at = colours.ctypes.data
+    places = range(at, at + 16 * len(pointers), 16)
+    found = np.fromiter(
+        map(
+            pdfium.object_fill_colour,
+            pointers,
+            places,
+            *(range(at + n, at + n + 16 * len(pointers), 16) for n in (4, 8, 12)),
+        ),
+        np.bool_,
+        len(pointers),
+    )
+    white = (colours[:, :3] >= _PALE_LEVEL).all(axis=1) | (colours[:, 3] == 0)
+    return np.asarray(found & white & (modes == 0))
 
 
 def _never(_: object) -> bool:
