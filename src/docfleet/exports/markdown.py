@@ -10,6 +10,7 @@ import msgspec
 
 from docfleet.domain.document import Page, Paragraph, Role, Table
 from docfleet.exports.base import ExportJob, PageSource, open_text
+from docfleet.exports.headings import HeadingDepths
 from docfleet.exports.markdown_escape import comment, escape_cell, escape_heading, escape_inline, escape_line, plain
 from docfleet.exports.page_words import span_of
 from docfleet.exports.reflow import Reflow
@@ -56,14 +57,17 @@ def write_markdown(pages: PageSource, path: Path, *, keep_furniture: bool = Fals
     """Writes UTF-8 Markdown (CommonMark with GitHub's pipe tables); raw HTML only as comments.
 
     Paragraphs are re-flowed: lines are joined, words broken by a hyphen are made whole, a line that was ended on
-    purpose (the next word would have fitted) stays ended. The page's title is `#`, its headings of level n are n + 1
-    number signs. Every page but the first starts with `<!-- page 2 -->`. Running headers and footers are left out, for
-    they would cut the text at each page; with `keep_furniture` they stand in comments. `document.txt` has them.
+    purpose (the next word would have fitted; an address; a key and its value) stays ended. The title is `#`; headings
+    follow from `##` on in the order of the levels the document uses (see `headings`, for which the pages are read
+    through once more). Every page but the first starts with `<!-- page 2 -->`. Running headers and footers are left
+    out, for they would cut the text at each page; with `keep_furniture` they stand in comments. `document.txt` has
+    them.
     """
+    depths = HeadingDepths.of_pages(pages)
     with open_text(path) as file:
         for index, (text, page) in enumerate(pages):
             blocks = [] if index == 0 else [f"<!-- page {page.number} -->"]
-            blocks.extend(_joined(_pieces(text, page, keep_furniture)))
+            blocks.extend(_joined(_pieces(text, page, depths, keep_furniture)))
             if blocks:
                 file.write(("" if index == 0 else "\n") + "\n\n".join(blocks) + "\n")
 
@@ -82,7 +86,7 @@ def _joined(pieces: Iterator[_Piece]) -> Iterator[str]:
         yield "\n".join(items)
 
 
-def _pieces(text: str, page: Page, keep_furniture: bool) -> Iterator[_Piece]:
+def _pieces(text: str, page: Page, depths: HeadingDepths, keep_furniture: bool) -> Iterator[_Piece]:
     reflow = Reflow(text, page)
     tables = _Tables(page)
     state = _ListState()
@@ -104,7 +108,8 @@ def _pieces(text: str, page: Page, keep_furniture: bool) -> Iterator[_Piece]:
                 yield _Piece([comment(f"{paragraph.role}: {' '.join(lines)}")])
             continue
         state.close()
-        yield _Piece(_block_lines(lines, paragraph))
+        depth = depths.depth(text, paragraph) if paragraph.role is Role.HEADING else 0
+        yield _Piece(_block_lines(lines, paragraph.role, depth))
     for table in tables.left():
         yield _Piece(_table_lines(text, table))
 
@@ -145,12 +150,11 @@ def _table_spans(table: Table) -> list[tuple[int, int]]:
     return [(span.start, span.end) for layout in layouts for span in layout.spans]
 
 
-def _block_lines(lines: Sequence[str], paragraph: Paragraph) -> list[str]:
-    role = paragraph.role
+def _block_lines(lines: Sequence[str], role: Role, depth: int) -> list[str]:
     if role is Role.TITLE:
         return [f"# {escape_heading(' '.join(lines))}"]
     if role is Role.HEADING:
-        return [f"{'#' * min(max(paragraph.level, 1) + 1, 6)} {escape_heading(' '.join(lines))}"]
+        return [f"{'#' * depth} {escape_heading(' '.join(lines))}"]
     if role is Role.CAPTION:
         return [f"*{escape_inline(plain(' '.join(lines)))}*"]
     prefix = "> " if role is Role.SIDE_NOTE else ""

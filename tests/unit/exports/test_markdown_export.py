@@ -114,7 +114,29 @@ def test_headings_of_title_and_levels(tmp_path: Path) -> None:
         Text(["First"], Role.HEADING, 1),
         Text(["Deep"], Role.HEADING, 9),
     )
-    assert written(tmp_path, page) == "# Annual Report \\#\n\n## First\n\n###### Deep\n"
+    assert written(tmp_path, page) == "# Annual Report \\#\n\n## First\n\n### Deep\n"
+
+
+def test_bold_headings_of_a_contract_start_below_the_title_and_their_numbers_count(tmp_path: Path) -> None:
+    page = lay_out(
+        Text(["1. Definitions"], Role.HEADING, 4),
+        Text(["2. Delivery"], Role.HEADING, 4),
+        Text(["2.1 Place"], Role.HEADING, 4),
+    )
+    assert written(tmp_path, page) == "## 1. Definitions\n\n## 2. Delivery\n\n### 2.1 Place\n"
+
+
+def test_levels_agree_over_all_pages(tmp_path: Path) -> None:
+    first = lay_out(Text(["Part"], Role.HEADING, 2))
+    second = lay_out(Text(["Clause"], Role.HEADING, 4), number=2)
+    path = tmp_path / "document.md"
+    write_markdown([second, first], path)
+    assert path.read_text() == "### Clause\n\n<!-- page 1 -->\n\n## Part\n"
+
+
+def test_short_lines_without_a_small_letter_keep_their_breaks(tmp_path: Path) -> None:
+    _, tags = read(written(tmp_path, lay_out(Text(["7 Kettle Row", "Alder Bay AB1 4TT", "post@pendragon.example"]))))
+    assert tags == ["p", "br", "br"]
 
 
 def test_lists_keep_their_markers_depth_and_numbers(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+FLAT = 0.6
+"""A mark whose box suggests a type size below this share of the usual one is a flat mark, not small print."""
 LIMIT = 1e5
 """No real page is wider or taller, in points or pixels; hostile numbers are clipped to it."""
 
@@ -84,6 +86,7 @@ def _boxes(
     x0, y0, x1, y1 = _turn(box, turn, width, height).T
     tall = np.maximum(y1 - y0, 0.01)
     em = np.where((size > 0.2 * tall) & (size < 3 * tall), size, 0.8 * tall)
+    _mend_marks(page.words, index, em)
     lines = _turn(rulings, turn, width, height)
     upright = (lines[:, 3] - lines[:, 1]) > (lines[:, 2] - lines[:, 0])
     if turn % 2:
@@ -93,6 +96,15 @@ def _boxes(
         page.words, index, x0, y0, x1, y1, em, hint.astype(np.int64), rtl, width, height, flat,
         lines[upright], lines[~upright],
     )  # fmt: skip
+
+
+def _mend_marks(words: list[Word], index: Ints, em: Floats) -> None:
+    """Gives dashes and dots read from pixels the usual type size: their flat boxes say nothing about it."""
+    usual = float(np.median(em))
+    for k in np.flatnonzero(em < FLAT * usual).tolist():
+        word = words[int(index[k])]
+        if word.size <= 0 and not any(ch.isalnum() for ch in word.text):
+            em[k] = usual
 
 
 def _finite(value: float) -> float:

@@ -145,9 +145,10 @@ class _Cutter:
         return best
 
     def stands_beside(self, one: int, right: Ints) -> bool:
-        """A single large line, such as a letterhead's name, beside a block of smaller ones."""
+        """A single large line, such as a letterhead's name, beside a block of smaller ones (not a row of figures)."""
         s = self.s
-        return not s.solid[one] and bool((s.em[right] * LARGE_RATIO < s.em[one]).all())
+        smaller = bool((s.em[right] * LARGE_RATIO < s.em[one]).all())
+        return smaller and not s.solid[one] and _count_rows(s, right) == len(right)
 
     def weigh(self, at: Ints, yc: Floats, right: Bools, x: float, em: float, level: bool) -> Gutter | None:
         """The gutter if what stands on its two sides reads as columns and not as rows."""
@@ -181,7 +182,8 @@ def reads_as_columns(
     off = np.minimum(np.abs(many_y[spot] - few_y), np.abs(many_y[spot - 1] - few_y))
     aligned = float((off < 0.3 * em).mean())
     if aligned < 0.5:
-        return gap >= LEAST_GUTTER_EM
+        prose = any(w >= PROSE_EM and s.words[at].mean() >= 5 for w, at in ((wide_left, left), (wide_right, right)))
+        return gap >= LEAST_GUTTER_EM and (prose or furniture or not _in_pieces(s, left, right))
     if not level or (not furniture and _is_tabular(s, left, right)):
         return False
     talkative = min(float(s.words[left].mean()), float(s.words[right].mean())) >= 1.8
@@ -190,10 +192,16 @@ def reads_as_columns(
 
 def _is_tabular(s: Strips, left: Ints, right: Ints) -> bool:
     """Mostly figures on one side, or many pieces to a row: cells of rows that go on across the gutter."""
-    sides = [(at, _count_rows(s, at)) for at in (left, right)]
-    if len(left) + len(right) >= 3.5 * max(rows for _, rows in sides):
+    figures = any(_count_rows(s, at) > 2 and s.figures[at].mean() > 0.55 for at in (left, right))
+    return figures or _in_pieces(s, left, right)
+
+
+def _in_pieces(s: Strips, left: Ints, right: Ints) -> bool:
+    """The rows fall into more pieces than blocks side by side have."""
+    rows = [_count_rows(s, at) for at in (left, right)]
+    if len(left) + len(right) >= 3.5 * max(rows):
         return True
-    return any(rows > 2 and (s.figures[at].mean() > 0.55 or len(at) >= 2.5 * rows) for at, rows in sides)
+    return any(n > 2 and len(at) >= 2.5 * n for n, at in zip(rows, (left, right), strict=True))
 
 
 def _count_rows(s: Strips, at: Ints) -> int:

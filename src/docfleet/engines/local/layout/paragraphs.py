@@ -14,6 +14,8 @@ BULLETS = frozenset("•‣⁃▪▫■□●○◦◆◇►▶➢➤➔→✓�
 NUMBERED = re.compile(
     r"^\(?(\d{1,2}|[a-zA-Z]|[ivxIVX]{1,5}|\d{1,2}(\.\d{1,2}){1,3})[.)]$|^\d{1,2}(\.\d{1,2}){1,3}\.?$|^\(?(\d{1,2}|[a-z]|[ivx]{1,5})\)$"
 )
+CONJUNCTIONS = frozenset("and or und oder sowie et ou y o e of en og eller och lub i ja tai".split())
+"""What stands before the last item of a list."""
 LOOSE_STEP = 1.27
 """Lines this many times the usual step apart belong to different paragraphs."""
 SENTENCE_ENDS = (".", "!", "?", ":", ";", ".”", '."', ".)", "。")
@@ -66,10 +68,11 @@ def group_lines(lines: list[TextLine], column: int) -> list[TextParagraph]:
     if not lines:
         return []
     usual = _usual_step(lines)
+    right = max(line.x1 for line in lines)
     found = [TextParagraph([lines[0]], column=column)]
     for i in range(1, len(lines)):
         ahead = lines[i + 1] if i + 1 < len(lines) else None
-        if _begins_paragraph(found[-1], lines[i], ahead, usual):
+        if _begins_paragraph(found[-1], lines[i], ahead, usual, right):
             found.append(TextParagraph([lines[i]], column=column))
         else:
             found[-1].lines.append(lines[i])
@@ -86,7 +89,9 @@ def _usual_step(lines: list[TextLine]) -> float:
     return min(steps[len(steps) * 3 // 10], 2.0) if steps else 1.35
 
 
-def _begins_paragraph(paragraph: TextParagraph, line: TextLine, ahead: TextLine | None, usual: float) -> bool:
+def _begins_paragraph(
+    paragraph: TextParagraph, line: TextLine, ahead: TextLine | None, usual: float, right: float
+) -> bool:
     last = paragraph.lines[-1]
     em = min(last.em, line.em)
     if line.y1 - last.y1 < 0.4 * em or line.x0 > last.x1 or line.x1 < last.x0:
@@ -96,9 +101,19 @@ def _begins_paragraph(paragraph: TextParagraph, line: TextLine, ahead: TextLine 
     tolerance = 1.35 if line.ocr or last.ocr else 1.13
     if max(last.em, line.em) > tolerance * em or last.bold != line.bold:
         return True
-    if list_marker(line.text):
+    if list_marker(line.text) and not _number_in_sentence(last, line, right):
         return True
     return _indented(paragraph, line, ahead, em) or _after_short_line(paragraph, line, em)
+
+
+def _number_in_sentence(last: TextLine, line: TextLine, right: float) -> bool:
+    """A line that merely happens to begin with "(3)" or "12.": the one before is full and stops in mid-sentence."""
+    first, _, rest = line.text.partition(" ")
+    if first in BULLETS or abs(line.x0 - last.x0) > 8 * line.em:
+        return False
+    room = right - last.x1
+    full = room < (0.55 * len(first) + 0.3) * line.em or (rest[:1].islower() and room < 0.15 * (right - last.x0))
+    return full and last.text[-1:].isalnum() and last.text.rsplit(" ", 1)[-1].lower() not in CONJUNCTIONS
 
 
 def _indented(paragraph: TextParagraph, line: TextLine, ahead: TextLine | None, em: float) -> bool:

@@ -167,8 +167,9 @@ def _list_levels(paragraphs: list[TextParagraph]) -> None:
             continue
         if p.column != column:
             edges, column = [], p.column
-        while edges and p.x0 < edges[-1] - 0.5 * p.em:
+        edge = p.lines[0].x0  # that of the marker: further lines may stand left of it as well as right
+        while edges and edge < edges[-1] - 0.5 * p.em:
             edges.pop()
-        if not edges or p.x0 > edges[-1] + 0.7 * p.em:
-            edges.append(p.x0)
+        if not edges or edge > edges[-1] + 0.7 * p.em:
+            edges.append(edge)
         p.level = len(edges) - 1
