@@ -18,7 +18,7 @@ from docfleet.engines.local.layout.segments import Segments
 from docfleet.engines.local.layout.tabular import reads_as_table
 
 PAUSE_EM = 2.2
-RULED_PAUSE_EM = 4.0
+WIDE_PAUSE_EM = 4.0
 GUTTER_EM = 0.3
 MOST_COLUMNS = 60
 """No page of paper has more; hostile ones do."""
@@ -69,20 +69,31 @@ def _run_end(rows: list[Row], at: int, h: Rules) -> int:
         row, above = rows[k], rows[k - 1]
         gap = row.y0 - above.y1
         em = min(row.em, above.em)
-        pause = RULED_PAUSE_EM if rules_between(h, above.y1 - em, row.y0 + em, x0, x1) else PAUSE_EM
+        wide = _same_columns(above, row) or rules_between(h, above.y1 - em, row.y0 + em, x0, x1)
+        pause = WIDE_PAUSE_EM if wide else PAUSE_EM
         if gap > pause * em or row.y0 < above.y0 - em:
             break
         if _has_gap(row):
             misses, last = 0, k
             x0, x1 = min(x0, row.x0), max(x1, row.x1)
         else:
-            wide = row.x1 - row.x0 > 0.6 * (x1 - x0)
-            misses += 3 if wide and len(row.pieces[0].members) > 6 else 1
+            broad = row.x1 - row.x0 > 0.6 * (x1 - x0)
+            misses += 3 if broad and len(row.pieces[0].members) > 6 else 1
             if misses > 3:
                 break
-            if misses == k - last and not wide and gap < 0.5 * em:
+            if misses == k - last and not broad and gap < 0.5 * em:
                 continue
     return last + 1
+
+
+def _same_columns(a: Row, b: Row) -> bool:
+    """Both rows have three pieces or more, and most of the fewer ones stand at edges of the other row's."""
+    few, many = sorted((a.pieces, b.pieces), key=len)
+    if not 3 <= len(few) <= len(many) <= MOST_COLUMNS:
+        return False
+    reach = 0.5 * min(a.em, b.em)
+    level = sum(any(min(abs(p.x0 - q.x0), abs(p.x1 - q.x1)) < reach for q in many) for p in few)
+    return level >= 0.7 * len(few)
 
 
 def _best_grid(b: Boxes, rows: list[Row], start: int, stop: int, h: Rules) -> tuple[int, int, Grid | None]:

@@ -17,7 +17,7 @@ from docfleet.engines.local.layout.lines import TextLine
 
 MOST_LINES = 600
 """Longest lines of a direction that are looked at."""
-TOUCH_EM = 0.5
+TOUCH_EM = 0.3
 SPACE_EM = 0.8
 """Gaps wider than this part cells."""
 FILLED = 0.3
