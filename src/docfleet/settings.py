@@ -93,7 +93,9 @@ class WorkSettings(_Section):
     lease_seconds: float = Field(15.0, gt=0, description="A worker that is silent for this long loses its slice.")
     heartbeat_seconds: float = Field(3.0, gt=0, description="How often a worker renews its lease.")
     slice_seconds: float = Field(
-        900.0, gt=0, description="Wall-clock seconds one slice may take before its worker is replaced (`worker_died`, the third time)."
+        900.0,
+        gt=0,
+        description="Wall-clock seconds one slice may take before its worker is replaced (in the end: `worker_died`).",
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shlex
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +41,9 @@ from docfleet.worker.steps import LEDGER_FILE
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells count it: 128 + SIGINT."""
 _SHOWN_FAILURES = 10
+_SAME_SIGNAL_SECONDS = 0.5
+"""Supervisors signal a process and then its group: within this time that is one order to stop, not two."""
+_SHOW_CURSOR = "\x1b[?25h"
 
 
 def process(
@@ -151,10 +156,19 @@ def _ctrl_c() -> Iterator[threading.Event]:
     """An event that Ctrl-C or SIGTERM sets; a second Ctrl-C ends the program at once."""
     stop = threading.Event()
 
+    first = 0.0
+
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            sys.exit(INTERRUPTED)
-        stop.set()
+        nonlocal first
+        if not stop.is_set():
+            first = time.monotonic()
+            stop.set()
+        elif time.monotonic() - first > _SAME_SIGNAL_SECONDS:
+            # Threads may be deep in native code that takes badly to an orderly exit; the ledger stands any end.
+            if sys.stderr.isatty():
+                sys.stderr.write(_SHOW_CURSOR)
+                sys.stderr.flush()
+            os._exit(INTERRUPTED)
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -71,6 +71,15 @@ def main() -> None:
     configure_logs(config.log_level)
     held = Held()
     threading.Thread(target=_await_end_of_input, args=(held,), daemon=True).start()
+    try:
+        _serve(config, held)
+    except LedgerError as error:
+        # Without its ledger (disk full, file gone) a worker can do nothing; the parent meets the same and tells.
+        log.error("ledger_failed", message=error.message)
+        sys.exit(1)
+
+
+def _serve(config: WorkerConfig, held: Held) -> None:
     settings = Settings.model_validate(config.settings)
     output = Path(config.output)
     with Runtime(settings) as runtime, Ledger.open(output / "ledger" / LEDGER_FILE) as ledger:
@@ -143,14 +152,16 @@ def _fail(ledger: Ledger, claim: Claim, failure: Failure) -> None:
 
 def _renew_leases(config: WorkerConfig, settings: Settings, held: Held) -> None:
     """Beats for the claim in hand. A connection of its own: the other one may be in a transaction."""
-    with Ledger.open(Path(config.output) / "ledger" / LEDGER_FILE) as ledger:
-        while not held.stop.wait(settings.work.heartbeat_seconds):
-            claims = held.claims()
-            if claims:
-                try:
-                    held.lose(ledger.beat(config.name, claims))
-                except LedgerError as error:
-                    log.warning("heartbeat_failed", message=error.message)
+    while not held.stop.is_set():
+        try:
+            with Ledger.open(Path(config.output) / "ledger" / LEDGER_FILE) as ledger:
+                while not held.stop.wait(settings.work.heartbeat_seconds):
+                    claims = held.claims()
+                    if claims:
+                        held.lose(ledger.beat(config.name, claims))
+        except LedgerError as error:
+            log.warning("heartbeat_failed", message=error.message)
+            held.stop.wait(settings.work.heartbeat_seconds)
 
 
 def _await_end_of_input(held: Held) -> None:

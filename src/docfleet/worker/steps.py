@@ -13,6 +13,7 @@ from docfleet.errors import SourceChanged
 from docfleet.exports.registry import choose_exports
 from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, PageRecord, Plan
 from docfleet.pipeline.assemble import AssemblyJob, StoredPages, assemble, publish
+from docfleet.pipeline.intake import sha256_of
 from docfleet.pipeline.recognise import ReadPage, read_pages
 from docfleet.runtime import Runtime
 from docfleet.sandbox import Opened
@@ -106,6 +107,8 @@ class WorkPlace(msgspec.Struct, frozen=True):
         outcome = assemble(job, draft)
         if not self.may_go_on():
             raise Interrupted
+        if sha256_of(job.source) != document.sha256:
+            raise SourceChanged("The file was changed while it was being read.")
         assert document.folder is not None
         publish(draft, self.output / document.folder)
         state = self.ledger.finish_document(claim, DocumentSummary(document.folder, outcome.message))
