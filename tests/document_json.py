@@ -72,17 +72,9 @@ def _around(a: Rect, b: Rect) -> Rect:
 
 
 def _grid(text: str, table: dict[str, Any]) -> list[list[str]]:
-    """Rows of the table's cells; what a span covers becomes an empty cell, so that columns line up."""
-    taken: dict[tuple[int, int], str] = {}
+    """Rows of the table's cells; docfleet writes rectangles, in which a place that a span covers is an empty cell."""
     rows = [*table.get("headerRows", []), *table.get("bodyRows", [])]
-    for y, row in enumerate(rows):
-        x = 0
-        for cell in row.get("cells", []):
-            while (x, y) in taken:
-                x += 1
-            for dx in range(cell.get("colSpan", 1)):
-                for dy in range(cell.get("rowSpan", 1)):
-                    taken[x + dx, y + dy] = ""
-            taken[x, y] = anchored(text, cell["layout"]).strip()
-    width = 1 + max((x for x, _ in taken), default=-1)
-    return [[taken.get((x, y), "") for x in range(width)] for y in range(len(rows))]
+    return [
+        [anchored(text, cell["layout"]).strip() if "layout" in cell else "" for cell in row.get("cells", [])]
+        for row in rows
+    ]

@@ -116,13 +116,13 @@ def test_a_second_run_does_nothing_again(tmp_path: Path) -> None:
     command = ("process", SAMPLES / "letter-fr.pdf", SAMPLES / "unrepairable.pdf", "--out", out, "--no-report")
     assert docfleet(*command).exit_code == 1
     result = out / "letter-fr" / "document.json"
-    before, slices = result.stat().st_mtime_ns, ended_slices(out, "plan")
+    before, slices = result.stat().st_mtime_ns, ended_slices(out)
     assert docfleet(*command).exit_code == 1
     assert result.stat().st_mtime_ns == before
-    assert ended_slices(out, "plan") == slices
+    assert ended_slices(out) == slices
     assert docfleet(*command, "--retry-failed").exit_code == 1
     assert result.stat().st_mtime_ns == before
-    assert len(ended_slices(out, "plan")) == len(slices) + 1
+    assert len(ended_slices(out)) == len(slices) + 1
 
 
 def test_a_result_that_was_removed_is_made_again(tmp_path: Path) -> None:
