@@ -103,8 +103,19 @@ def _best_grid(b: Boxes, rows: list[Row], start: int, stop: int, h: Rules) -> tu
             end = _with_last_lines(rows, begin, stop, h)
             grid = build_grid(b, rows[begin:end], h)
             if grid is not None:
-                return begin, end, grid
+                skip = _lines_above(rows[begin:end], grid.columns)
+                inner = build_grid(b, rows[begin + skip : end], h) if skip else None
+                return (begin, end, grid) if inner is None else (begin + skip, end, inner)
     return start, stop, None
+
+
+def _lines_above(rows: list[Row], columns: int) -> int:
+    """How many rows at the top are lines of text above the table: they fill its first half at most, and no row that
+    is fuller stands before them."""
+    for k, row in enumerate(rows):
+        if 2 * row.pieces[-1].last >= columns or (row.pieces[0].first > 0 and len(row.pieces) > 1):
+            return k
+    return 0
 
 
 def _with_last_lines(rows: list[Row], start: int, stop: int, h: Rules) -> int:

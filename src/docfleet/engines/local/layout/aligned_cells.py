@@ -28,7 +28,7 @@ def merge_wrapped(rows: list[Row], columns: int, h: Rules) -> list[Band]:
     parted = [rules_between(h, (a.y0 + a.y1) / 2, (z.y0 + z.y1) / 2, x0, x1) > 0 for a, z in itertools.pairwise(rows)]
     ruled = sum(parted) >= max(2, 0.45 * (len(rows) - 1))
     bands = [Band([rows[0]])]
-    first_figures = next((k for k, row in enumerate(rows) if _mostly_figures(row)), len(rows))
+    first_figures = next((k for k, row in enumerate(rows) if _mostly_figures(row)), 0)
     for k in range(1, len(rows)):
         last, row = bands[-1], rows[k]
         if parted[k - 1]:

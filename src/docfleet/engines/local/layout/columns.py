@@ -174,7 +174,8 @@ def reads_as_columns(
     if s.solid[left].all() or s.solid[right].all():
         return len(left) > 1 and len(right) > 1
     wide_left, wide_right = _line_width(s, left) / em, _line_width(s, right) / em
-    if wide_left >= PROSE_EM and wide_right >= PROSE_EM:
+    figures = any(_mostly_figures(s, at) for at in (left, right))
+    if wide_left >= PROSE_EM and wide_right >= PROSE_EM and not figures:
         return True
     few, many = (left, right) if len(left) <= len(right) else (right, left)
     few_y, many_y = (s.y0[few] + s.y1[few]) / 2, np.sort((s.y0[many] + s.y1[many]) / 2)
@@ -184,16 +185,15 @@ def reads_as_columns(
     if aligned < 0.5:
         prose = any(w >= PROSE_EM and s.words[at].mean() >= 5 for w, at in ((wide_left, left), (wide_right, right)))
         return gap >= LEAST_GUTTER_EM and (prose or furniture or not _in_pieces(s, left, right))
-    if not level or (not furniture and _is_tabular(s, left, right)):
+    if not level or (not furniture and (figures or _in_pieces(s, left, right))):
         return False
     talkative = min(float(s.words[left].mean()), float(s.words[right].mean())) >= 1.8
     return gap >= (LEAST_GUTTER_EM if furniture else WIDE_GUTTER_EM) and talkative and min(wide_left, wide_right) > 4.5
 
 
-def _is_tabular(s: Strips, left: Ints, right: Ints) -> bool:
-    """Mostly figures on one side, or many pieces to a row: cells of rows that go on across the gutter."""
-    figures = any(_count_rows(s, at) > 2 and s.figures[at].mean() > 0.55 for at in (left, right))
-    return figures or _in_pieces(s, left, right)
+def _mostly_figures(s: Strips, at: Ints) -> bool:
+    """Several rows of figures: cells of rows that go on across the gutter."""
+    return float(s.figures[at].mean()) > 0.55 and _count_rows(s, at) > 2
 
 
 def _in_pieces(s: Strips, left: Ints, right: Ints) -> bool:
