@@ -15,6 +15,7 @@
     │   ├── PageTooLarge
     │   ├── ArchiveUnsafe             an archive past its size, count, depth or ratio limits
     │   ├── SourceChanged             the file changed or vanished between intake and reading
+    │   ├── SourceUnreadable          no permission to read the file or to list the folder
     │   ├── OutputBlocked             something of somebody else's stands where the results go
     │   ├── OutputFailed              the results could not be written (disk full, no permission)
     │   ├── TimedOut                                                                              retryable
@@ -152,6 +153,13 @@ class SourceChanged(DocumentError):
 
     code = "source_changed"
     remedy = "Run the same command again; it reads the file as it is now."
+
+
+class SourceUnreadable(DocumentError):
+    """There is no permission to read the file, or to list the folder."""
+
+    code = "source_unreadable"
+    remedy = "Give the user who runs docfleet permission to read it, and run the same command again."
 
 
 class OutputBlocked(DocumentError):

@@ -128,3 +128,27 @@ def test_a_full_disk_is_told_and_the_next_run_continues(tmp_path: Path) -> None:
         assert [row["outcome"] for row in index_of(out).values()] == ["succeeded"] * len(names)
     finally:
         subprocess.run(["umount", small], check=False)
+
+
+@pytest.mark.skipif(
+    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root reads everything unless it gives that up"
+)
+def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+    locked, folder = tmp_path / "in" / "locked.pdf", tmp_path / "in" / "folder"
+    folder.mkdir(parents=True)
+    shutil.copy(INVOICE, tmp_path / "in" / "ok.pdf")
+    shutil.copy(INVOICE, locked)
+    shutil.copy(INVOICE, folder)
+    command = [sys.executable, "-m", "docfleet", "process", tmp_path / "in", "--out", tmp_path / "out", "--no-report"]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+    locked.chmod(0)
+    folder.chmod(0)
+    try:
+        done = subprocess.run([*command, "--workers", "1"], check=False, capture_output=True, text=True)
+    finally:
+        locked.chmod(0o600)
+        folder.chmod(0o700)
+    assert done.returncode == 1, done.stderr
+    codes = {Path(name).name: row["code"] for name, row in index_of(tmp_path / "out").items()}
+    assert codes == {"ok.pdf": "", "locked.pdf": "source_unreadable", "folder": "source_unreadable"}

@@ -39,7 +39,8 @@ def collect(inputs: Sequence[str], exclude: Path | None = None) -> list[SourceFi
     """Every file that `inputs` name, each once, in a stable order.
 
     Folders are walked recursively; hidden files in them and everything below `exclude` (the output folder) are passed
-    over. A file that is named itself is always taken. Raises `UsageError` for a name that matches nothing.
+    over, and links to folders are not followed; a folder that cannot be listed stands in the list itself. A file that
+    is named itself is always taken. Raises `UsageError` for a name that matches nothing.
     """
     found: dict[Path, SourceFile] = {}
     for given in inputs:
@@ -71,7 +72,8 @@ def _expand(given: str, exclude: Path | None) -> Iterator[SourceFile]:
 
 
 def _walk(folder: Path, exclude: Path | None) -> Iterator[SourceFile]:
-    for here, folders, files in os.walk(folder):
+    unlisted: list[str] = []
+    for here, folders, files in os.walk(folder, onerror=lambda error: unlisted.append(error.filename)):
         folders[:] = sorted(
             name
             for name in folders
@@ -81,6 +83,9 @@ def _walk(folder: Path, exclude: Path | None) -> Iterator[SourceFile]:
             if not _ignored(name):
                 path = Path(here) / name
                 yield SourceFile(path, name_as_text(str(path)))
+    # What cannot be listed is an input of its own, so that nobody takes its files for read.
+    for name in unlisted:
+        yield SourceFile(Path(name), name_as_text(name))
 
 
 def _ignored(name: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from docfleet.domain.media import HEAD_BYTES, PDF, ZIP, MediaType, recognise_signature
-from docfleet.errors import Empty, SourceChanged, TooManyBytes, UnsupportedType
+from docfleet.errors import Empty, SourceChanged, SourceUnreadable, TooManyBytes, UnsupportedType
 
 _DEEP_HEADER_WINDOW = 65_536
 """Gateways and printers put junk before a PDF; beyond PDF_HEADER_WINDOW signature and detector must agree."""
@@ -18,7 +18,8 @@ def identify(path: Path, max_bytes: int | None = None) -> MediaType:
     """The type of the file at `path`.
 
     Raises `Empty` for a file without bytes (or of white space and zero bytes alone), `UnsupportedType` naming what the
-    file is instead, `TooManyBytes` past `max_bytes`, `SourceChanged` when it cannot be read.
+    file is instead, `TooManyBytes` past `max_bytes`, `SourceUnreadable` without permission, `SourceChanged`
+    when it cannot be read for another reason.
     """
     try:
         with path.open("rb") as file:
@@ -27,6 +28,8 @@ def identify(path: Path, max_bytes: int | None = None) -> MediaType:
                 raise TooManyBytes(f"The file has {size:,} bytes; the limit is {max_bytes:,}.")
             head = file.read(_DEEP_HEADER_WINDOW)
             blank = _is_blank(head, file)
+    except PermissionError as error:
+        raise SourceUnreadable() from error
     except OSError as error:
         raise SourceChanged(f"The file cannot be read: {error.strerror or 'input/output error'}.") from error
     if not head:

@@ -15,7 +15,7 @@ import msgspec
 
 from docfleet.domain.file_names import name_as_text
 from docfleet.domain.media import Kind, MediaType
-from docfleet.errors import DocumentError, SourceChanged, TooManyBytes, UnsupportedType
+from docfleet.errors import DocumentError, SourceChanged, SourceUnreadable, TooManyBytes, UnsupportedType
 from docfleet.ledger import Ledger, NewBatch, NewInput
 from docfleet.pipeline.collect import SourceFile
 from docfleet.pipeline.identify import identify
@@ -69,6 +69,9 @@ class Intake(msgspec.Struct, frozen=True):
         except DocumentError as error:
             yield _refused(file.shown, file.key, "", error)
             return
+        except PermissionError:
+            yield _refused(file.shown, file.key, "", SourceUnreadable())
+            return
         except OSError as error:
             reason = SourceChanged(f"The file could not be opened: {error.strerror or error}.")
             yield _refused(file.shown, file.key, "", reason)
@@ -91,6 +94,8 @@ class Intake(msgspec.Struct, frozen=True):
 
     def _look_at(self, path: Path) -> tuple[int, MediaType]:
         facts = path.stat()
+        if stat.S_ISDIR(facts.st_mode):
+            raise SourceUnreadable("The folder cannot be listed, so the files in it could not be read.")
         if not stat.S_ISREG(facts.st_mode):
             raise UnsupportedType("This is no regular file but a device, a pipe or a socket.")
         if facts.st_size > self.max_file_bytes:

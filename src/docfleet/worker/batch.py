@@ -37,7 +37,15 @@ from docfleet.worker.steps import DRAFTS, LEDGER_FILE, MEMBERS
 BATCH_KEY = "folder"
 """One output folder is one batch, whatever is added to it over time."""
 CHEAP_CODES = frozenset(
-    {"password_required", "password_wrong", "too_many_pages", "page_too_large", "source_changed", "output_blocked"}
+    {
+        "password_required",
+        "password_wrong",
+        "too_many_pages",
+        "page_too_large",
+        "source_changed",
+        "source_unreadable",
+        "output_blocked",
+    }
 )
 """Failures that are found at once and that another password, limit or file may cure: every run looks again."""
 _TICK_SECONDS = 0.1
