@@ -113,3 +113,26 @@ def test_items_of_one_list_have_one_level_however_their_lines_wrap() -> None:
     _, page = lay_out(page_of(words), 1)
     items = [p for p in page.paragraphs if p.role is Role.LIST_ITEM]
     assert [p.level for p in items] == [0, 0, 0]
+
+
+def test_an_address_above_does_not_tear_the_rows_of_the_table_below() -> None:
+    words = letter_body(500)
+    for n, address in enumerate(("Your Company, Mia Vance", "215 Elm Street", "Alder Bay AB1 4TT", "Far Islands")):
+        words += set_line(address, 350, 60 + 12.5 * n)
+    words += set_line("Invoice 77", 50, 130, em=18)
+    rows = [("Description", "Quantity", "Unit Price", "Taxes", "Amount"),
+            ("Beeswax, yellow", "1.00 kg", "42.00", "15 %", "42.00"),
+            ("Office chair", "1.00 pc", "70.00", "15 %", "70.00")]  # fmt: skip
+    for n, row in enumerate(rows):
+        for text, x in zip(row, (50, 240, 330, 420, 500), strict=True):
+            words += set_line(text, x, 170 + 14 * n)
+    text, _ = lay_out(page_of(words), 1)
+    flat = " ".join(text.split())
+    assert "Description Quantity Unit Price Taxes Amount" in flat
+    assert flat.index("Far Islands") < flat.index("Description")
+
+
+def test_an_amount_is_no_list_marker() -> None:
+    words = set_line("1.00 litre of oil", 50, 100) + set_line("4.2 Delivery", 50, 130)
+    _, page = lay_out(page_of(words), 1)
+    assert [p.role for p in page.paragraphs] == [Role.BODY, Role.LIST_ITEM]

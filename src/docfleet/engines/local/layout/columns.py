@@ -128,7 +128,7 @@ class _Cutter:
         slack = 0.35 * em
         right = s.x0[at] >= x - slack
         left = s.x1[at] <= x + 0.1 * em
-        crossing = ~right & ~left
+        crossing = _with_row_mates(~right & ~left, yc, 0.3 * em)
         if right.sum() < 2 or not left.any():
             return None
         pause = np.concatenate(([False], s.y0[at][1:] - np.maximum.accumulate(s.y1[at])[:-1] > PAUSE_EM * em))
@@ -165,6 +165,16 @@ class _Cutter:
         if not reads_as_columns(s, q, r, gap, em, level=level, furniture=self.furniture):
             return None
         return Gutter(x - 0.3 * em, float(yc[0]), float(yc[-1]), float(bottom - top) * (1 + min(gap, 4.0) / 8))
+
+
+def _with_row_mates(crossing: Bools, yc: Floats, reach: float) -> Bools:
+    """What shares its row with something that crosses the strip belongs to that row, not to a column."""
+    if not crossing.any():
+        return crossing
+    rows = yc[crossing]
+    after = np.searchsorted(rows, yc).clip(0, len(rows) - 1)
+    off = np.minimum(np.abs(rows[after] - yc), np.abs(rows[np.maximum(after - 1, 0)] - yc))
+    return crossing | (off < reach)
 
 
 def reads_as_columns(

@@ -12,7 +12,7 @@ from docfleet.engines.local.layout.lines import TextLine
 
 BULLETS = frozenset("•‣⁃▪▫■□●○◦◆◇►▶➢➤➔→✓✔☐☑☒–—*·-")
 NUMBERED = re.compile(
-    r"^\(?(\d{1,2}|[a-zA-Z]|[ivxIVX]{1,5}|\d{1,2}(\.\d{1,2}){1,3})[.)]$|^\d{1,2}(\.\d{1,2}){1,3}\.?$|^\(?(\d{1,2}|[a-z]|[ivx]{1,5})\)$"
+    r"^\(?(\d{1,2}|[a-zA-Z]|[ivxIVX]{1,5}|\d{1,2}(\.[1-9]\d?){1,3})[.)]$|^\d{1,2}(\.[1-9]\d?){1,3}\.?$|^\(?(\d{1,2}|[a-z]|[ivx]{1,5})\)$"
 )
 CONJUNCTIONS = frozenset("and or und oder sowie et ou y o e of en og eller och lub i ja tai".split())
 """What stands before the last item of a list."""
