@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from tests.unit.layout.setting import check_partitions, line_texts, page_of, paragraph_texts, positions, set_line
 
 from docfleet.domain.document import Role
 from docfleet.domain.words import Word
 from docfleet.engines.local.layout import lay_out
+from docfleet.engines.local.layout.columns import _with_row_mates
 
 ADDRESS = ("7 Kettle Row, Alder Bay", "post@pendragon.example", "+44 20 7946 0018")
 
@@ -115,21 +117,10 @@ def test_items_of_one_list_have_one_level_however_their_lines_wrap() -> None:
     assert [p.level for p in items] == [0, 0, 0]
 
 
-def test_an_address_above_does_not_tear_the_rows_of_the_table_below() -> None:
-    words = letter_body(500)
-    for n, address in enumerate(("Your Company, Mia Vance", "215 Elm Street", "Alder Bay AB1 4TT", "Far Islands")):
-        words += set_line(address, 350, 60 + 12.5 * n)
-    words += set_line("Invoice 77", 50, 130, em=18)
-    rows = [("Description", "Quantity", "Unit Price", "Taxes", "Amount"),
-            ("Beeswax, yellow", "1.00 kg", "42.00", "15 %", "42.00"),
-            ("Office chair", "1.00 pc", "70.00", "15 %", "70.00")]  # fmt: skip
-    for n, row in enumerate(rows):
-        for text, x in zip(row, (50, 240, 330, 420, 500), strict=True):
-            words += set_line(text, x, 170 + 14 * n)
-    text, _ = lay_out(page_of(words), 1)
-    flat = " ".join(text.split())
-    assert "Description Quantity Unit Price Taxes Amount" in flat
-    assert flat.index("Far Islands") < flat.index("Description")
+def test_a_row_with_a_piece_across_a_gutter_stays_whole() -> None:
+    crossing = np.array([False, False, False, True, False, False])
+    heights = np.array([60.0, 80.0, 176.0, 176.5, 177.0, 190.0])
+    assert _with_row_mates(crossing, heights, 3.0).tolist() == [False, False, True, True, True, False]
 
 
 def test_an_amount_is_no_list_marker() -> None:

@@ -174,7 +174,8 @@ def _with_row_mates(crossing: Bools, yc: Floats, reach: float) -> Bools:
     rows = yc[crossing]
     after = np.searchsorted(rows, yc).clip(0, len(rows) - 1)
     off = np.minimum(np.abs(rows[after] - yc), np.abs(rows[np.maximum(after - 1, 0)] - yc))
-    return crossing | (off < reach)
+    whole: Bools = crossing | (off < reach)
+    return whole
 
 
 def reads_as_columns(
