@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
@@ -52,6 +53,16 @@ class ExportJob(msgspec.Struct, frozen=True):
     """For time limits; 0: not known."""
 
 
+class Reads(StrEnum):
+    """What a format looks at; the pipeline hands it no more, since decoding pages is most of the work."""
+
+    PAGES = "pages"
+    TEXT = "text"
+    """The text alone: every page comes without elements."""
+    TABLES = "tables"
+    """Only the pages that have tables come."""
+
+
 class ExportFormat(msgspec.Struct, frozen=True):
     """A result format by name."""
 
@@ -61,6 +72,7 @@ class ExportFormat(msgspec.Struct, frozen=True):
     media_type: str
     write: Callable[[ExportJob], list[Path]]
     """Writes the format into `ExportJob.folder` and returns the files written."""
+    reads: Reads = Reads.PAGES
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from docfleet.errors import UsageError
-from docfleet.exports.base import ExportFormat
+from docfleet.exports.base import ExportFormat, Reads
 from docfleet.exports.document_json import export_json
 from docfleet.exports.hocr import export_hocr
 from docfleet.exports.markdown import export_markdown
@@ -18,9 +18,9 @@ EXPORTS: dict[str, ExportFormat] = {
     for export in (
         ExportFormat("json", "document.json", "application/json", export_json),
         ExportFormat("md", "document.md", "text/markdown", export_markdown),
-        ExportFormat("txt", "document.txt", "text/plain", export_text),
+        ExportFormat("txt", "document.txt", "text/plain", export_text, Reads.TEXT),
         ExportFormat("pdf", "searchable.pdf", "application/pdf", export_searchable_pdf),
-        ExportFormat("csv", "tables/", "text/csv", export_tables),
+        ExportFormat("csv", "tables/", "text/csv", export_tables, Reads.TABLES),
         ExportFormat("hocr", "document.hocr", "text/vnd.hocr+html", export_hocr),
     )
 }

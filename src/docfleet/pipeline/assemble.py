@@ -4,23 +4,60 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from docfleet import __version__
-from docfleet.domain.document import Page
+from docfleet.domain.document import Page, Reading
 from docfleet.domain.searchable import LayerPage, layer_mode
+from docfleet.domain.words import WordPage
 from docfleet.errors import OutputBlocked
-from docfleet.exports.base import ExportFormat, ExportJob, SandboxCall
+from docfleet.exports.base import ExportFormat, ExportJob, Reads, SandboxCall
 from docfleet.exports.searchable_layer import layer_of_page, layer_of_words
 from docfleet.ledger import PageRecord
-from docfleet.pipeline.outcome import OUTCOME_FILE, DocumentOutcome, confidence_of, page_outcome
+from docfleet.pipeline.outcome import OUTCOME_FILE, DocumentOutcome, PageOutcome, confidence_of, page_outcome
 from docfleet.pipeline.recognise import TEXT_LAYER_ENGINE, ReadPage, failed_page
 from docfleet.store import Store
 
-_READ_PAGES = msgspec.msgpack.Decoder(list[ReadPage])
+
+class StoredPage(msgspec.Struct, frozen=True):
+    """A read page as a slice's result holds it: what is small is at hand, the rest is decoded when it is needed."""
+
+    text: str
+    reading: Reading
+    outcome: PageOutcome
+    raw_page: msgspec.Raw
+    raw_ocr_words: msgspec.Raw
+
+    @property
+    def page(self) -> Page:
+        return _PAGE.decode(self.raw_page)
+
+    @property
+    def ocr_words(self) -> WordPage | None:
+        return _WORDS.decode(self.raw_ocr_words)
+
+
+_PAGE = msgspec.msgpack.Decoder(Page)
+_WORDS: msgspec.msgpack.Decoder[WordPage | None] = msgspec.msgpack.Decoder(WordPage | None)
+_STORED = msgspec.msgpack.Decoder(list[StoredPage])
+
+
+def _store(page: ReadPage) -> StoredPage:
+    return StoredPage(
+        page.text,
+        page.reading,
+        page_outcome(page.text, page.page, page.reading),
+        msgspec.Raw(msgspec.msgpack.encode(page.page)),
+        msgspec.Raw(msgspec.msgpack.encode(page.ocr_words)),
+    )
+
+
+def encode_pages(pages: Iterable[ReadPage]) -> bytes:
+    """A slice's result, as `StoredPages` reads it."""
+    return msgspec.msgpack.encode([_store(page) for page in pages])
 
 
 class StoredPages:
@@ -33,25 +70,29 @@ class StoredPages:
     def __len__(self) -> int:
         return len(self._records)
 
-    def __iter__(self) -> Iterator[ReadPage]:
-        key, pages = "", dict[int, ReadPage]()
+    def __iter__(self) -> Iterator[StoredPage]:
+        key, pages = "", dict[int, StoredPage]()
         for record in self._records:
             if record.result_key and record.result_key != key:
                 key = record.result_key
-                pages = {page.page.number: page for page in _READ_PAGES.decode(self._store.get(key))}
+                pages = {page.reading.page: page for page in _STORED.decode(self._store.get(key))}
             page = pages.get(record.page.page) if record.result_key else None
-            yield page or failed_page(record.page.page, record.page.outcome, record.page.detail)
+            yield page or _store(failed_page(record.page.page, record.page.outcome, record.page.detail))
 
 
-class _Texts:
-    """The same pages as exports want them."""
+class _View:
+    """The same pages as one export wants them."""
 
-    def __init__(self, pages: StoredPages) -> None:
+    def __init__(self, pages: StoredPages, reads: Reads) -> None:
         self._pages = pages
+        self._reads = reads
 
     def __iter__(self) -> Iterator[tuple[str, Page]]:
         for page in self._pages:
-            yield page.text, page.page
+            if self._reads is Reads.TEXT:
+                yield page.text, Page(number=page.reading.page)
+            elif self._reads is Reads.PAGES or page.outcome.tables:
+                yield page.text, page.page
 
 
 class _Layers:
@@ -62,9 +103,12 @@ class _Layers:
 
     def __iter__(self) -> Iterator[LayerPage]:
         for page in self._pages:
-            if page.ocr_words is not None:
-                yield layer_of_words(page.page.number, page.ocr_words)
-            elif page.text and page.reading.engine != TEXT_LAYER_ENGINE:
+            if not page.text or page.reading.engine == TEXT_LAYER_ENGINE:
+                continue
+            words = page.ocr_words
+            if words is not None:
+                yield layer_of_words(page.reading.page, words)
+            else:
                 yield layer_of_page(page.text, page.page, layer_mode(page.reading.reason))
 
 
@@ -91,9 +135,8 @@ def assemble(job: AssemblyJob, draft: Path) -> DocumentOutcome:
     """
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    texts = _Texts(job.pages)
     export = ExportJob(
-        pages=texts,
+        pages=(),
         folder=draft,
         mime_type=job.media_type,
         uri=Path(job.file).name,
@@ -106,14 +149,14 @@ def assemble(job: AssemblyJob, draft: Path) -> DocumentOutcome:
         max_page_pixels=job.max_page_pixels,
     )
     for form in job.formats:
-        form.write(export)
+        form.write(msgspec.structs.replace(export, pages=_View(job.pages, form.reads)))
     outcome = _outcome(job)
     (draft / OUTCOME_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(outcome), indent=1))
     return outcome
 
 
 def _outcome(job: AssemblyJob) -> DocumentOutcome:
-    pages = [page_outcome(page.text, page.page, page.reading) for page in job.pages]
+    pages = [page.outcome for page in job.pages]
     failed = [page for page in pages if page.outcome != "read"]
     message = ""
     if failed:

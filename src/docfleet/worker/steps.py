@@ -12,7 +12,7 @@ from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import SourceChanged
 from docfleet.exports.registry import choose_exports
 from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, PageRecord, Plan
-from docfleet.pipeline.assemble import AssemblyJob, StoredPages, assemble, publish
+from docfleet.pipeline.assemble import AssemblyJob, StoredPages, assemble, encode_pages, publish
 from docfleet.pipeline.intake import sha256_of
 from docfleet.pipeline.recognise import ReadPage, read_pages
 from docfleet.runtime import Runtime
@@ -82,7 +82,7 @@ class WorkPlace(msgspec.Struct, frozen=True):
             if not self.may_go_on() and page.page.number != claim.last_page:
                 raise Interrupted
         key = f"{claim.result_prefix}/pages.msgpack"
-        self.store.put(key, msgspec.msgpack.encode(pages))
+        self.store.put(key, encode_pages(pages))
         self.ledger.finish(claim, key, [_outcome(page) for page in pages])
 
     def _assemble(self, claim: Claim) -> None:
