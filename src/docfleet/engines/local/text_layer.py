@@ -149,7 +149,9 @@ def _share_ligatures(codes: Ints, boxes: Floats, layer: TextLayer) -> Floats:
         turn = (int(layer.angles[begin]) + 45) // 90 % 4
         low, high = (box[1], box[3]) if turn % 2 else (box[0], box[2])
         double = int(letters[0]) in _DOUBLES and high - low > DOUBLE_EM * float(layer.sizes[begin])
-        double &= not same[max(begin - 2, 0) : begin - 1].any() and not same[end : end + 1].any()  # else all are printed twice
+        double &= (
+            not same[max(begin - 2, 0) : begin - 1].any() and not same[end : end + 1].any()
+        )  # else all are printed twice
         if end - begin > LONGEST_LIGATURE or ((letters == letters[0]).all() and not double):
             continue
         cuts = np.linspace(low, high, end - begin + 1)
