@@ -68,7 +68,8 @@ class Held:
 def main() -> None:
     # The parent ends workers through the pipe; a Ctrl-C that reaches this process by accident must not.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Pages are trees of many small values without cycles: looking for those at the usual pace takes a tenth of the time.
+    # Pages are trees of many small values without cycles: looking for those at the usual pace takes a tenth of the time
+    # there is.
     gc.set_threshold(50_000, 20, 20)
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerConfig)
     configure_logs(config.log_level)
