@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from docfleet.documentai_format.form import Form
 from docfleet.domain.document import Block, Break, DetectedLanguage, Line, Orientation, Paragraph, Symbol, Token
@@ -81,7 +82,7 @@ def _texts(numbers: list[float], digits: int | None) -> list[str]:
     """The JSON text of each number, which is positive."""
     if digits is not None:
         scale = 10.0**digits
-        numbers = [int(value * scale + 0.5) / scale for value in numbers]
+        numbers = (np.floor(np.array(numbers, dtype=np.float64) * scale + 0.5) / scale).tolist()
     try:
         return _encode(numbers).decode()[1:-1].split(",")
     except TypeError:  # some are of another library's float type

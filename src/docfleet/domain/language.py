@@ -214,22 +214,32 @@ def _by_words(text: str) -> dict[str, float]:
     if not low.isascii():
         low = unicodedata.normalize("NFC", low)
     words = Counter(_WORD.findall(low))
-    total = sum(count for word, count in words.items() if len(word) > 1 or word in _WEIGHTS)
+    total = 0
+    known: list[tuple[int, tuple[tuple[str, float], ...]]] = []
+    for word, count in words.items():
+        owners = _WEIGHTS.get(word)
+        if owners is not None:
+            known.append((count, owners))
+            total += count
+        elif len(word) > 1:
+            total += count
     if total < LEAST_WORDS:
         return {}
     scores: dict[str, float] = {}
     kinds: dict[str, int] = {}
-    for word, count in words.items():
-        for code, weight in _WEIGHTS.get(word, ()):
-            # the tenth "de" says less than the first
-            scores[code] = scores.get(code, 0.0) + weight * min(count, 4 + 0.25 * count)
+    for count, owners in known:
+        # the tenth "de" says less than the first
+        counted = count if count <= 5 else min(count, 4 + 0.25 * count)
+        for code, weight in owners:
+            scores[code] = scores.get(code, 0.0) + weight * counted
             kinds[code] = kinds.get(code, 0) + 1
     if not low.isascii():
-        for letter, owners in _LETTER_OWNERS.items():
-            if count := low.count(letter):
-                for code in owners:
+        present = set(low)
+        for letter, codes in _LETTER_OWNERS.items():
+            if letter in present:
+                for code in codes:
                     if code in scores:
-                        scores[code] += min(0.5 * count, 0.05 * total) / len(owners)
+                        scores[code] += min(0.5 * low.count(letter), 0.05 * total) / len(codes)
     fit = {code: score for code, score in scores.items() if score / total >= LEAST_SCORE and kinds[code] >= 2}
     if not fit:
         return {}

@@ -117,10 +117,26 @@ _SCORES[:27, :27] = [
     [_LOWEST + (ord(step) - 97) * (_HIGHEST - _LOWEST) / 25 for step in _PAIRS[27 * row : 27 * row + 27]]
     for row in range(27)
 ]
-_ADDRESS_MARKS = np.array([ord(char) for char in "@/\\_"], np.uint32)
-_PLAIN_MARKS = np.array([ord(char) for char in ".,;:!?'\"()-/%$+*&_=€£§°·•–—‘’“”„«»…©®"], np.uint32)
-_STRAY_MARKS = np.array([ord(char) for char in "~^|\\<>{}[]=#*¬¦`¢¥±÷×¤¶¿¡»«_;!?"], np.uint32)
+_ADDRESS_MARKS = "@/\\_"
+_PLAIN_MARKS = ".,;:!?'\"()-/%$+*&_=€£§°·•–—‘’“”„«»…©®"
+_STRAY_MARKS = "~^|\\<>{}[]=#*¬¦`¢¥±÷×¤¶¿¡»«_;!?"
 """What poor OCR puts between the letters of a word."""
+
+
+def _table_of(marks: str) -> npt.NDArray[np.bool_]:
+    """Which code points below _TABLE_END are among `marks`, all of which are."""
+    found = np.zeros(_TABLE_END, np.bool_)
+    found[[ord(mark) for mark in marks]] = True
+    return found
+
+
+_PLAIN, _STRAY = _table_of(_PLAIN_MARKS), _table_of(_STRAY_MARKS + "0123456789")
+_HAS_DIGIT, _HAS_ADDRESS, _HAS_LOWER, _HAS_UPPER = 1, 2, 4, 8
+_KINDS = (
+    _HAS_DIGIT * _table_of("0123456789") + _HAS_ADDRESS * _table_of(_ADDRESS_MARKS)
+    + _HAS_LOWER * _LOWER + _HAS_UPPER * _UPPER
+).astype(np.uint8)  # fmt: skip
+"""By code point, what it says about the word it stands in."""
 
 
 def plausibility(text: str) -> float:
@@ -155,6 +171,8 @@ def language_of_codes(codes: _Codes) -> float:
 
 
 def _classify(codes: _Codes) -> _Classes:
+    if int(codes.max(initial=0)) < _TABLE_END:
+        return _CLASSES[codes]
     classes = np.where(codes < _TABLE_END, _CLASSES[np.minimum(codes, _TABLE_END - 1)], _EDGE).astype(np.int8)
     classes[(codes >= 0x2C00) & (codes < 0xE000) & ~((codes >= 0x3000) & (codes < 0x3005))] = _OTHER_SCRIPT
     classes[(codes >= 0xF900) & (codes < 0xFB00)] = _OTHER_SCRIPT
@@ -174,14 +192,15 @@ class _Tokens:
         self.classes = classes
         white = (codes <= 32) | (codes == 0xA0) | ((codes >= 0x2000) & (codes <= 0x200B)) | (codes == 0x3000)
         self.of_char = np.cumsum(white)
-        count = int(self.of_char[-1]) + 1
-        letter = classes > _EDGE
-        small = np.minimum(codes, _TABLE_END - 1)
-        self.letters = self._count(letter, count)
-        self.has_digit = self._count((codes >= 48) & (codes < 58), count) > 0
-        self.has_address = self._count(np.isin(codes, _ADDRESS_MARKS), count) > 0
-        self.has_lower = self._count(_LOWER[small], count) > 0
-        self.is_acronym = ~self.has_lower & (self.letters <= _ACRONYM) & (self._count(_UPPER[small], count) > 0)
+        first = np.concatenate(([0], np.flatnonzero(white)))
+        # a text that begins with white space has an empty first piece, for which the space stands: it adds nothing
+        self.letters = np.add.reduceat((classes > _EDGE).astype(np.intp), first)
+        self.small = np.minimum(codes, _TABLE_END - 1)
+        kinds = np.bitwise_or.reduceat(_KINDS[self.small], first)
+        self.has_digit = kinds & _HAS_DIGIT != 0
+        self.has_address = kinds & _HAS_ADDRESS != 0
+        self.has_lower = kinds & _HAS_LOWER != 0
+        self.is_acronym = ~self.has_lower & (self.letters <= _ACRONYM) & (kinds & _HAS_UPPER != 0)
         self.is_word = (self.letters >= _MIN_LETTERS) & ~self.has_digit & ~self.has_address & ~self.is_acronym
 
     def share_with(self, mask: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> float:
@@ -203,8 +222,7 @@ def _language(tokens: _Tokens) -> float:
     others = int((tokens.classes == _OTHER_SCRIPT).sum())
     latin = 1.0
     if count >= _MIN_PAIRS:
-        small = np.minimum(tokens.codes, _TABLE_END - 1)
-        alphabets = _ALPHABETS[small]
+        alphabets = _ALPHABETS[tokens.small]
         mixed = (alphabets[:-1] != alphabets[1:]) & (known[0] > _EDGE) & (known[1] > _EDGE) & ~other
         values = np.where(mixed, _LOWEST, _SCORES[known[0], known[1]])[pairs]
         mean = float(values.mean()) + _SPREAD / count**0.5
@@ -220,7 +238,7 @@ def _variety(tokens: _Tokens) -> float:
     letters = tokens.codes[(tokens.classes > _EDGE) & tokens.is_word[tokens.of_char]]
     if len(letters) < 2 * _MIN_PAIRS:
         return 1.0
-    _, counts = np.unique(letters, return_counts=True)
+    counts = np.bincount(letters) if int(letters.max()) < _TABLE_END else np.unique(letters, return_counts=True)[1]
     return 0.0 if int(counts.max()) > _MOST_OF_ONE_LETTER * len(letters) else 1.0
 
 
@@ -293,8 +311,8 @@ def _symbols(codes: _Codes, classes: _Classes) -> float:
     if total < _MIN_PAIRS:
         return 1.0
     digits = (codes >= 48) & (codes < 58)
-    odd = solid & (classes == _EDGE) & ~digits & ~np.isin(codes, _PLAIN_MARKS) & ~_is_formula(codes)
     marks = solid & (classes == _EDGE) & ~digits & ~_is_formula(codes)
+    odd = marks & ~_PLAIN[np.minimum(codes, _TABLE_END - 1)]
     cid = _count_sequence(codes, "(cid:") * 7
     odd_share = min(1.0, (int(odd.sum()) + cid) / total)
     mark_share = int(marks.sum()) / total
@@ -312,6 +330,8 @@ def _is_formula(codes: _Codes) -> npt.NDArray[np.bool_]:
 
 def _count_sequence(codes: _Codes, sequence: str) -> int:
     wanted = [ord(char) for char in sequence]
+    if not (codes == wanted[0]).any():
+        return 0
     hits = np.ones(len(codes) - len(wanted) + 1, np.bool_)
     for shift, code in enumerate(wanted):
         hits &= codes[shift : len(codes) - len(wanted) + 1 + shift] == code
@@ -320,6 +340,8 @@ def _count_sequence(codes: _Codes, sequence: str) -> int:
 
 def _mojibake(codes: _Codes) -> float:
     """1, less where UTF-8 was read as a one-byte encoding (or as one): "Ã¤", "â€™"."""
+    if int(codes.max(initial=0)) < 0x80:
+        return 1.0
     lead, follow = codes[:-1], codes[1:]
     continuation = ((follow >= 0x80) & (follow <= 0xBF)) | np.isin(follow, _WINDOWS_CONTINUATIONS)
     hits = int(((((lead >= 0xC2) & (lead <= 0xC5)) | (lead == 0xE2)) & continuation).sum())
@@ -342,12 +364,12 @@ def _shape(tokens: _Tokens) -> float:
     words = int(wordy.sum())
     if words < 15:
         return 1.0
-    small = _LOWER[np.minimum(codes, _TABLE_END - 1)]
-    stray = ((codes >= 48) & (codes < 58)) | np.isin(codes, _STRAY_MARKS)
+    small = _LOWER[tokens.small]
+    stray = _STRAY[tokens.small]
     inner = np.zeros(len(codes), np.bool_)
     inner[1:-1] = stray[1:-1] & small[:-2] & (classes[2:] > _EDGE)
     camel = np.zeros(len(codes), np.bool_)
-    camel[:-1] = small[:-1] & _UPPER[np.minimum(codes[1:], _TABLE_END - 1)]
+    camel[:-1] = small[:-1] & _UPPER[tokens.small[1:]]
     share = tokens.share_with(inner, wordy)
     camel_share = tokens.share_with(camel, wordy)
     return float(np.clip(1.0 - (share - 0.04) / 0.25, 0.0, 1.0) * np.clip(1.0 - (camel_share - 0.15) / 0.4, 0.0, 1.0))

@@ -11,7 +11,7 @@ import numpy as np
 
 from docfleet.engines.local.layout.aligned_cells import band_cells, merge_wrapped
 from docfleet.engines.local.layout.aligned_rows import Row, cut_rows, rules_between
-from docfleet.engines.local.layout.boxes import Boxes, Ints
+from docfleet.engines.local.layout.boxes import Boxes, Ints, median
 from docfleet.engines.local.layout.cells import Grid
 from docfleet.engines.local.layout.grids import Rules
 from docfleet.engines.local.layout.segments import Segments
@@ -134,7 +134,7 @@ def _with_last_lines(rows: list[Row], start: int, stop: int, h: Rules) -> int:
 
 def build_grid(b: Boxes, rows: list[Row], h: Rules) -> Grid | None:
     """Columns, then cells; None where the rows are no table."""
-    em = float(np.median([row.em for row in rows]))
+    em = median([row.em for row in rows])
     full = _full_rows(rows)
     x0, x1 = min(row.x0 for row in rows), max(row.x1 for row in rows)
     rules = rules_between(h, rows[0].y0 - 1.5 * em, rows[-1].y1 + 1.5 * em, x0, x1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from docfleet.engines.local.layout.boxes import Boxes, Ints
+from docfleet.engines.local.layout.boxes import Boxes, Ints, steps
 from docfleet.engines.local.layout.cells import is_numeric
 from docfleet.engines.local.layout.grids import Rules
 from docfleet.engines.local.layout.segments import Segments
@@ -50,7 +50,7 @@ def cut_rows(b: Boxes, s: Segments, column: Ints) -> tuple[list[Row], list[int]]
     """The rows of a column, and where in `column` each begins."""
     yc = s.yc[column]
     em = s.em[column]
-    new = np.abs(np.diff(yc)) > 0.5 * np.minimum(em[1:], em[:-1])
+    new = np.abs(steps(yc)) > 0.5 * np.minimum(em[1:], em[:-1])
     # the same row goes on only to the right
     new |= s.x0[column][1:] < s.x0[column][:-1]
     starts = [0, *(np.flatnonzero(new) + 1).tolist()]

@@ -48,6 +48,27 @@ class Boxes(msgspec.Struct, frozen=True):
         return middle
 
 
+def median(values: Floats | Ints | list[float] | list[int]) -> float:
+    """`numpy.median` of one row of numbers, at a tenth of the time where there are few."""
+    ranked = sorted(values if isinstance(values, list) else values.tolist())
+    half = len(ranked) // 2
+    return float(ranked[half]) if len(ranked) % 2 else float((ranked[half - 1] + ranked[half]) / 2)
+
+
+def steps(values: Floats | Ints) -> Floats:
+    """From each value to the next."""
+    found: Floats = np.subtract(values[1:], values[:-1])
+    return found
+
+
+def run_lengths(first: Ints, count: int) -> Ints:
+    """Lengths of the runs that begin at `first`, the last of which ends at `count`."""
+    found = np.empty(len(first), dtype=np.int64)
+    np.subtract(first[1:], first[:-1], out=found[:-1])
+    found[-1:] = count - first[-1:]
+    return found
+
+
 def subset(b: Boxes, at: Ints) -> Boxes:
     """The words at these positions only."""
     return msgspec.structs.replace(
@@ -100,7 +121,7 @@ def _boxes(
 
 def _mend_marks(words: list[Word], index: Ints, em: Floats) -> None:
     """Gives dashes and dots read from pixels the usual type size: their flat boxes say nothing about it."""
-    usual = float(np.median(em))
+    usual = median(em)
     for k in np.flatnonzero(em < FLAT * usual).tolist():
         word = words[int(index[k])]
         if word.size <= 0 and not any(ch.isalnum() for ch in word.text):

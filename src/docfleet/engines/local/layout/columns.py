@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from docfleet.engines.local.layout.boxes import Bools, Floats, Ints
+from docfleet.engines.local.layout.boxes import Bools, Floats, Ints, median, run_lengths, steps
 
 GUTTER_EM = 0.7
 WIDE_GUTTER_EM = 2.5
@@ -89,7 +89,7 @@ class _Cutter:
         yc = (s.y0[at] + s.y1[at]) / 2
         order = np.argsort(yc, kind="stable")
         at, yc = at[order], yc[order]
-        em = float(np.median(s.em[at]))
+        em = median(s.em[at])
         best: Gutter | None = None
         edges = [(x, True) for x in _left_edges(s.x0[at], em) + self.edges_beside_large(at, em)]
         edges += [(x, self.furniture) for x in self.flush_right_edges(at, em)]
@@ -116,8 +116,8 @@ class _Cutter:
             return []
         order = np.argsort(self.s.x1[at], kind="stable")
         right, left = self.s.x1[at][order], self.s.x0[at][order]
-        first = np.concatenate(([0], np.flatnonzero(np.diff(right) > 0.3 * em) + 1))
-        counts = np.diff(first, append=len(right))
+        first = np.concatenate(([0], np.flatnonzero(steps(right) > 0.3 * em) + 1))
+        counts = run_lengths(first, len(right))
         edges: list[float] = np.minimum.reduceat(left, first)[counts >= 2].tolist()
         return edges[-CANDIDATES:]
 
@@ -135,7 +135,7 @@ class _Cutter:
         run = np.cumsum(crossing | pause) * 2 + crossing
         best: Gutter | None = None
         sides = np.flatnonzero(~crossing)
-        groups = np.split(sides, np.flatnonzero(np.diff(run[sides])) + 1)
+        groups = np.split(sides, np.flatnonzero(steps(run[sides])) + 1)
         for group in groups:
             if len(group) < 3:
                 continue
@@ -217,26 +217,26 @@ def _in_pieces(s: Strips, left: Ints, right: Ints) -> bool:
 
 def _count_rows(s: Strips, at: Ints) -> int:
     middles = np.sort((s.y0[at] + s.y1[at]) / 2)
-    return 1 + int((np.diff(middles) > 0.5 * float(s.em[at].min())).sum())
+    return 1 + int((steps(middles) > 0.5 * float(s.em[at].min())).sum())
 
 
 def _line_width(s: Strips, at: Ints) -> float:
     """Median width of the rows of one side, where their words fill them; else of the pieces the rows fall into."""
     at = at[np.argsort((s.y0[at] + s.y1[at]) / 2, kind="stable")]
     yc = (s.y0[at] + s.y1[at]) / 2
-    first = np.concatenate(([0], np.flatnonzero(np.diff(yc) > 0.5 * np.minimum(s.em[at][1:], s.em[at][:-1])) + 1))
+    first = np.concatenate(([0], np.flatnonzero(steps(yc) > 0.5 * np.minimum(s.em[at][1:], s.em[at][:-1])) + 1))
     extent = np.maximum.reduceat(s.x1[at], first) - np.minimum.reduceat(s.x0[at], first)
     filled = np.add.reduceat(s.x1[at] - s.x0[at], first)
-    if np.median(filled / np.maximum(extent, 1e-6)) > 0.8:
-        return float(np.median(extent))
-    return float(np.median(s.x1[at] - s.x0[at]))
+    if median(filled / np.maximum(extent, 1e-6)) > 0.8:
+        return median(extent)
+    return median(s.x1[at] - s.x0[at])
 
 
 def _left_edges(x0: Floats, em: float) -> list[float]:
     """Left edges that two or more rectangles share (within half a character), leftmost excluded, commonest first."""
     edges = np.sort(x0)
-    begins = np.concatenate(([0], np.flatnonzero(np.diff(edges) > 0.3 * em) + 1))
-    counts = np.diff(begins, append=len(edges))
+    begins = np.concatenate(([0], np.flatnonzero(steps(edges) > 0.3 * em) + 1))
+    counts = run_lengths(begins, len(edges))
     fine = np.flatnonzero(counts >= 2)
     fine = fine[fine > 0]
     if len(fine) > CANDIDATES:
@@ -250,7 +250,7 @@ def rows_in_order(s: Strips, at: Ints) -> Ints:
     yc = (s.y0[at] + s.y1[at]) / 2
     order = np.argsort(yc, kind="stable")
     at, yc = at[order], yc[order]
-    step = np.diff(yc)
+    step = steps(yc)
     reach = 0.5 * np.minimum(s.em[at][1:], s.em[at][:-1])
     row = np.concatenate(([0], np.cumsum(step > reach)))
     return _large_first(s, at[np.lexsort((s.x0[at], row))])
@@ -260,7 +260,7 @@ def _largest(em: Floats) -> Ints:
     """Positions of the largest type, a dozen at most, in order; none where all is of one size."""
     if len(em) < 2:
         return np.zeros(0, dtype=np.int64)
-    large = np.flatnonzero((em > LARGE_RATIO * em.min()) & (em >= np.median(em)))
+    large = np.flatnonzero((em > LARGE_RATIO * em.min()) & (em >= median(em)))
     if len(large) > LARGE_MOST:
         large = np.sort(large[np.argsort(-em[large], kind="stable")[:LARGE_MOST]])
     return large

@@ -11,7 +11,7 @@ import itertools
 import msgspec
 import numpy as np
 
-from docfleet.engines.local.layout.boxes import Bools, Boxes, Floats, Ints
+from docfleet.engines.local.layout.boxes import Bools, Boxes, Floats, Ints, median, run_lengths, steps
 from docfleet.engines.local.layout.cells import Grid, GridCell, cell_lines, is_numeric
 from docfleet.engines.local.layout.lines import TextLine
 
@@ -43,7 +43,7 @@ def snap_lines(at: Floats, low: Floats, high: Floats, em: float) -> Rules:
         return Rules(at, low, high)
     order = np.argsort(at, kind="stable")
     at, low, high = at[order], low[order], high[order]
-    level = np.concatenate(([0], np.cumsum(np.diff(at) > 0.25 * em)))
+    level = np.concatenate(([0], np.cumsum(steps(at) > 0.25 * em)))
     order = np.lexsort((low, level))
     at, low, high, level = at[order], low[order], high[order], level[order]
     begins = np.ones(len(at), dtype=bool)
@@ -53,13 +53,13 @@ def snap_lines(at: Floats, low: Floats, high: Floats, em: float) -> Rules:
         reach = z if begins[k] else max(reach, z)
         same = group
     first = np.flatnonzero(begins)
-    mean = np.add.reduceat(at, first) / np.diff(first, append=len(at))
+    mean = np.add.reduceat(at, first) / run_lengths(first, len(at))
     return Rules(mean, np.minimum.reduceat(low, first), np.maximum.reduceat(high, first))
 
 
 def page_rules(b: Boxes) -> tuple[Rules, Rules]:
     """(horizontal, vertical) lines of the page, snapped."""
-    em = float(np.median(b.em)) if len(b.em) else 10.0
+    em = median(b.em) if len(b.em) else 10.0
     h, v = b.horizontals, b.verticals
     return (
         snap_lines((h[:, 1] + h[:, 3]) / 2, h[:, 0], h[:, 2], em),
@@ -71,7 +71,7 @@ def find_ruled(b: Boxes, horizontal: Rules, vertical: Rules) -> list[Grid]:
     """Ruled tables of the page, top to bottom; their cells hold positions in `b`."""
     if len(horizontal.at) < 2 or not len(vertical.at):
         return []
-    em = float(np.median(b.em))
+    em = median(b.em)
     found: list[Grid] = []
     for rows, columns in _components(horizontal, vertical, TOUCH_EM * em):
         grid = _grid(b, horizontal, vertical, rows, columns, em)
@@ -106,8 +106,8 @@ def _components(h: Rules, v: Rules, touch: float) -> list[tuple[Ints, Ints]]:
 def _edges(at: Floats, least: float) -> Floats:
     """Distinct positions at least `least` apart; of closer ones the mean."""
     at = np.sort(at)
-    first = np.concatenate(([0], np.flatnonzero(np.diff(at) > least) + 1))
-    edges: Floats = np.add.reduceat(at, first) / np.diff(first, append=len(at))
+    first = np.concatenate(([0], np.flatnonzero(steps(at) > least) + 1))
+    edges: Floats = np.add.reduceat(at, first) / run_lengths(first, len(at))
     return edges
 
 

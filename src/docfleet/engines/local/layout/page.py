@@ -18,7 +18,7 @@ from docfleet.domain.document import (
 from docfleet.domain.language import detect_languages
 from docfleet.domain.words import WordPage
 from docfleet.engines.local.layout.aligned import find_aligned
-from docfleet.engines.local.layout.boxes import Boxes, Ints, split_by_angle
+from docfleet.engines.local.layout.boxes import Boxes, Ints, median, split_by_angle
 from docfleet.engines.local.layout.cells import Grid
 from docfleet.engines.local.layout.columns import Strips, reading_order
 from docfleet.engines.local.layout.emit import emit
@@ -169,7 +169,7 @@ def _strips(b: Boxes, s: Segments, at: Ints, ruled: list[Grid]) -> Strips:
     em = s.em[at]
     if ruled:
         boxes = np.vstack((boxes, np.array([grid.rect for grid in ruled])))
-        em = np.concatenate((em, np.full(len(ruled), np.median(s.em))))
+        em = np.concatenate((em, np.full(len(ruled), median(s.em))))
         counts += [1] * len(ruled)
         figures += [False] * len(ruled)
     solid = np.arange(len(em)) >= len(at)

@@ -9,7 +9,7 @@ import numpy as np
 
 from docfleet.domain.document import Role
 from docfleet.domain.geometry import Rect
-from docfleet.engines.local.layout.boxes import Bools, Boxes, Ints
+from docfleet.engines.local.layout.boxes import Bools, Boxes, Ints, median
 from docfleet.engines.local.layout.cells import Grid
 from docfleet.engines.local.layout.paragraphs import TextParagraph, list_marker
 from docfleet.engines.local.layout.segments import Segments
@@ -46,7 +46,7 @@ def find_bands(b: Boxes, s: Segments, tables: list[Grid], number: int) -> Bands:
     header, footer = np.zeros(m, dtype=bool), np.zeros(m, dtype=bool)
     if m < 6 or b.height <= 0:
         return Bands(header, footer)
-    body = float(np.median(s.em))
+    body = median(s.em)
     order = np.argsort(s.yc, kind="stable")
     header = _band(b, s, order, body, min((t.rect[1] for t in tables), default=np.inf), top=True, strict=number == 1)
     footer = _band(

@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from docfleet.engines.local.layout.aligned_rows import Piece, Row
+from docfleet.engines.local.layout.boxes import median
 from docfleet.engines.local.layout.cells import is_numeric
 from docfleet.engines.local.layout.paragraphs import list_marker
 
@@ -61,7 +62,7 @@ def _two_columns(
     keys = sum(piece.text.endswith(":") for piece in columns[0])
     if keys > 0.3 * len(columns[0]):
         return False
-    if min(float(np.median([p.x1 - p.x0 for p in column])) for column in columns) > 12 * em:
+    if min(median([p.x1 - p.x0 for p in column]) for column in columns) > 12 * em:
         return False
     regular = sum(len(row.pieces) == 2 for row in rows) > 0.6 * len(rows)
     if figures > 0.7 and regular and len(rows) >= 4:
@@ -72,8 +73,7 @@ def _two_columns(
 def _prose_columns(columns: list[list[Piece]], bounds: list[tuple[float, float]]) -> int:
     """Columns whose every line is several words that fill it: running text set in columns."""
     return sum(
-        float(np.median([len(p.members) for p in column])) >= 3
-        and float(np.median([p.x1 - p.x0 for p in column])) > 0.75 * (high - low)
+        median([len(p.members) for p in column]) >= 3 and median([p.x1 - p.x0 for p in column]) > 0.75 * (high - low)
         for column, (low, high) in zip(columns, bounds, strict=True)
     )
 
@@ -99,6 +99,6 @@ def _aligned_share(columns: list[list[Piece]], em: float) -> float:
     for column in columns:
         left = np.array([p.x0 for p in column])
         right = np.array([p.x1 for p in column])
-        spread = min(float(np.median(np.abs(v - np.median(v)))) for v in (left, right, (left + right) / 2))
+        spread = min(median(np.abs(v - median(v))) for v in (left, right, (left + right) / 2))
         good += int(spread < 0.4 * em)
     return good / len(columns)
