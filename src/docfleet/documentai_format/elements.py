@@ -30,15 +30,18 @@ def element_list(elements: Sequence[Element], form: Form, write: Callable[[Any],
     least = 1e-300 if form.digits is None else 0.5 / 10**form.digits
     numbers: list[float] = []
     counts = [_collect(element, form.offset, least, numbers) for element in elements]
-    shown = iter(_texts(numbers, form.digits))
+    shown = _texts(numbers, form.digits)
+    offset = form.offset
+    at = 0
     languages: dict[tuple[DetectedLanguage, ...], str] = {(): ""}
     parts = []
     for element, count in zip(elements, counts, strict=True):
         if not count:
             parts.append(write(element).decode())
             continue
-        sure, x0, y0, x2, y2 = next(shown), next(shown), next(shown), next(shown), next(shown)
-        x1, y1, x3, y3 = (x2, y0, x0, y2) if count == 5 else (next(shown), next(shown), next(shown), next(shown))
+        sure, x0, y0, x2, y2 = shown[at : at + 5]
+        x1, y1, x3, y3 = (x2, y0, x0, y2) if count == 5 else shown[at + 5 : at + 9]
+        at += count
         layout = element.layout
         span = layout.spans[0]
         tail = _BREAKS[element.break_after] if type(element) is Token else ""
@@ -48,8 +51,8 @@ def element_list(elements: Sequence[Element], form: Form, write: Callable[[Any],
                 languages[element.languages] = f',"detectedLanguages":[{listed}]'
             tail += languages[element.languages]
         parts.append(
-            f'{{"layout":{{"textAnchor":{{"textSegments":[{{"startIndex":"{span.start + form.offset}",'
-            f'"endIndex":"{span.end + form.offset}"}}]}},{_ORIENTATIONS[layout.orientation]}"confidence":{sure},'
+            f'{{"layout":{{"textAnchor":{{"textSegments":[{{"startIndex":"{span.start + offset}",'
+            f'"endIndex":"{span.end + offset}"}}]}},{_ORIENTATIONS[layout.orientation]}"confidence":{sure},'
             f'"boundingPoly":{{"normalizedVertices":[{{"x":{x0},"y":{y0}}},{{"x":{x1},"y":{y1}}},'
             f'{{"x":{x2},"y":{y2}}},{{"x":{x3},"y":{y3}}}]}}}}{tail}}}'
         )

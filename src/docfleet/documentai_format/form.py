@@ -15,6 +15,10 @@ class Form(NamedTuple):
 
 def json_number(value: float, digits: int | None = None) -> int | float | str:
     """`value` as the JSON mapping writes it: 1758 rather than 1758.0, and what is no number as a string."""
+    if digits is not None and value.__class__ is float and 0.0 < value < 1.0:  # nearly all there are
+        scale = 10.0**digits
+        rounded = int(value * scale + 0.5) / scale
+        return rounded if 0.0 < rounded < 1.0 else int(rounded)
     value = float(value)
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections import deque
+from collections.abc import Collection
 from itertools import repeat
 from typing import Any
 
@@ -35,6 +37,9 @@ _GLYPH_SIZE = 30.0
 """Points: letters of running text are smaller."""
 _INVISIBLE_WHITE = 250
 
+_exhaust = deque[object](maxlen=0).extend
+"""Makes all calls of a `map`, without a word of Python in between."""
+
 _Matrix = tuple[float, float, float, float, float, float]
 _IDENTITY: _Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
@@ -66,8 +71,9 @@ class Drawing(msgspec.Struct):
 class _Walk:
     """One pass over a page's objects, forms included."""
 
-    def __init__(self, page: PdfPage) -> None:
+    def __init__(self, page: PdfPage, known_texts: Collection[int]) -> None:
         self.page = page
+        self.known_texts = known_texts
         self.images: list[tuple[int, _Matrix, int]] = []
         self.paths: list[tuple[list[int], _Matrix]] = []
         self.texts: list[tuple[int, int]] = []
@@ -82,13 +88,15 @@ class _Walk:
     def _visit(self, objects: list[int | None], matrix: _Matrix, depth: int) -> None:
         self.left -= len(objects)
         paths: list[int] = []
-        for pointer, kind in zip(objects, map(pdfium.object_type, objects), strict=True):
+        known, texts, object_type = self.known_texts, self.texts, pdfium.object_type
+        for pointer in objects:
             if not pointer:
                 continue
+            kind = pdfium.PAGE_OBJECT_TEXT if pointer in known else object_type(pointer)
             if kind == pdfium.PAGE_OBJECT_PATH:
                 paths.append(pointer)
             elif kind == pdfium.PAGE_OBJECT_TEXT:
-                self.texts.append((pointer, self.order))
+                texts.append((pointer, self.order))
             elif kind == pdfium.PAGE_OBJECT_IMAGE:
                 self.images.append((pointer, matrix, self.order))
             elif kind == pdfium.PAGE_OBJECT_FORM and depth < _MAX_FORM_DEPTH and self.left > 0:
@@ -105,9 +113,12 @@ class _Walk:
         self._visit(list(map(pdfium.form_object, repeat(pointer, max(count, 0)), range(count))), inner, depth + 1)
 
 
-def read_drawing(page: PdfPage) -> Drawing:
-    """Images, rulings and counts of the page, in its page frame."""
-    walk = _Walk(page)
+def read_drawing(page: PdfPage, known_texts: Collection[int] = frozenset()) -> Drawing:
+    """Images, rulings and counts of the page, in its page frame.
+
+    `known_texts`: objects that are known to be text, which then need not be asked.
+    """
+    walk = _Walk(page, known_texts)
     walk.visit_page()
     images = [image for item in walk.images if (image := _describe_image(page, *item)) is not None]
     finder = _RulingFinder(page)
@@ -268,7 +279,7 @@ def _painted(paths: list[int]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bo
     count = len(paths)
     modes = np.zeros((count, 2), np.int32)
     at = modes.ctypes.data
-    any(map(_never, map(pdfium.path_draw_mode, paths, range(at, at + 8 * count, 8), range(at + 4, at + 8 * count, 8))))
+    _exhaust(map(pdfium.path_draw_mode, paths, range(at, at + 8 * count, 8), range(at + 4, at + 8 * count, 8)))
     filled = (modes[:, 0] != 0) & _shows(pdfium.object_fill_colour, paths)
     stroked = (modes[:, 1] != 0) & _shows(pdfium.object_stroke_colour, paths)
     return filled, stroked
@@ -290,7 +301,7 @@ def _bounds(objects: list[int], matrix: _Matrix) -> npt.NDArray[np.float32]:
     at = found.ctypes.data
     end = at + 16 * count
     columns = [range(at + shift, end + shift, 16) for shift in (0, 4, 8, 12)]
-    any(map(_never, map(pdfium.object_bounds, objects, *columns)))
+    _exhaust(map(pdfium.object_bounds, objects, *columns))
     np.nan_to_num(found, copy=False, posinf=1e6, neginf=-1e6)
     if matrix != _IDENTITY:
         corners = [_apply(found[:, pick], matrix) for pick in ([0, 1], [2, 1], [2, 3], [0, 3])]
@@ -298,10 +309,6 @@ def _bounds(objects: list[int], matrix: _Matrix) -> npt.NDArray[np.float32]:
         low, high = stacked.min(axis=0), stacked.max(axis=0)
         found = np.column_stack((low[:, 0], low[:, 1], high[:, 0], high[:, 1])).astype(np.float32)
     return found[:, [0, 3, 2, 1]]
-
-
-def _never(_: object) -> bool:
-    return False
 
 
 def _clip_rect(pointer: int, matrix: _Matrix) -> Rect | None:

@@ -36,7 +36,7 @@ class PdfReader:
         """Facts and text layer of a page."""
         with load_page(self.document, number) as page:
             characters = read_characters(page)
-            drawing = read_drawing(page)
+            drawing = read_drawing(page, set(characters.objects.tolist()))
             facts = measure(page, characters, drawing)
         body = wire.TextLayerBody(
             characters.font_names, characters.font_weights, characters.font_italics, drawing.rulings

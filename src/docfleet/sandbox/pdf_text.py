@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections import deque
 from itertools import repeat
 
 import msgspec
@@ -34,6 +35,10 @@ _ITALIC_FLAG, _FORCE_BOLD_FLAG = 1 << 6, 1 << 18
 """Font descriptor flags (PDF 1.7 reference, table 123)."""
 _BOLD_NAME = re.compile(r"bold|black|heavy|demi(?!light)", re.IGNORECASE)
 _ITALIC_NAME = re.compile(r"italic|oblique", re.IGNORECASE)
+
+
+_exhaust = deque[object](maxlen=0).extend
+"""Makes all calls of a `map`, without a word of Python in between."""
 
 
 class Characters(msgspec.Struct, frozen=True):
@@ -177,10 +182,10 @@ def _read_runs(page: PdfPage, text: int, objects: npt.NDArray[np.uint64]) -> _Ru
         )  # fmt: skip
     matrices = np.zeros((total, 6), np.float32)
     at = matrices.ctypes.data
-    any(map(_never, map(pdfium.char_matrix, repeat(text), starts.tolist(), range(at, at + 24 * total, 24))))
+    _exhaust(map(pdfium.char_matrix, repeat(text), starts.tolist(), range(at, at + 24 * total, 24)))
     heights = np.zeros(total, np.float32)
     at = heights.ctypes.data
-    any(map(_never, map(pdfium.text_object_font_size, pointers, range(at, at + 4 * total, 4))))
+    _exhaust(map(pdfium.text_object_font_size, pointers, range(at, at + 4 * total, 4)))
     modes = np.fromiter(map(pdfium.text_object_render_mode, pointers), np.int16, total)
     fonts, names, weights, italics = _read_fonts(list(map(pdfium.text_object_font, pointers)))
     sizes = np.abs(heights) * np.hypot(matrices[:, 2], matrices[:, 3])
@@ -211,10 +216,6 @@ def _are_pale(pointers: list[int], modes: npt.NDArray[np.int16]) -> npt.NDArray[
     )
     white = (colours[:, :3] >= _PALE_LEVEL).all(axis=1) | (colours[:, 3] == 0)
     return np.asarray(found & white & (modes == 0))
-
-
-def _never(_: object) -> bool:
-    return False
 
 
 def _read_fonts(handles: list[int | None]) -> tuple[npt.NDArray[np.int16], list[str], list[int], list[bool]]:

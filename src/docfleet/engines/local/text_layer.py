@@ -46,7 +46,11 @@ _SPACING_ACCENTS = {
     0x60: 0x300, 0xB4: 0x301, 0x5E: 0x302, 0x2C6: 0x302, 0x7E: 0x303, 0x2DC: 0x303, 0xAF: 0x304, 0x2D8: 0x306,
     0x2D9: 0x307, 0xA8: 0x308, 0x2DA: 0x30A, 0x2DD: 0x30B, 0x2C7: 0x30C, 0xB8: 0x327, 0x2DB: 0x328,
 }  # fmt: skip
-_ACCENT_CODES = np.array(sorted(_SPACING_ACCENTS), dtype=np.int64)
+_ACCENT_END = 0x2DE
+_WHITE_END = 0x3001
+_IS_WHITE = np.zeros(_WHITE_END + 1, dtype=bool)
+_IS_WHITE[[0x20, 0x09, 0x0A, 0x0D, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000]] = True
+_IS_ACCENT = np.array([code in _SPACING_ACCENTS for code in range(_ACCENT_END + 1)])
 _PRIVATE_CODES = np.array(sorted(_PRIVATE), dtype=np.int64)
 
 
@@ -111,8 +115,9 @@ def _select(facts: PageFacts, layer: TextLayer) -> _Chars | None:
     em = _font_sizes(layer.sizes.astype(np.float64)[source], boxes[source])
     codes = np.where((flags & LINE_HYPHEN) != 0, np.where(codes == 0xAD, 0xAD, 0x2D), codes)[source]
     unmapped = ((flags[source] & UNMAPPED) != 0) | (codes == 0)
-    private = np.isin(codes, _PRIVATE_CODES)
+    private = (codes >= _PRIVATE_CODES[0]) & (codes <= _PRIVATE_CODES[-1])
     if private.any():
+        private &= np.isin(codes, _PRIVATE_CODES)
         codes[private] = [_PRIVATE[code] for code in codes[private].tolist()]
         unmapped &= ~private
     codes = np.where(
@@ -139,7 +144,7 @@ def _share_ligatures(codes: Ints, boxes: Floats, layer: TextLayer) -> Floats:
     if not same.any():
         return boxes
     same &= ((layer.flags[1:] | layer.flags[:-1]) & (GENERATED | UNMAPPED)) == 0
-    single = _is_white(codes) | _is_combining(codes) | np.isin(codes, _ACCENT_CODES)
+    single = _is_white(codes) | _is_combining(codes) | _is_accent(codes)
     same &= ~single[1:] & ~single[:-1]
     edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype(np.int8)))
     boxes = boxes.copy()
@@ -163,10 +168,8 @@ def _share_ligatures(codes: Ints, boxes: Floats, layer: TextLayer) -> Floats:
 
 
 def _is_white(codes: Ints) -> Bools:
-    rare = (codes >= 0x2000) & (codes <= 0x200A)
-    for code in (0x20, 0x09, 0x0A, 0x0D, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000):
-        rare |= codes == code
-    return rare
+    found: Bools = _IS_WHITE[np.minimum(codes, _WHITE_END)]
+    return found
 
 
 def _join_surrogates(codes: Ints) -> tuple[Ints, Bools]:
@@ -240,12 +243,21 @@ def _reading_axes(boxes: Floats, em: Floats, angles: Ints) -> tuple[Floats, Floa
 
 
 def _is_rtl(codes: Ints) -> Bools:
+    if int(codes.max(initial=0)) < 0x590:
+        return np.zeros(len(codes), dtype=bool)
     strong: Bools = (codes >= 0x590) & (codes <= 0x8FF) & ~((codes >= 0x660) & (codes <= 0x669))
     strong |= (codes >= 0xFB1D) & (codes <= 0xFDFF) | (codes >= 0xFE70) & (codes <= 0xFEFC)
     return strong
 
 
+def _is_accent(codes: Ints) -> Bools:
+    found: Bools = _IS_ACCENT[np.minimum(codes, _ACCENT_END)]
+    return found
+
+
 def _is_combining(codes: Ints) -> Bools:
+    if int(codes.max(initial=0)) < 0x300:
+        return np.zeros(len(codes), dtype=bool)
     marks: Bools = (
         (codes >= 0x300) & (codes <= 0x36F)
         | (codes >= 0x591) & (codes <= 0x5C7) & (codes != 0x5BE)
@@ -272,7 +284,8 @@ def _word_starts(c: _Chars) -> tuple[Bools, Bools]:
     if rtl.any():
         gap = np.where(rtl[1:] & rtl[:-1], c.u0[:-1] - c.u1[1:], gap)
     jump = (np.abs(np.diff(c.v)) > 0.5 * em) | (gap < -0.6 * em) | (np.diff(c.angles) != 0)
-    mark = _is_combining(c.codes[1:]) | np.isin(c.codes[1:], _ACCENT_CODES) | np.isin(c.codes[:-1], _ACCENT_CODES)
+    accent = _is_accent(c.codes)
+    mark = _is_combining(c.codes[1:]) | accent[1:] | accent[:-1]
     jump &= ~(mark & (gap < 0) & (gap > -1.2 * em) & (np.abs(np.diff(c.v)) < em))
     wide = gap > np.where(c.slanted[1:], 0.45, GAP_EM) * em
     spaced = c.spaced[1:] & (gap > SPACE_EM * em)
@@ -350,7 +363,7 @@ def _needs_folding(codes: Ints) -> Bools:
         | (codes == 0xAD)
         | (codes == 0x2010)
         | (codes == 0x2011)
-        | np.isin(codes, _ACCENT_CODES)
+        | _is_accent(codes)
     )
     return found
 

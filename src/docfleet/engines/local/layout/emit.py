@@ -34,7 +34,7 @@ def emit(page: WordPage, outline: Outline) -> Emitted:
     """Tokens, lines, paragraphs and blocks; each kind partitions the text. At least one word is needed."""
     words = [page.words[i] for i in outline.order.tolist()]
     rects = _rects(words)
-    angles = [w.angle % 360 // 90 * 90 for w in words]
+    angles = [w.angle % 360 // 90 * 90 if w.angle else 0 for w in words]
     facing = [Orientation.of_degrees(page.orientation // 90 * 90 + turn) for turn in (0, 90, 180, 270)]
     lengths = np.array([max(len(w.text), 1) for w in words], dtype=np.float64)
     certain = np.nan_to_num(np.array([w.confidence for w in words], dtype=np.float64)).clip(0.0, 1.0)
@@ -115,9 +115,10 @@ def _tokens(
         parts.append(text + space)
         towards = facing[angles[k] // 90]
         sure = certain[k]
-        for piece in split[:-1]:
-            tokens.append(Token(Layout((Span(at, at + len(piece)),), next(boxes), sure, towards)))
-            at += len(piece)
+        if len(split) > 1:
+            for piece in split[:-1]:
+                tokens.append(Token(Layout((Span(at, at + len(piece)),), next(boxes), sure, towards)))
+                at += len(piece)
         end = at + len(split[-1]) + len(space)
         tokens.append(Token(Layout((Span(at, end),), next(boxes), sure, towards), pause))
         at = end
@@ -129,17 +130,18 @@ def _piece_rects(
     words: list[Word], rects: Floats, angles: list[int], pieces: list[tuple[str, ...]]
 ) -> tuple[Floats, list[int]]:
     """The rectangle and angle of every token: those of its word, or its share of it by number of characters."""
-    counts = [len(split) for split in pieces]
-    if max(counts) == 1:
+    if max(map(len, pieces)) == 1:
         return rects, angles
-    repeated = np.repeat(rects, counts, axis=0)
-    turns = [turn for turn, count in zip(angles, counts, strict=True) for _ in range(count)]
-    at = 0
-    for k, split in enumerate(pieces):
-        if len(split) > 1:
-            repeated[at : at + len(split)] = _slices(rects[k].tolist(), words[k].text, angles[k] // 90, split)
-        at += len(split)
-    return repeated, turns
+    found: list[Sequence[float]] = []
+    turns: list[int] = []
+    for k, (rect, turn, split) in enumerate(zip(rects.tolist(), angles, pieces, strict=True)):
+        if len(split) == 1:
+            found.append(rect)
+            turns.append(turn)
+        else:
+            found += _slices(rect, words[k].text, turn // 90, split)
+            turns += [turn] * len(split)
+    return np.array(found, dtype=np.float64), turns
 
 
 def _slices(
