@@ -223,7 +223,7 @@ SHIPPED_PAGES = 12
 
 
 def rows(quick: bool) -> list[Row]:
-    """Every page against Tesseract; every fifth or so against RapidOCR as shipped (`python -m bench.ocr`: every page)."""
+    """Every page against Tesseract; a part of each set against RapidOCR as shipped (`python -m bench.ocr`: all)."""
     sets = list(SETS)
     if quick:
         return table(6, sets)
