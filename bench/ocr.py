@@ -218,12 +218,12 @@ def table(
     return rows
 
 
-SHIPPED_PAGES = 12
+SHIPPED_PAGES = 6
 """Of each set, in the one table: RapidOCR as shipped takes several times as long as all others together."""
 
 
 def rows(quick: bool) -> list[Row]:
-    """Every page against Tesseract; a part of each set against RapidOCR as shipped (`python -m bench.ocr`: all)."""
+    """Every page against Tesseract; six of each set against RapidOCR as shipped (`python -m bench.ocr`: all)."""
     sets = list(SETS)
     if quick:
         return table(6, sets)
