@@ -7,6 +7,7 @@ import random
 
 import pytest
 from tests.unit.layout.setting import (
+    WORD,
     check_partitions,
     line_texts,
     page_of,
@@ -17,6 +18,7 @@ from tests.unit.layout.setting import (
 )
 
 from docfleet.domain.document import Role
+from docfleet.domain.words import Word
 from docfleet.engines.local.layout import lay_out
 
 
@@ -127,3 +129,67 @@ def test_recognised_words_with_jittery_boxes_keep_their_columns() -> None:
     order = positions(text, *[f"a{n}" for n in range(30)], *[f"b{n}" for n in range(30)])
     assert order == sorted(order)
     assert abs(page.layout.confidence - 0.9) < 1e-6  # type: ignore[union-attr]
+
+
+def _columns_around(gap: tuple[float, float], rows: range) -> list[Word]:
+    """Two columns of forty ragged lines, 235 wide; in `rows` they leave the strip `gap` free."""
+    words = []
+    supply = itertools.cycle(WORD.split())
+    for n in range(40):
+        free = gap if n in rows else (285.0, 305.0)
+        for mark, x0, x1 in (("a", 50.0, free[0]), ("b", free[1], 540.0)):
+            line = set_line(f"{mark}{n} " + " ".join(itertools.islice(supply, 12)), x0, 80 + 12.5 * n)
+            words += [word for word in line if word.box[2] <= x1]
+    return words
+
+
+@pytest.mark.parametrize("lift", [0.0, 3.0, 7.0])
+@pytest.mark.parametrize("pitch", [10.0, 12.5])
+def test_a_picture_with_its_caption_between_two_columns_does_not_part_them(lift: float, pitch: float) -> None:
+    words = _columns_around((215, 375), range(8, 30))
+    caption = ["caption0 of the", "old harbour by", "night, seen", "from the hill"]
+    for n, part in enumerate(caption):
+        words += set_line(part, 265 + 3 * n, 80 + 25 * 12.5 + lift + pitch * n, 8)
+    text, page = lay_out(page_of(words), 1)
+    check_partitions(text, page)
+    marks = [f"a{n}" for n in range(40)] + [f"b{n}" for n in range(40)]
+    order = positions(text, *marks, "caption0", "harbour", "night,", "hill")
+    assert order == sorted(order)
+    assert line_texts(text, page)[-4:] == caption
+
+
+def test_a_narrow_heading_in_the_middle_with_nothing_beside_it_still_parts_the_columns() -> None:
+    words = set_column("a", 50, 80, 235, 15) + set_column("b", 305, 80, 235, 15)
+    words += set_line("The second", 270, 269) + set_line("part of it", 272, 282)
+    words += set_column("c", 50, 297, 235, 15) + set_column("d", 305, 297, 235, 15)
+    text, _ = lay_out(page_of(words), 2)
+    order = positions(text, "a0", "a14", "b0", "b14", "second", "part", "c0", "c14", "d0", "d14")
+    assert order == sorted(order)
+
+
+def test_a_table_across_two_columns_is_not_torn() -> None:
+    words = set_column("a", 50, 80, 235, 16) + set_column("b", 305, 80, 235, 16)
+    rows = [(f"row{n}", f"middle{n} item", f"last{n}") for n in range(5)]
+    for n, cells in enumerate(rows):
+        for cell, x in zip(cells, (60, 250, 430), strict=True):
+            words += set_line(cell, x, 300 + 14 * n)
+    words += set_column("c", 50, 390, 235, 16) + set_column("d", 305, 390, 235, 16)
+    text, _ = lay_out(page_of(words), 2)
+    cells = [part for n in range(5) for part in (f"row{n}", f"middle{n}", f"last{n}")]
+    order = positions(text, "a15", "b0", "b15", *cells, "c0", "c15", "d0", "d15")
+    assert order == sorted(order)
+
+
+def test_a_form_with_notes_between_keys_and_values_is_not_torn() -> None:
+    words = []
+    for n in range(14):
+        y = 80 + 14 * n
+        noted = n in (5, 6)
+        words += set_line(f"Key{n}:", 50, y) + set_line(f"Value{n} as written in the books", 340 if noted else 300, y)
+        if noted:
+            words += set_line(f"Note{n} here", 255, y)
+    text, _ = lay_out(page_of(words), 1)
+    order = positions(
+        text, "Key4:", "Value4", "Key5:", "Note5", "Value5", "Key6:", "Note6", "Value6", "Key7:", "Value7"
+    )
+    assert order == sorted(order)

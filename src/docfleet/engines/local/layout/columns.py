@@ -3,7 +3,8 @@
 A recursive XY-cut (Nagy and Seth 1984) whose vertical cuts are empty strips beside left edges that several segments
 share (after Breuel's whitespace columns, 2002). A strip ends where a segment crosses it (a spanning title, a wide
 table) or where both columns pause together, so what spans is read before and after the columns and not in their
-midst.
+midst. Islands, such as a picture's caption with the text of both columns flowing around it, end no strip: the columns
+are cut without them and they follow as blocks of their own.
 """
 
 from __future__ import annotations
@@ -26,10 +27,17 @@ LARGE_RATIO = 1.25
 """Type this much larger than what stands beside it is a name or title, read before it."""
 LARGE_MOST, LARGE_REACH = 12, 12
 """Pieces of large type looked at, and how far each may move."""
+ISLAND_SHARE = 0.25
+"""Islands are at most this share of what stands in and beside the strip."""
+FLOWING_EM = 6.0
+"""Lines that flow around an island are mostly this wide; they are shorter than the column's."""
+ISLAND_ROWS = 6
+"""Rows that each column around an island has at least."""
 FEW = 60
 CANDIDATES = 24
 WORK = 6_000_000
 """Segments times candidates looked at before the rest of a page is read row by row."""
+NOTHING: Ints = np.zeros(0, dtype=np.int64)
 
 
 class Strips(msgspec.Struct, frozen=True):
@@ -54,6 +62,8 @@ class Gutter(msgspec.Struct, frozen=True):
     top: float
     bottom: float
     score: float
+    islands: Ints = NOTHING
+    """What stands in the strip without ending it."""
 
 
 def reading_order(s: Strips, *, furniture: bool = False) -> list[Ints]:
@@ -78,11 +88,14 @@ class _Cutter:
         if gutter is None:
             return [rows_in_order(self.s, at)]
         s = self.s
+        if len(gutter.islands):
+            at = at[~np.isin(at, gutter.islands)]
         yc = (s.y0[at] + s.y1[at]) / 2
         above, below = yc < gutter.top, yc > gutter.bottom
         left = ~above & ~below & (s.x0[at] < gutter.x)
         right = ~above & ~below & ~left
-        return [part for side in (above, left, right, below) for part in self.cut(at[side], depth + 1)]
+        sides = (at[above], at[left], at[right], gutter.islands, at[below])
+        return [part for side in sides for part in self.cut(side, depth + 1)]
 
     def best_gutter(self, at: Ints) -> Gutter | None:
         s = self.s
@@ -128,9 +141,26 @@ class _Cutter:
         slack = 0.35 * em
         right = s.x0[at] >= x - slack
         left = s.x1[at] <= x + 0.1 * em
-        crossing = _with_row_mates(~right & ~left, yc, 0.3 * em)
         if right.sum() < 2 or not left.any():
             return None
+        crossing = ~right & ~left
+        islands = find_islands(s, at, left & ~right, right, em)
+        best = self.best_stretch(at, yc, right, crossing, x, em, level)
+        if not islands.any():
+            return best
+        around = ~islands
+        found = self.best_stretch(at[around], yc[around], right[around], crossing[around], x, em, level)
+        if found is None or (best is not None and best.score >= found.score):
+            return best
+        inside = at[islands & (yc >= found.top) & (yc <= found.bottom)]
+        return msgspec.structs.replace(found, islands=inside)
+
+    def best_stretch(
+        self, at: Ints, yc: Floats, right: Bools, crossing: Bools, x: float, em: float, level: bool
+    ) -> Gutter | None:
+        """The best of the stretches that end where something crosses the strip or both sides pause."""
+        s = self.s
+        crossing = _with_row_mates(crossing, yc, 0.3 * em)
         pause = np.concatenate(([False], s.y0[at][1:] - np.maximum.accumulate(s.y1[at])[:-1] > PAUSE_EM * em))
         run = np.cumsum(crossing | pause) * 2 + crossing
         best: Gutter | None = None
@@ -165,6 +195,58 @@ class _Cutter:
         if not reads_as_columns(s, q, r, gap, em, level=level, furniture=self.furniture):
             return None
         return Gutter(x - 0.3 * em, float(yc[0]), float(yc[-1]), float(bottom - top) * (1 + min(gap, 4.0) / 8))
+
+
+def find_islands(s: Strips, at: Ints, left: Bools, right: Bools, em: float) -> Bools:
+    """Which of `at` (sorted from top to bottom) stand between two columns of prose that flow around them.
+
+    They are few, several lines under one another, narrower than either column, in no larger type, and beside most of
+    them stands a line of prose on both sides: a heading across the page stands alone, and a table has cells there.
+    """
+    found = np.zeros(len(at), dtype=bool)
+    crossing = ~(left | right | s.solid[at])
+    if np.count_nonzero(crossing) < 2:
+        return found
+    within = _shared_height(s, at, left, right)
+    crossing &= within
+    if not 2 <= crossing.sum() <= ISLAND_SHARE * within.sum():
+        return found
+    sides = [at[left & within], at[right & within]]
+    if any(len(side) < ISLAND_ROWS or _count_rows(s, side) < ISLAND_ROWS for side in sides):
+        return found
+    room = min(_line_width(s, side) for side in sides)
+    if room < PROSE_EM * em or any(_mostly_figures(s, side) for side in sides):
+        return found
+    slim = np.flatnonzero(crossing & (s.x1[at] - s.x0[at] < room) & (s.em[at] < LARGE_RATIO * em))
+    if len(slim) < 2:
+        return found
+    yc = (s.y0[at] + s.y1[at]) / 2
+    for group in np.split(slim, np.flatnonzero(steps(yc[slim]) > PAUSE_EM * em) + 1):
+        if len(group) > 1 and all(_flows_beside(s, at[group], side, em) for side in sides):
+            found[group] = True
+    return found
+
+
+def _shared_height(s: Strips, at: Ints, left: Bools, right: Bools) -> Bools:
+    """What stands no higher and no lower than both sides reach."""
+    q, r = at[left], at[right]
+    if not len(q) or not len(r):
+        return np.zeros(len(at), dtype=bool)
+    top, bottom = max(s.y0[q].min(), s.y0[r].min()), min(s.y1[q].max(), s.y1[r].max())
+    yc = (s.y0[at] + s.y1[at]) / 2
+    within: Bools = (yc > top) & (yc < bottom)
+    return within
+
+
+def _flows_beside(s: Strips, island: Ints, side: Ints, em: float) -> bool:
+    """Lines of prose, clear of the island, stand at its height on this side."""
+    yc = (s.y0[side] + s.y1[side]) / 2
+    beside = side[(yc > s.y0[island].min() - 0.5 * em) & (yc < s.y1[island].max() + 0.5 * em)]
+    if 2 * len(beside) < len(island) or len(beside) < 2 or len(beside) > 1.5 * _count_rows(s, beside):
+        return False
+    wide = s.x1[beside] - s.x0[beside] >= FLOWING_EM * em
+    clear = (s.x1[beside] < s.x0[island].min()) | (s.x0[beside] > s.x1[island].max())
+    return float(wide.mean()) > 0.6 and bool(clear.all()) and float(s.words[beside].mean()) >= 3
 
 
 def _with_row_mates(crossing: Bools, yc: Floats, reach: float) -> Bools:
