@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +31,14 @@ Steps = tuple[npt.NDArray[np.intp], Floats]
 """Best symbol and its probability at each time step of one line."""
 
 
-class Recogniser:
+class Recogniser(Protocol):
     """Images of lines in, the best symbol at each time step out."""
 
     symbols: list[str]
 
     def best_symbols(self, lines: Pixels, latin_only: bool = False) -> list[Steps]:
         """`lines` is (n, 48, width, 3); one answer a line. Indices are into `symbols`, 0 is the CTC blank."""
-        raise NotImplementedError
+        ...
 
 
 class SplitRecogniser(Recogniser):
