@@ -30,8 +30,27 @@
     ├── StoreError                    bytes cannot be stored or read                                retryable
     │   ├── NotStored                 nothing under this key
     │   └── BadKey                    not a key a store takes
-    └── LedgerError
-        └── Fenced                    a stale worker's write was refused
+    ├── LedgerError
+    │   ├── LedgerUnavailable         the database cannot be reached                             503, retryable
+    │   └── Fenced                    a stale worker's write was refused
+    ├── BrokerUnavailable             Redis cannot be reached; nothing is lost                   retryable
+    ├── UnsafeBroker                  settings under which Redis would hang or lose more than it must    exit 2
+    └── RequestError                  a request to the service was refused; has an HTTP status
+        ├── BadRequest                400
+        ├── Unauthenticated           401 no key, or none that is known
+        ├── KeyExpired                401 expired or revoked
+        ├── Forbidden                 403 the key's role does not allow it
+        ├── NotFound                  404 nothing of this kind for this tenant
+        ├── NotReady                  409 the document has not ended
+        ├── Conflict                  409 not in this state
+        ├── IdempotencyMismatch       422 the key was used for another request
+        ├── FormatNotMade             404 the document was read without this format
+        ├── Gone                      410 deleted
+        ├── PayloadTooLarge           413
+        ├── SourceNotAllowed          403 a bucket or address that is not allowed
+        ├── RateLimited               429 retryable
+        ├── Overloaded                503 retryable
+        └── ServiceUnavailable        503 retryable
 
 The class is the policy: `code` is stable and machine-readable, the message is one sentence for a person, `remedy` says
 what to do. Boundaries (CLI, worker, API) read these attributes and never the prose.
@@ -49,6 +68,8 @@ class DocfleetError(Exception):
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
     remedy: ClassVar[str] = ""
+    status: ClassVar[int] = 500
+    """HTTP status where it ends a request."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
@@ -76,6 +97,7 @@ class DocumentError(DocfleetError):
     """The document cannot be read."""
 
     code = "document"
+    status = 422
 
 
 class Empty(DocumentError):
@@ -249,6 +271,7 @@ class StoreError(DocfleetError):
     """The store cannot be read or written."""
 
     code = "store"
+    status = 503
     retryable = True
     remedy = "Check that the disk has room and that the output folder may be written, then run the same command again."
 
@@ -273,10 +296,170 @@ class LedgerError(DocfleetError):
     code = "ledger"
 
 
+class LedgerUnavailable(LedgerError):
+    """The database cannot be reached."""
+
+    code = "ledger_unavailable"
+    retryable = True
+    status = 503
+    remedy = "Try again in a few seconds; nothing that was accepted is lost."
+
+
 class Fenced(LedgerError):
     """A stale worker's write was refused: its lease had ended."""
 
     code = "fenced"
+
+
+class BrokerUnavailable(DocfleetError):
+    """The broker (Redis) cannot be reached."""
+
+    code = "broker_unavailable"
+    retryable = True
+    status = 503
+    remedy = "Nothing is lost: workers take their work from the ledger until the broker is back."
+
+
+class UnsafeBroker(DocfleetError):
+    """The broker or its settings would hang or lose work."""
+
+    code = "unsafe_broker"
+    exit_code = 2
+    remedy = "Set what the message names; docs/how-to/run-distributed.md has the whole table."
+
+
+class RequestError(DocfleetError):
+    """The request was refused."""
+
+    code = "request"
+    status = 400
+
+
+class BadRequest(RequestError):
+    """The request is not one the service understands."""
+
+    code = "bad_request"
+    remedy = "Compare the request with the API reference at /docs."
+
+
+class Unauthenticated(RequestError):
+    """The request has no API key, or one that is not known."""
+
+    code = "unauthenticated"
+    status = 401
+    remedy = "Send the header `Authorization: Bearer <key>` with a key of this service."
+
+
+class KeyExpired(RequestError):
+    """The API key has expired or was revoked."""
+
+    code = "key_expired"
+    status = 401
+    remedy = "Ask an admin of your tenant for a new key."
+
+
+class Forbidden(RequestError):
+    """The role of this API key does not allow it."""
+
+    code = "forbidden"
+    status = 403
+    remedy = "Use a key with the role or scope that the message names."
+
+
+class NotFound(RequestError):
+    """There is nothing under this id."""
+
+    code = "not_found"
+    status = 404
+    remedy = "Check the id; a key sees what belongs to its own tenant only."
+
+
+class NotReady(RequestError):
+    """The document has not ended yet."""
+
+    code = "not_ready"
+    status = 409
+    retryable = True
+    remedy = "Wait for its end: poll its status, listen to its events, or register a webhook."
+
+
+class Conflict(RequestError):
+    """The state of the document, batch or key does not allow it."""
+
+    code = "conflict"
+    status = 409
+    remedy = "Look at its present state and decide anew."
+
+
+class IdempotencyMismatch(RequestError):
+    """The Idempotency-Key was used before for another request."""
+
+    code = "idempotency_mismatch"
+    status = 422
+    remedy = "Use a new key for a new request, and the same key only for the same request."
+
+
+class FormatNotMade(RequestError):
+    """The document has no result in this format."""
+
+    code = "format_not_made"
+    status = 404
+    remedy = "Submit it again with this format among `formats`."
+
+
+class Gone(RequestError):
+    """The document was deleted."""
+
+    code = "gone"
+    status = 410
+
+
+class PayloadTooLarge(RequestError):
+    """The upload is larger than the limit."""
+
+    code = "payload_too_large"
+    status = 413
+    remedy = "Split the file, or ask the operator to raise DOCFLEET_LIMITS__MAX_FILE_BYTES."
+
+
+class SourceNotAllowed(RequestError):
+    """Documents may not be fetched from this address."""
+
+    code = "source_not_allowed"
+    status = 403
+    remedy = "Upload the bytes, or ask the operator to add the bucket to DOCFLEET_API__ALLOWED_SOURCES."
+
+
+class RateLimited(RequestError):
+    """Too many requests under this key."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+    remedy = "Wait as long as Retry-After says."
+
+
+class Overloaded(RequestError):
+    """More is waiting than the service can promise to keep."""
+
+    code = "overloaded"
+    status = 503
+    retryable = True
+    remedy = "Wait as long as Retry-After says, then send it again under the same Idempotency-Key."
+
+
+class ServiceUnavailable(RequestError):
+    """A part the service needs cannot be reached."""
+
+    code = "service_unavailable"
+    status = 503
+    retryable = True
+    remedy = "Wait as long as Retry-After says, then send it again under the same Idempotency-Key."
+
+
+def request_error_codes() -> dict[str, type[RequestError]]:
+    """Stable code -> class, of every refusal of a request."""
+    return {cls.code: cls for cls in RequestError.__subclasses__()}
 
 
 def document_error_codes() -> dict[str, type[DocumentError]]:

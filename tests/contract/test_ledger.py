@@ -32,8 +32,8 @@ from docfleet.ledger import (
     Plan,
 )
 from docfleet.ledger.migrations import head
-from docfleet.ledger.rows import Base
 from docfleet.ledger.schema import HEAD
+from docfleet.ledger.service_rows import ALL_TABLES
 from ledger_driver import (
     BATCH,
     PostgresServer,
@@ -622,7 +622,7 @@ def _try_to_move(ledger: Ledger, entity: str, before: str, after: str) -> str | 
 
 
 def _copy_of(entity: str, row: str, state: str) -> str:
-    table = Base.metadata.tables[entity]
+    table = ALL_TABLES.tables[entity]
     changed = {"id": f"'{row}'", "state": f"'{state}'", "sha256": "'other'", "folder_key": "NULL", "first_page": "1",
                "last_page": "1", "lease_until": "1" if state == "running" else "NULL"}  # fmt: skip
     names = [column.name for column in table.columns]
@@ -655,7 +655,7 @@ def test_the_database_refuses_nonsense(ledger: Ledger, statement: str) -> None:
 def test_the_migrations_make_the_tables_of_the_rows(ledger: Ledger) -> None:
     with ledger.reading() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, ALL_TABLES) == []
 
 
 def test_the_newest_migration_is_known_without_looking() -> None:
@@ -672,7 +672,9 @@ def test_a_ledger_of_a_newer_docfleet_is_left_alone(address: str | Path) -> None
 def test_a_failed_unit_of_work_leaves_nothing(ledger: Ledger) -> None:
     def insert_and_fail() -> None:
         with ledger.unit_of_work() as session:
-            session.execute(text("INSERT INTO batch VALUES ('b', 'k', '', '', 0)"))
+            session.execute(
+                text("INSERT INTO batch (id, key, label, options_json, created_at) VALUES ('b', 'k', '', '', 0)")
+            )
             raise Undo
 
     with pytest.raises(Undo):

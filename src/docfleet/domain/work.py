@@ -83,7 +83,17 @@ SLICE_TRANSITIONS: Mapping[SliceState, frozenset[SliceState]] = {
 }
 
 DOCUMENT_TRANSITIONS: Mapping[DocumentState, frozenset[DocumentState]] = {
-    DocumentState.RECEIVED: frozenset({DocumentState.RUNNING, DocumentState.FAILED, DocumentState.CANCELLED}),
+    DocumentState.RECEIVED: frozenset(
+        {
+            DocumentState.RUNNING,
+            # its reading was there already, or came with the plan (a short document is read in one go)
+            DocumentState.ASSEMBLING,
+            DocumentState.SUCCEEDED,
+            DocumentState.PARTIAL,
+            DocumentState.FAILED,
+            DocumentState.CANCELLED,
+        }
+    ),
     DocumentState.RUNNING: frozenset({DocumentState.ASSEMBLING, DocumentState.FAILED, DocumentState.CANCELLED}),
     DocumentState.ASSEMBLING: frozenset(
         {DocumentState.SUCCEEDED, DocumentState.PARTIAL, DocumentState.FAILED, DocumentState.CANCELLED}

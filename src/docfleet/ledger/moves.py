@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import (
+    DOCUMENT_ENDS,
     OPEN_SLICES,
     STEP_PRIORITY,
     WHOLE_DOCUMENT,
@@ -22,6 +23,7 @@ from docfleet.domain.work import (
     Step,
 )
 from docfleet.errors import LedgerError
+from docfleet.ledger.after_end import after_end
 from docfleet.ledger.dialect import database_now, upserts
 from docfleet.ledger.rows import DOCUMENT, EVENT, SLICE, SliceRow
 from docfleet.ledger.values import NewSlice
@@ -69,12 +71,24 @@ def move_document(
     if moved is None:
         raise LedgerError(f"document {document.id} is no longer {document.state}")
     record_documents(session, [document.id], document.state, to, cause)
-    return LockedDocument(*moved)
+    ended = LockedDocument(*moved)
+    if to in DOCUMENT_ENDS:
+        after_end(session, ended)
+    return ended
 
 
+def _of_document(column: str, missing: str | None = "") -> Any:
+    """A column of the document that the new row belongs to, so that callers need not carry it along."""
+    found = select(DOCUMENT.c[column]).where(DOCUMENT.c.id == bindparam("new_document_id")).scalar_subquery()
+    return found if missing is None else func.coalesce(found, missing)
+
+
+_TOLD = ("entity", "document_id", "slice_id", "from_state", "to_state", "token", "worker", "cause")
 _RECORD = insert(EVENT).values(
     at=database_now(),
-    **{name: bindparam(f"new_{name}") for name in EVENT.columns.keys() if name not in ("id", "at")},  # noqa: SIM118
+    tenant_id=_of_document("tenant_id"),
+    batch_id=_of_document("batch_id"),
+    **{name: bindparam(f"new_{name}") for name in _TOLD},
 )
 
 
@@ -112,7 +126,8 @@ _ADD = {
         **{column: bindparam(f"new_{column}", type_=SLICE.c[column].type) for column in _GIVEN},
         state=SliceState.QUEUED, attempt=0, wait_count=0, token=0, lease_until=None, worker="",
         available_at=database_now(), result_key="", code="", message="", detail="", created_at=database_now(),
-        started_at=None, finished_at=None,
+        started_at=None, finished_at=None, dispatched_at=None, deadline_at=_of_document("deadline_at", None),
+        **{name: _of_document(name, None) for name in ("tenant_id", "region", "pool", "urgency")},
     )
     .on_conflict_do_nothing()
     .returning(SLICE.c.id)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -27,6 +28,10 @@ from docfleet.domain.work import DocumentState, SliceState, Step
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only under the type INTEGER."""
+
+
+def _partial(name: str | None, *columns: str, where: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 def _text_of(states: type[StrEnum]) -> Enum:
@@ -50,6 +55,7 @@ class BatchRow(Base):
     """Documents submitted together."""
 
     __tablename__ = "batch"
+    __table_args__ = (Index(None, "tenant_id", "id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(unique=True)
@@ -58,6 +64,16 @@ class BatchRow(Base):
     options_json: Mapped[str]
     """The options in force, for people and reports."""
     created_at: Mapped[float]
+    tenant_id: Mapped[str] = mapped_column(server_default="local")
+    region: Mapped[str] = mapped_column(server_default="")
+    implicit: Mapped[bool] = mapped_column(server_default=false())
+    """Holds the documents of a tenant that were submitted one by one; nobody sees it."""
+    labels_json: Mapped[str] = mapped_column(server_default="{}")
+    sealed_at: Mapped[float | None]
+    """No more documents will come."""
+    finished_at: Mapped[float | None]
+    """Sealed, and every document has ended."""
+    deleted_at: Mapped[float | None]
 
 
 class DocumentRow(Base):
@@ -67,6 +83,13 @@ class DocumentRow(Base):
     __table_args__ = (
         UniqueConstraint("batch_id", "sha256", "options_digest"),
         Index(None, "batch_id", "state"),
+        Index(None, "tenant_id", "id"),
+        Index(None, "tenant_id", "state", "id"),
+        Index(None, "tenant_id", "batch_id", "id"),
+        Index(None, "tenant_id", "sha256"),
+        Index(None, "content_id"),
+        _partial("ix_document_follows", "follows", where="follows IS NOT NULL"),
+        _partial("ix_document_open", "state", "id", where="state IN ('received', 'running', 'assembling')"),
         CheckConstraint("pages IS NULL OR pages >= 0", name="pages"),
     )
 
@@ -107,6 +130,32 @@ class DocumentRow(Base):
     started_at: Mapped[float | None]
     """When a worker first took up the plan of this round."""
     finished_at: Mapped[float | None]
+    tenant_id: Mapped[str] = mapped_column(server_default="local")
+    region: Mapped[str] = mapped_column(server_default="")
+    content_id: Mapped[str | None]
+    """Where its bytes and results are (`ContentRow`); null in a ledger that works on files of the disk."""
+    name: Mapped[str] = mapped_column(server_default="")
+    labels_json: Mapped[str] = mapped_column(server_default="{}")
+    options_json: Mapped[str] = mapped_column(server_default="{}")
+    """`ReadingOptions`: formats, languages, mode, engine."""
+    options_key: Mapped[str] = mapped_column(server_default="")
+    """Digest of the options that change results; with the tenant and the SHA-256 it finds earlier results.
+
+    (`options_digest` holds the document's own id in the service, where the same bytes may be submitted again.)
+    """
+    urgency: Mapped[str] = mapped_column(server_default="normal")
+    pool: Mapped[str] = mapped_column(server_default="")
+    deadline_at: Mapped[float | None]
+    follows: Mapped[str | None]
+    """Waits for this document, which has the same bytes and options and is being read."""
+    duplicate_of: Mapped[str] = mapped_column(server_default="")
+    """Its results are those of this earlier document."""
+    results_json: Mapped[str] = mapped_column(server_default="[]")
+    """`list[ResultFile]`: what was written."""
+    submitted_by: Mapped[str] = mapped_column(server_default="")
+    """Id of the API key."""
+    deleted_at: Mapped[float | None]
+    """A tombstone: name, labels and results are gone, the history stays."""
 
 
 class InputRow(Base):
@@ -150,6 +199,18 @@ class SliceRow(Base):
             sqlite_where=text("isolated IS 1"),
             postgresql_where=text("isolated IS true"),
         ),
+        _partial(
+            "ix_slice_window",
+            "pool",
+            "urgency",
+            "tenant_id",
+            "priority",
+            "id",
+            where="state = 'queued' AND dispatched_at IS NULL",
+        ),
+        _partial("ix_slice_hinted", "pool", "dispatched_at", where="state = 'queued' AND dispatched_at IS NOT NULL"),
+        _partial("ix_slice_running", "pool", "tenant_id", where="state = 'running'"),
+        _partial("ix_slice_dead", "tenant_id", "code", "id", where="state = 'dead'"),
         CheckConstraint("first_page >= 0 AND last_page >= first_page", name="range"),
         CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     )
@@ -185,6 +246,13 @@ class SliceRow(Base):
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+    tenant_id: Mapped[str] = mapped_column(server_default="local")
+    region: Mapped[str] = mapped_column(server_default="")
+    pool: Mapped[str] = mapped_column(server_default="")
+    urgency: Mapped[str] = mapped_column(server_default="normal")
+    deadline_at: Mapped[float | None]
+    dispatched_at: Mapped[float | None]
+    """When its hint was last published, while it waits; null: not in the window."""
 
 
 class PageRow(Base):
@@ -211,7 +279,7 @@ class EventRow(Base):
     """Every change of state, for ever: the database refuses to change or delete one. Holds ids and codes only."""
 
     __tablename__ = "event"
-    __table_args__ = (Index(None, "document_id", "id"),)
+    __table_args__ = (Index(None, "document_id", "id"), Index(None, "batch_id", "xact", "id"))
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     at: Mapped[float]
@@ -225,9 +293,14 @@ class EventRow(Base):
     token: Mapped[int] = mapped_column(BigInteger)
     worker: Mapped[str]
     cause: Mapped[str]
+    tenant_id: Mapped[str] = mapped_column(server_default="")
+    batch_id: Mapped[str] = mapped_column(server_default="")
+    xact: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """Postgres: the transaction that wrote it, given by the database; readers go by (xact, id)."""
 
 
 # The same tables for statements that run so often that the mapping's comfort costs too much.
+BATCH = cast(Table, BatchRow.__table__)
 DOCUMENT = cast(Table, DocumentRow.__table__)
 INPUT = cast(Table, InputRow.__table__)
 SLICE = cast(Table, SliceRow.__table__)

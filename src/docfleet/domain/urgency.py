@@ -1,0 +1,54 @@
+"""How soon a document is wanted: four classes, each with a target, and how waiting raises what is not urgent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from docfleet.domain.media import Kind
+
+
+class Urgency(StrEnum):
+    """The priority a submitter gives a document."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+
+RANK: Mapping[Urgency, int] = {urgency: rank for rank, urgency in enumerate(Urgency)}
+"""0 is the most urgent."""
+
+AGEING_SECONDS = 120.0
+"""Waiting this long counts as much as one class of urgency, so that bulk is never starved."""
+
+
+class Pool(StrEnum):
+    """Workers of one kind; each kind of file has its own."""
+
+    PDF = "pdf"
+    IMAGE = "image"
+
+
+POOL_OF_KIND: Mapping[Kind, Pool] = {Kind.PDF: Pool.PDF, Kind.IMAGE: Pool.IMAGE}
+
+DEFAULT_URGENCY: Mapping[Pool, Urgency] = {Pool.PDF: Urgency.NORMAL, Pool.IMAGE: Urgency.NORMAL}
+"""What a document of this kind gets when its submitter does not say."""
+
+TARGET_SECONDS: Mapping[tuple[Pool, Urgency], float] = {
+    (Pool.PDF, Urgency.CRITICAL): 10.0,
+    (Pool.PDF, Urgency.HIGH): 30.0,
+    (Pool.PDF, Urgency.NORMAL): 60.0,
+    (Pool.PDF, Urgency.BULK): 3600.0,
+    (Pool.IMAGE, Urgency.CRITICAL): 15.0,
+    (Pool.IMAGE, Urgency.HIGH): 45.0,
+    (Pool.IMAGE, Urgency.NORMAL): 90.0,
+    (Pool.IMAGE, Urgency.BULK): 3600.0,
+}
+"""Seconds from upload to result that the fleet is sized for; pixels take longer than text layers."""
+
+
+def queue_name(pool: str, urgency: Urgency) -> str:
+    """`pdf.critical`: one queue for each pool and urgency, since Redis keeps no priorities within one."""
+    return f"{pool}.{urgency}"
