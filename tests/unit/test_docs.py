@@ -158,18 +158,29 @@ def check_command(line: str, *, whole: bool = True) -> None:
     arguments = shlex.split(line.replace("…", ""), comments=True)
     if {"--version", "--help", "[OPTIONS]"} & set(arguments):
         return
-    root = root_command()
-    rest = list(arguments)
-    while rest and rest[0].startswith("-"):
-        option = next(p for p in root.params if rest[0] in p.opts)
-        rest = rest[1 if option.is_flag else 2 :]
-    assert rest, f"no command in: docfleet {line}"
-    assert rest[0] in root.commands, f"no such command: docfleet {line}"
-    command, given = root.commands[rest[0]], rest[1:]
+    command, name, rest = root_command(), "", list(arguments)
+    while hasattr(command, "commands"):
+        while rest and rest[0].startswith("-"):
+            option = next(p for p in command.params if rest[0] in p.opts)
+            rest = rest[1 if option.is_flag else 2 :]
+        if not rest and not whole and name:
+            return  # a mention of a group of commands
+        assert rest, f"no command in: docfleet {line}"
+        assert rest[0] in command.commands, f"no such command: docfleet {line}"
+        name, rest = rest[0], rest[1:]
+        command = command.commands[name]
     known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
-    assert {word for word in given if word.startswith("--")} <= known, line
+    assert {word for word in rest if word.startswith("--")} <= known, line
     if whole:
-        command.make_context(rest[0], given)
+        command.make_context(name, rest)
+
+
+def every_command(command: Any | None = None) -> Iterator[Any]:
+    """The root command, its groups, and every command in them."""
+    command = command or root_command()
+    yield command
+    for one in getattr(command, "commands", {}).values():
+        yield from every_command(one)
 
 
 @every_page
@@ -191,8 +202,7 @@ def test_a_wrong_command_would_be_noticed() -> None:
 
 @every_page
 def test_options_in_code_font_exist(page: Path) -> None:
-    known = {o for c in (root_command(), *root_command().commands.values()) for p in c.params for o in p.opts}
-    known |= {o for c in root_command().commands.values() for p in c.params for o in p.secondary_opts}
+    known = {option for c in every_command() for p in c.params for option in (*p.opts, *p.secondary_opts)}
     known |= {"--quick", "--only", "--help", "--check"}  # of `python -m bench` and the tools
     for code in code_of(page.read_text(encoding="utf-8")):
         if code.startswith("--"):
@@ -336,7 +346,7 @@ def test_generated_pages_are_current(written: dict[str, Callable[[], str]]) -> N
 
 def test_the_help_shows_its_defaults() -> None:
     """Square brackets are markup in help texts: an unescaped "[default: ...]" would vanish."""
-    for command in root_command().commands.values():
+    for command in every_command():
         for parameter in command.params:
             assert not re.search(r"(?<!\\)\[default:", getattr(parameter, "help", None) or ""), parameter.name
 
