@@ -37,6 +37,7 @@
     ├── UnsafeBroker                  settings under which Redis would hang or lose more than it must    exit 2
     ├── ServerFailed                  a Postgres or Redis of our own cannot be found or started
     ├── ServiceUnreachable            the client got no answer                                   exit 2, retryable
+    ├── BadSignature                  a webhook that is not from the service, or not from now    400
     ├── ServiceError                  the service answered what this version does not know
     └── RequestError                  a request to the service was refused; has an HTTP status
         ├── BadRequest                400
@@ -482,6 +483,14 @@ class ServiceError(DocfleetError):
 
     code = "service_error"
     remedy = "Look at the service's log; a client of the same version as the service may say more."
+
+
+class BadSignature(DocfleetError):
+    """The webhook was not signed by the service, or not now."""
+
+    code = "bad_signature"
+    status = 400
+    remedy = "Answer 400 and do nothing; check that the secret is that of this webhook and that the clock is right."
 
 
 def request_error_codes() -> dict[str, type[RequestError]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from docfleet.errors import DocfleetError
+from docfleet.errors import BadSignature
 
 SECRET_PREFIX = "whsec_"
 TOLERANCE_SECONDS = 300.0
@@ -24,23 +24,13 @@ TOLERANCE_SECONDS = 300.0
 _VERSION = "v1,"
 
 
-class BadSignature(DocfleetError):
-    """The webhook was not signed by the service, or not now."""
-
-    code = "bad_signature"
-    status = 400
-    remedy = "Answer 400 and do nothing; check that the secret is that of this webhook and that the clock is right."
-
-
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """The signature of one delivery as it stands in `webhook-signature`. Raises `BadSignature` for a malformed secret."""
+    """One delivery's signature as it stands in `webhook-signature`. Raises `BadSignature` for a malformed secret."""
     signed = f"{message_id}.{timestamp}.".encode() + body
     return _VERSION + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
 
 
-def verify_webhook(
-    headers: Mapping[str, str], body: bytes, secret: str, *, now: float | None = None
-) -> dict[str, Any]:
+def verify_webhook(headers: Mapping[str, str], body: bytes, secret: str, *, now: float | None = None) -> dict[str, Any]:
     """The payload of a genuine delivery: `{"type": …, "timestamp": …, "data": …}`.
 
     `headers` as any framework gives them (case does not count), `body` the bytes exactly as received. A delivery may
