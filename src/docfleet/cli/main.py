@@ -8,16 +8,22 @@ from typing import Annotated
 import typer
 
 from docfleet import __version__
-from docfleet.cli.codes import codes
-from docfleet.cli.engines import engines
-from docfleet.cli.inspect import inspect
-from docfleet.cli.process import process
+from docfleet.cli.loading import lazy_group
 from docfleet.domain.file_names import printable
 from docfleet.errors import DocfleetError, StoreError
 from docfleet.telemetry import configure_logs
 
+COMMANDS = {
+    "process": "docfleet.cli.process:process",
+    "inspect": "docfleet.cli.inspect:inspect",
+    "engines": "docfleet.cli.engines:engines",
+    "codes": "docfleet.cli.codes:codes",
+}
+"""Command -> where it is (a function, or a `typer.Typer` with commands of its own), in the order of `--help`."""
+
 app = typer.Typer(
     name="docfleet",
+    cls=lazy_group(COMMANDS),
     help="Turns PDFs, scans and images into text, searchable PDFs and structured data.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -45,12 +51,6 @@ def options(
     if log_level not in ("debug", "info", "warning", "error"):
         raise typer.BadParameter("choose debug, info, warning or error", param_hint="--log-level")
     configure_logs(log_level)
-
-
-app.command()(process)
-app.command()(inspect)
-app.command()(engines)
-app.command()(codes)
 
 
 def main() -> None:
