@@ -86,7 +86,16 @@ class DocumentRow(Base):
         Index(None, "tenant_id", "id"),
         Index(None, "tenant_id", "state", "id"),
         Index(None, "tenant_id", "batch_id", "id"),
-        Index(None, "tenant_id", "sha256"),
+        # the earlier document whose results a new one takes, or waits for; the deleted have no options key
+        _partial(
+            "ix_document_same",
+            "tenant_id",
+            "sha256",
+            "options_key",
+            "state",
+            "id",
+            where="content_id IS NOT NULL AND follows IS NULL",
+        ),
         Index(None, "content_id"),
         _partial("ix_document_follows", "follows", where="follows IS NOT NULL"),
         _partial("ix_document_open", "state", "id", where="state IN ('received', 'running', 'assembling')"),
@@ -210,7 +219,7 @@ class SliceRow(Base):
         ),
         _partial("ix_slice_hinted", "pool", "dispatched_at", where="state = 'queued' AND dispatched_at IS NOT NULL"),
         _partial("ix_slice_running", "pool", "tenant_id", where="state = 'running'"),
-        _partial("ix_slice_dead", "tenant_id", "code", "id", where="state = 'dead'"),
+        _partial("ix_slice_dead", "tenant_id", "code", "id", where="state = 'dead' AND settled_at IS NULL"),
         CheckConstraint("first_page >= 0 AND last_page >= first_page", name="range"),
         CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     )
@@ -253,6 +262,8 @@ class SliceRow(Base):
     deadline_at: Mapped[float | None]
     dispatched_at: Mapped[float | None]
     """When its hint was last published, while it waits; null: not in the window."""
+    settled_at: Mapped[float | None]
+    """When this dead letter was tried again or discarded: it is listed no more."""
 
 
 class PageRow(Base):

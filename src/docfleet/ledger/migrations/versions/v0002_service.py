@@ -219,7 +219,10 @@ def _widen_batch_and_document() -> None:
     op.create_index("ix_document_tenant_id_id", "document", ["tenant_id", "id"])
     op.create_index("ix_document_tenant_id_state_id", "document", ["tenant_id", "state", "id"])
     op.create_index("ix_document_tenant_id_batch_id_id", "document", ["tenant_id", "batch_id", "id"])
-    op.create_index("ix_document_tenant_id_sha256", "document", ["tenant_id", "sha256"])
+    _partial(
+        "ix_document_same", "document", ["tenant_id", "sha256", "options_key", "state", "id"],
+        "content_id IS NOT NULL AND follows IS NULL",
+    )  # fmt: skip
     op.create_index("ix_document_content_id", "document", ["content_id"])
     _partial("ix_document_follows", "document", ["follows"], "follows IS NOT NULL")
     _partial("ix_document_open", "document", ["state", "id"], "state IN ('received', 'running', 'assembling')")
@@ -229,6 +232,7 @@ def _widen_slice_and_event() -> None:
     for column in (
         _text("tenant_id", "local"), _text("region", ""), _text("pool", ""), _text("urgency", "normal"),
         _real("deadline_at", nullable=True), _real("dispatched_at", nullable=True),
+        _real("settled_at", nullable=True),
     ):  # fmt: skip
         op.add_column("slice", column)
     _partial(
@@ -237,7 +241,7 @@ def _widen_slice_and_event() -> None:
     )  # fmt: skip
     _partial("ix_slice_hinted", "slice", ["pool", "dispatched_at"], "state = 'queued' AND dispatched_at IS NOT NULL")
     _partial("ix_slice_running", "slice", ["pool", "tenant_id"], "state = 'running'")
-    _partial("ix_slice_dead", "slice", ["tenant_id", "code", "id"], "state = 'dead'")
+    _partial("ix_slice_dead", "slice", ["tenant_id", "code", "id"], "state = 'dead' AND settled_at IS NULL")
     for extra in (
         _text("tenant_id", ""),
         _text("batch_id", ""),
