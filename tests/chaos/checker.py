@@ -91,9 +91,9 @@ class Checker:
         slices = book.slices()
         for number, row in enumerate(slices):
             of.setdefault(row.document_id, []).append(number)
-        for key, document_id in receipts.items():
+        for receipt, document_id in receipts.items():
             if document_id not in documents:
-                self._say(f"I1 {key} was accepted as {document_id}, which is not there")
+                self._say(f"I1 {receipt} was accepted as {document_id}, which is not there")
         for key, count in Counter(fact.key for fact in documents.values()).items():
             if count > 1:
                 self._say(f"I1 {key} was accepted {count} times")

@@ -186,7 +186,9 @@ class World:
             if dice < self.faults.kill:
                 self._kill(actor)
                 return
-            if dice < self.faults.kill + self.faults.pause:
+            # whoever is stopped in the middle of its work may come back with a stale write
+            pause = self.faults.pause * (8 if isinstance(actor, Slot) and actor.held else 1)
+            if dice < self.faults.kill + pause:
                 actor.paused_until = self.book.now + self.random.uniform(5.0, 45.0)
                 # a stopped leader keeps its lock: the calm begins when the last stopped process goes on
                 self._calm_since = max(self._calm_since, actor.paused_until)
