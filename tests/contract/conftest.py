@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from docfleet.ledger import Ledger
 from engine_packages import install
+from ledger_driver import PostgresServer, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +50,20 @@ def shout_installed(shout_folder: Path) -> Iterator[None]:
 @pytest.fixture
 def faulty_installed(faulty_folder: Path, shout_folder: Path) -> Iterator[None]:
     yield from put_on_path(faulty_folder, shout_folder)
+
+
+@pytest.fixture(scope="session")
+def desk_postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        server.run_sql("CREATE DATABASE migrated")
+        Ledger.open(server.url("migrated")).close()
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def desk_address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    """A database of each kind, for what clients ask of the ledger."""
+    if request.param == "sqlite":
+        return tmp_path / "ledger.db"
+    server: PostgresServer = request.getfixturevalue("desk_postgres")
+    return server.url(server.new_database("migrated"))
