@@ -16,6 +16,7 @@
     │   ├── ArchiveUnsafe             an archive past its size, count, depth or ratio limits
     │   ├── SourceChanged             the file changed or vanished between intake and reading
     │   ├── SourceUnreadable          no permission to read the file or to list the folder
+    │   ├── SourceDamaged             the stored bytes are missing or not those submitted            retryable
     │   ├── OutputBlocked             something of somebody else's stands where the results go
     │   ├── OutputFailed              the results could not be written (disk full, no permission)
     │   ├── TimedOut                                                                              retryable
@@ -29,6 +30,7 @@
     ├── EngineUnavailable             an engine that is not installed or cannot start
     ├── StoreError                    bytes cannot be stored or read                                retryable
     │   ├── NotStored                 nothing under this key
+    │   ├── NotIntact                 what is stored was altered or cut off
     │   └── BadKey                    not a key a store takes
     ├── LedgerError
     │   ├── LedgerUnavailable         the database cannot be reached                             503, retryable
@@ -188,6 +190,14 @@ class SourceUnreadable(DocumentError):
     remedy = "Give the user who runs docfleet permission to read it, and run the same command again."
 
 
+class SourceDamaged(DocumentError):
+    """The stored bytes of the document are missing, cut off or altered."""
+
+    code = "source_damaged"
+    retryable = True
+    remedy = "Submit the document again; and find out what happened to the store."
+
+
 class OutputBlocked(DocumentError):
     """Something that is no result stands where the results should go."""
 
@@ -284,6 +294,13 @@ class NotStored(StoreError):
     """There is nothing under this key."""
 
     code = "not_stored"
+    retryable = False
+
+
+class NotIntact(StoreError):
+    """What is stored was altered or cut off, or was encrypted with another key."""
+
+    code = "not_intact"
     retryable = False
 
 
