@@ -1,4 +1,4 @@
-"""What callers may write into the ledger: names, labels, ids. Databases differ in what text they take; none is asked."""
+"""What callers may write into the ledger: names, labels, ids. Databases differ in the text they take; none is asked."""
 
 from __future__ import annotations
 

@@ -166,6 +166,13 @@ class Listing(msgspec.Struct, frozen=True):
     """Opaque; None at the end."""
 
 
+class BatchListing(msgspec.Struct, frozen=True):
+    """One page of a listing, the newest first."""
+
+    items: tuple[BatchView, ...]
+    next_cursor: str | None
+
+
 class EventView(msgspec.Struct, frozen=True):
     """A change, as streamed to those who listen. `cursor` is its Last-Event-ID."""
 
@@ -196,6 +203,38 @@ class TenantView(msgspec.Struct, frozen=True):
     region: str
     created_at: float
     disabled_at: float | None
+
+
+class DeadLetterView(msgspec.Struct, frozen=True):
+    """A slice that was given up, and why. Listed until it is tried again or discarded."""
+
+    slice_id: int
+    document_id: str
+    document_name: str
+    batch_id: str | None
+    document_state: DocumentState
+    """Only a document that has ended can be tried again."""
+    step: str
+    first_page: int
+    """0: the whole document."""
+    last_page: int
+    code: str
+    message: str
+    detail: str
+    attempts: int
+    crashes: int
+    errors: int
+    worker: str
+    """Who had it last."""
+    created_at: float
+    died_at: float
+
+
+class DeadLetterListing(msgspec.Struct, frozen=True):
+    """One page of a listing, the newest first."""
+
+    items: tuple[DeadLetterView, ...]
+    next_cursor: str | None
 
 
 class DeadLetterGroup(msgspec.Struct, frozen=True):
@@ -231,3 +270,5 @@ class Waiting(msgspec.Struct, frozen=True):
     priority: int
     deadline_at: float | None
     waiting_since: float
+    reason: str = ""
+    """Why it was chosen."""
