@@ -1,0 +1,45 @@
+"""The Python SDK: a typed, synchronous client of the REST API.
+
+from docfleet.client import Client
+client = Client()
+print(client.submit("invoice.pdf").wait().text())
+"""
+
+from __future__ import annotations
+
+from docfleet.client.batch import Batch
+from docfleet.client.client import Client, Submitted
+from docfleet.client.document import Document
+from docfleet.client.problems import retry_after_of
+from docfleet.client.signatures import verify_webhook
+from docfleet.client.values import (
+    BatchFacts,
+    DeadLetter,
+    DeadLetterGroup,
+    Delivery,
+    DocumentFacts,
+    Event,
+    Identity,
+    PageStatus,
+    ResultFile,
+    Webhook,
+)
+
+__all__ = [
+    "Batch",
+    "BatchFacts",
+    "Client",
+    "DeadLetter",
+    "DeadLetterGroup",
+    "Delivery",
+    "Document",
+    "DocumentFacts",
+    "Event",
+    "Identity",
+    "PageStatus",
+    "ResultFile",
+    "Submitted",
+    "Webhook",
+    "retry_after_of",
+    "verify_webhook",
+]

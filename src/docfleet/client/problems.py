@@ -22,7 +22,7 @@ class Problem(msgspec.Struct, frozen=True):
 @cache
 def errors_by_code() -> dict[str, type[DocfleetError]]:
     """Stable code -> class, of the whole tree."""
-    found: dict[str, type[DocfleetError]] = {}
+    found: dict[str, type[DocfleetError]] = {DocfleetError.code: DocfleetError}
     todo: list[type[DocfleetError]] = [DocfleetError]
     while todo:
         for cls in todo.pop().__subclasses__():

@@ -1,0 +1,165 @@
+"""A document in the service, as something one can ask and wait for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+
+from docfleet.client.connection import Connection, decoded
+from docfleet.client.downloading import download_file, safe_place
+from docfleet.client.following import Follower
+from docfleet.client.values import DocumentFacts, Event, PageStatus, ResultFile
+from docfleet.errors import FormatNotMade, NotReady
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class _Pages(msgspec.Struct, frozen=True):
+    items: list[PageStatus] = []
+
+
+LONG_POLL_SECONDS = 25.0
+PACKED_TABLES = "tables.zip"
+"""The tables once more, in one file; they stand beside it one by one."""
+
+
+class Document:
+    """A handle: `facts` is what the service last told; `refresh` and `wait` ask anew."""
+
+    def __init__(self, connection: Connection, facts: DocumentFacts) -> None:
+        self._connection = connection
+        self.facts = facts
+
+    def __repr__(self) -> str:
+        return f"<Document {self.id} {self.state} {self.name!r}>"
+
+    @property
+    def id(self) -> str:
+        return self.facts.id
+
+    @property
+    def name(self) -> str:
+        return self.facts.name
+
+    @property
+    def state(self) -> str:
+        """received, running, assembling; at its end succeeded, partial, failed or cancelled."""
+        return self.facts.state
+
+    @property
+    def is_finished(self) -> bool:
+        return self.facts.is_finished
+
+    @property
+    def succeeded(self) -> bool:
+        """Every page was read."""
+        return self.state == "succeeded"
+
+    def refresh(self) -> Document:
+        self.facts = self._told(self._connection.request("GET", self._path))
+        return self
+
+    def wait(self, timeout: float | None = None) -> Document:
+        """Returns when the document has ended, however it ended. Raises `TimeoutError` after `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.is_finished:
+            left = LONG_POLL_SECONDS if deadline is None else min(LONG_POLL_SECONDS, deadline - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"{self.name or self.id} is still {self.state} after {timeout:g} s.")
+            asked = time.monotonic()
+            self.facts = self._told(self._connection.request("GET", self._path, params={"wait": max(1, round(left))}))
+            if not self.is_finished and time.monotonic() - asked < 0.5:
+                time.sleep(min(0.5, left))  # something between us does not let us wait
+        return self
+
+    def pages(self) -> list[PageStatus]:
+        """Every page and how it stands, also while the document is read."""
+        return decoded(self._connection.request("GET", f"{self._path}/pages"), _Pages).items
+
+    def events(self, after: str = "") -> Iterator[Event]:
+        """Changes as they happen, from the first on (or after the event with this id), until the document ends.
+
+        A broken connection is taken up where it broke.
+        """
+        return iter(Follower(self._connection, f"{self._path}/events", lambda: self.refresh().is_finished, after=after))
+
+    def results(self) -> list[ResultFile]:
+        return list(self._ended().facts.results)
+
+    def result(self, format: str = "json") -> bytes:
+        """The bytes of one result, in memory. For `csv` a zip of all tables.
+
+        Raises `NotReady` before the document's end, `FormatNotMade` where there is no such result.
+        """
+        return self._connection.request("GET", f"{self._path}/results/{quote(format, safe='')}").content
+
+    def text(self) -> str:
+        """The plain text (the result `txt`)."""
+        return self.result("txt").decode()
+
+    def download(self, format: str, path: str | Path) -> Path:
+        """Streams one result to a file, which appears when it is whole. Goes on where an earlier try broke off."""
+        found = [file for file in self.results() if file.format == format]
+        if format == "csv":
+            found = [file for file in found if file.path.endswith(PACKED_TABLES)] or found
+        if not found:
+            raise FormatNotMade
+        return self._download(found[0], Path(path))
+
+    def download_all(self, folder: str | Path, formats: Sequence[str] | None = None) -> list[Path]:
+        """All results into a folder, laid out as `docfleet process` lays them out; returns the files."""
+        wanted = [f for f in self.results() if formats is None or f.format in {*formats, "outcome"}]
+        return [
+            self._download(file, safe_place(Path(folder), file.path))
+            for file in wanted
+            if not file.path.endswith(PACKED_TABLES)
+        ]
+
+    def cancel(self) -> Document:
+        return self._post("cancel")
+
+    def retry(self, pages: Sequence[int] | None = None) -> Document:
+        """Tries again what failed; only these pages when given. Raises `Conflict` where nothing failed."""
+        return self._post("retry", {"pages": list(pages)} if pages is not None else {})
+
+    def reprioritise(self, priority: str | None = None, deadline: datetime | None = None) -> Document:
+        said = {"priority": priority, "deadline": deadline.isoformat() if deadline else None}
+        given = {name: value for name, value in said.items() if value is not None}
+        self.facts = self._told(self._connection.request("PATCH", self._path, body=lambda: {"json": given}))
+        return self
+
+    def delete(self) -> None:
+        """Deletes its bytes and results; what other documents have of the same bytes stays theirs."""
+        self._connection.request("DELETE", self._path)
+
+    @property
+    def _path(self) -> str:
+        return f"/v1/documents/{quote(self.id, safe='')}"
+
+    def _ended(self) -> Document:
+        if not self.is_finished and not self.refresh().is_finished:
+            raise NotReady
+        return self
+
+    def _post(self, action: str, said: dict[str, Any] | None = None) -> Document:
+        # sent twice, it finds done what it asks for
+        response = self._connection.request(
+            "POST", f"{self._path}/{action}", body=lambda: {"json": said or {}}, repeatable=True
+        )
+        self.facts = self._told(response)
+        return self
+
+    def _download(self, file: ResultFile, target: Path) -> Path:
+        place = f"{self._path}/results/{quote(file.format, safe='')}/{quote(file.path)}"
+        return download_file(self._connection, place, file, target)
+
+    @staticmethod
+    def _told(response: httpx.Response) -> DocumentFacts:
+        return decoded(response, DocumentFacts)

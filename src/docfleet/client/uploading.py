@@ -1,0 +1,126 @@
+"""What is sent for a document: its bytes, from the start at every attempt, and what was said about it."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from docfleet.domain.file_names import name_as_text
+from docfleet.errors import SourceChanged, SourceUnreadable, UsageError
+
+Source = str | Path | bytes | BinaryIO
+_CHUNK = 128 * 1024
+MAX_NAME = 500
+OnSent = Callable[[int], None]
+"""Told how many more bytes have been handed to the connection; a negative number when an attempt begins anew."""
+
+
+class Upload:
+    """The bytes of one document, readable as often as it takes."""
+
+    def __init__(self, source: Source, name: str = "", on_sent: OnSent | None = None) -> None:
+        """Raises `SourceUnreadable` or `SourceChanged` for a file that cannot be opened."""
+        self._source = source if not isinstance(source, str) else Path(source)
+        self._on_sent = on_sent
+        self.name = name_as_text(name or _name_of(self._source))[-MAX_NAME:]
+        self.size_bytes = self._measure()
+        self._start = 0
+        if not isinstance(self._source, (bytes, Path)):
+            self._start = self._source.tell()
+
+    def chunks(self) -> Iterator[bytes]:
+        """All bytes, from the start. Raises `SourceChanged` when the file has become longer or shorter meanwhile."""
+        sent = 0
+        try:
+            for chunk in self._read():
+                sent += len(chunk)
+                if self._on_sent:
+                    self._on_sent(len(chunk))
+                yield chunk
+            if sent != self.size_bytes:
+                raise SourceChanged
+            sent = 0
+        finally:
+            if sent and self._on_sent:
+                self._on_sent(-sent)  # broken off: the next attempt counts from the start
+
+    def _read(self) -> Iterator[bytes]:
+        if isinstance(self._source, bytes):
+            view = memoryview(self._source)
+            for at in range(0, len(view), _CHUNK):
+                yield bytes(view[at : at + _CHUNK])
+            return
+        if isinstance(self._source, Path):
+            with _opened(self._source) as file:
+                yield from iter(lambda: file.read(_CHUNK), b"")
+            return
+        self._source.seek(self._start)
+        yield from iter(lambda: self._file_read(), b"")
+
+    def _file_read(self) -> bytes:
+        assert not isinstance(self._source, (bytes, Path))
+        return self._source.read(_CHUNK)
+
+    def _measure(self) -> int:
+        if isinstance(self._source, bytes):
+            return len(self._source)
+        if isinstance(self._source, Path):
+            with _opened(self._source) as file:
+                return os.fstat(file.fileno()).st_size
+        if not self._source.seekable():
+            raise UsageError("A stream that cannot be read twice cannot be submitted safely: pass its bytes or a path.")
+        here = self._source.tell()
+        end = self._source.seek(0, io.SEEK_END)
+        self._source.seek(here)
+        return end - here
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except PermissionError as error:
+        raise SourceUnreadable from error
+    except OSError as error:
+        raise SourceChanged(f"The file could not be opened: {error.strerror or error}.") from error
+
+
+def _name_of(source: Path | bytes | BinaryIO) -> str:
+    if isinstance(source, Path):
+        return source.name
+    name = getattr(source, "name", "")
+    return Path(name).name if isinstance(name, str) and name else "document"
+
+
+def fields(
+    *,
+    priority: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    deadline: datetime | None = None,
+    formats: Sequence[str] | None = None,
+    languages: Sequence[str] | None = None,
+    mode: str | None = None,
+    engine: str | None = None,
+    batch: str | None = None,
+    reuse: bool = True,
+) -> dict[str, Any]:
+    """What is said about a document, as fields of a submission; what is not said is left to the service."""
+    if deadline is not None and deadline.tzinfo is None:
+        raise UsageError("The deadline has no time zone: say datetime.now(UTC) + timedelta(...), for example.")
+    said = {
+        "priority": priority,
+        "labels": msgspec.json.encode(dict(labels)).decode() if labels else None,
+        "deadline": deadline.isoformat() if deadline else None,
+        "formats": ",".join(formats or ()) or None,
+        "languages": ",".join(languages or ()) or None,
+        "mode": mode,
+        "engine": engine,
+        "batch": batch,
+        "reuse": None if reuse else "false",
+    }
+    return {name: value for name, value in said.items() if value is not None}

@@ -1,0 +1,209 @@
+"""What the service answers, as plain values. Members a newer service adds are passed over; times are aware, in UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from docfleet.domain.work import DOCUMENT_ENDS
+
+
+class ResultFile(msgspec.Struct, frozen=True):
+    """One file of a document's results."""
+
+    format: str
+    """"json", "md" …; "outcome" for the page-by-page account."""
+    path: str
+    """Below the document's folder: "document.json", "tables/page-001-table-1.csv"."""
+    media_type: str = ""
+    size_bytes: int = 0
+    sha256: str = ""
+
+
+class PageCounts(msgspec.Struct, frozen=True):
+    """Pages of a document or batch; while it runs `read` and `failed` are so far."""
+
+    total: int | None = None
+    """None: not counted yet."""
+    read: int = 0
+    failed: int = 0
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How a document is read."""
+
+    formats: list[str] = []
+    languages: list[str] = []
+    mode: str = "auto"
+    engine: str = ""
+
+
+class DocumentFacts(msgspec.Struct, frozen=True):
+    """A document as the service last told of it."""
+
+    id: str
+    state: str
+    """received, running, assembling; succeeded, partial, failed, cancelled."""
+    name: str = ""
+    batch_id: str | None = None
+    media_type: str = ""
+    size_bytes: int = 0
+    sha256: str = ""
+    priority: str = ""
+    pool: str = ""
+    labels: dict[str, str] = {}
+    options: Options = Options()
+    deadline: datetime | None = None
+    duplicate_of: str | None = None
+    """The document whose results it has, or waits for."""
+    pages: PageCounts = PageCounts()
+    engines: dict[str, int] = {}
+    """Pages by the engine that read them."""
+    confidence: float | None = None
+    cost_usd: float = 0.0
+    work_seconds: float = 0.0
+    code: str | None = None
+    """Why it is no success."""
+    message: str | None = None
+    detail: str | None = None
+    remedy: str | None = None
+    round: int = 1
+    """Counts how often it was started."""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    results: list[ResultFile] = []
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in DOCUMENT_ENDS
+
+    @property
+    def has_results(self) -> bool:
+        return bool(self.results)
+
+
+class PageStatus(msgspec.Struct, frozen=True):
+    """One page and how it stands."""
+
+    number: int
+    state: str
+    """"waiting", "running", "read", or the code it failed with."""
+    engine: str | None = None
+    reason: str | None = None
+    """Why this engine."""
+    detail: str | None = None
+    confidence: float | None = None
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    quality: float | None = None
+
+
+class Event(msgspec.Struct, frozen=True, rename={"from_state": "from", "to_state": "to"}):
+    """One change of a document or of a slice of its pages."""
+
+    id: str
+    """Where to go on from: the Last-Event-ID."""
+    document_id: str
+    to_state: str
+    from_state: str = ""
+    """Empty: it was made."""
+    type: str = ""
+    """"document." or "slice." and the new state."""
+    slice_id: int | None = None
+    """None: the document itself changed."""
+    cause: str = ""
+    at: datetime | None = None
+
+    @property
+    def ends_document(self) -> bool:
+        return self.slice_id is None and self.to_state in DOCUMENT_ENDS
+
+
+class BatchFacts(msgspec.Struct, frozen=True):
+    """A batch as the service last told of it."""
+
+    id: str
+    name: str = ""
+    labels: dict[str, str] = {}
+    created_at: datetime | None = None
+    sealed_at: datetime | None = None
+    finished_at: datetime | None = None
+    documents: dict[str, int] = {}
+    """How many documents are in each state."""
+    pages: PageCounts = PageCounts()
+
+    @property
+    def open_documents(self) -> int:
+        return sum(count for state, count in self.documents.items() if state not in DOCUMENT_ENDS)
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A slice of a document's pages that was given up, with its cause."""
+
+    document_id: str
+    slice_id: int
+    step: str
+    code: str
+    document_name: str = ""
+    first_page: int = 0
+    last_page: int = 0
+    message: str = ""
+    detail: str = ""
+    attempts: int = 0
+    at: datetime | None = None
+
+
+class DeadLetterGroup(msgspec.Struct, frozen=True):
+    """Dead letters with the same cause at the same step."""
+
+    code: str
+    step: str
+    count: int
+    documents: int = 0
+    oldest_at: datetime | None = None
+    newest_at: datetime | None = None
+    example_message: str = ""
+
+
+class Webhook(msgspec.Struct, frozen=True):
+    """An address that is told."""
+
+    id: str
+    url: str
+    event_types: list[str] = []
+    secret: str | None = None
+    """Only in the answer that made it: keep it, it signs the deliveries."""
+    disabled_at: datetime | None = None
+    created_at: datetime | None = None
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One message to a webhook."""
+
+    id: str
+    event_type: str = ""
+    state: str = ""
+    attempts: int = 0
+    last_status: int | None = None
+    created_at: datetime | None = None
+    delivered_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who the service takes this client for."""
+
+    tenant: str
+    role: str
+    key_id: str = ""
+    permissions: list[str] = []
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """One page of a listing as the service sends it."""
+
+    items: list[dict[str, Any]] = []
+    next_cursor: str | None = None
