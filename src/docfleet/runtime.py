@@ -1,22 +1,41 @@
-"""The composition root: from settings to parts, each built on first use, so that a role loads only what it needs."""
+"""The composition root: from settings to parts, each built on first use, so that a role loads only what it needs.
+
+Imports stand inside the properties: the process of the API holds no recogniser and no PDF engine, the command that
+makes a key no object store.
+"""
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from docfleet.domain.cascade import CascadePolicy, Route
-from docfleet.engines.base import Engine
-from docfleet.engines.registry import load
-from docfleet.pipeline.recognise import ReadingPlan
-from docfleet.sandbox import ArchiveLimits, Sandbox, SandboxLimits
-from docfleet.settings import LimitSettings, Settings
+from docfleet.errors import UsageError
+from docfleet.settings import LimitSettings, ServiceSettings, Settings
 
-_FORCED = {"auto": None, "ocr": Route.OCR, "text": Route.TEXT_LAYER}
+if TYPE_CHECKING:
+    from docfleet.engines.base import Engine
+    from docfleet.ledger import Ledger
+    from docfleet.ledger.access import Access
+    from docfleet.ledger.desk import Desk
+    from docfleet.ledger.webhooks import Webhooks
+    from docfleet.pipeline.recognise import ReadingPlan
+    from docfleet.queues.hints import Hints
+    from docfleet.queues.options import QueueOptions
+    from docfleet.sandbox import ArchiveLimits, Sandbox, SandboxLimits
+    from docfleet.store.base import Store
+    from docfleet.store.encryption import MasterKey
+
+LEDGER_FILE = "ledger.db"
+STORE_FOLDER = "store"
+MASTER_KEY_FILE = "master.key"
 
 
 def sandbox_limits(limits: LimitSettings) -> SandboxLimits:
+    from docfleet.sandbox import SandboxLimits
+
     return SandboxLimits(
         memory_bytes=limits.sandbox_memory_bytes,
         page_seconds=limits.page_seconds,
@@ -29,6 +48,8 @@ def sandbox_limits(limits: LimitSettings) -> SandboxLimits:
 
 
 def archive_limits(limits: LimitSettings) -> ArchiveLimits:
+    from docfleet.sandbox import ArchiveLimits
+
     return ArchiveLimits(
         max_files=limits.archive_max_members,
         max_total_bytes=limits.archive_max_bytes,
@@ -38,31 +59,166 @@ def archive_limits(limits: LimitSettings) -> ArchiveLimits:
     )
 
 
+def ledger_address(service: ServiceSettings) -> str | Path:
+    """The URL of a database, or the path of the SQLite file."""
+    if not service.ledger_url:
+        return service.data_folder / LEDGER_FILE
+    return service.ledger_url if "://" in service.ledger_url else Path(service.ledger_url)
+
+
+def is_postgres(service: ServiceSettings) -> bool:
+    return service.ledger_url.startswith("postgres")
+
+
 class Runtime:
     """The parts one process works with. Close it (or use it as a context manager) to end its child processes."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
+    # --- reading documents
+
     @cached_property
     def sandbox(self) -> Sandbox:
+        from docfleet.sandbox import Sandbox
+
         return Sandbox(sandbox_limits(self.settings.limits))
 
     @cached_property
     def engine(self) -> Engine:
+        from docfleet.engines.registry import load
+
         return load(self.settings.reading.engine, {})
 
     @cached_property
     def plan(self) -> ReadingPlan:
+        from docfleet.domain.cascade import CascadePolicy, Route
+        from docfleet.pipeline.recognise import ReadingPlan
+
+        forced = {"auto": None, "ocr": Route.OCR, "text": Route.TEXT_LAYER}
         reading = self.settings.reading
-        policy = CascadePolicy(force=_FORCED[reading.mode])
+        policy = CascadePolicy(force=forced[reading.mode])
         return ReadingPlan(lambda: self.engine, policy, reading.render_dpi, reading.languages)
 
+    # --- the service
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Raises `LedgerUnavailable` while the database cannot be reached; ask again then."""
+        from docfleet.ledger import Ledger
+
+        work, fleet = self.settings.work, self.settings.fleet
+        return Ledger.open(
+            ledger_address(self.settings.service),
+            lease_seconds=work.lease_seconds,
+            durable=True,
+            **({} if fleet.fencing else {"fencing": False}),
+        )
+
+    @cached_property
+    def desk(self) -> Desk:
+        from docfleet.ledger.desk import Desk
+
+        return Desk(self.ledger)
+
+    @cached_property
+    def access(self) -> Access:
+        from docfleet.ledger.access import Access
+
+        return Access(self.ledger)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        from docfleet.ledger.webhooks import Webhooks
+
+        return Webhooks(self.ledger)
+
+    @cached_property
+    def store(self) -> Store:
+        """Bytes as they lie there, encrypted; `content_store` reads and writes them."""
+        from docfleet.store.open import open_store
+
+        service = self.settings.service
+        return open_store(service.store_url or service.data_folder / STORE_FOLDER)
+
+    @cached_property
+    def master_key(self) -> MasterKey:
+        """From the settings, or from the data folder, where it is made for a service that runs on this machine alone.
+
+        Raises `UsageError` when there is none and one may not be made.
+        """
+        from docfleet.store.encryption import MasterKey
+
+        service = self.settings.service
+        if service.master_key:
+            return MasterKey.from_base64(service.master_key)
+        if service.master_key_file is not None:
+            if not service.master_key_file.is_file():
+                raise UsageError(
+                    f"There is no master key at {service.master_key_file}: `docfleet keys new-master` prints one."
+                )
+            return MasterKey.from_base64(service.master_key_file.read_text(encoding="ascii").strip())
+        path = service.data_folder / MASTER_KEY_FILE
+        if not path.exists():
+            self._make_master_key(path)
+        return MasterKey.from_base64(path.read_text(encoding="ascii").strip())
+
+    def _make_master_key(self, path: Path) -> None:
+        from docfleet.store.encryption import MasterKey
+
+        if is_postgres(self.settings.service):
+            raise UsageError(
+                "There is no master key: set DOCFLEET_SERVICE__MASTER_KEY or DOCFLEET_SERVICE__MASTER_KEY_FILE to the "
+                "same one for all processes of the service; `docfleet keys new-master` prints one."
+            )
+        if self._has_contents():
+            raise UsageError(
+                f"The master key {path} is gone, and without it nobody can read what is stored: put it back."
+            )
+        write_private(path, MasterKey.generate().to_base64() + "\n", replace=False)
+
+    def _has_contents(self) -> bool:
+        from sqlalchemy import select
+
+        from docfleet.ledger.service_rows import ContentRow
+
+        with self.ledger.reading() as session:
+            kept = select(ContentRow.id).where(ContentRow.wrapped_key.is_not(None))
+            return session.execute(kept.limit(1)).first() is not None
+
+    def content_store(self, wrapped_key: bytes) -> Store:
+        """The store as the holder of one content's key sees it. `wrapped_key`: as the ledger keeps it."""
+        from docfleet.store.encryption import EncryptedStore
+
+        return EncryptedStore(self.store, self.master_key.unwrap(wrapped_key))
+
+    @cached_property
+    def queue_options(self) -> QueueOptions | None:
+        """None: there is no broker, workers ask the ledger."""
+        from docfleet.queues.options import QueueOptions
+
+        service = self.settings.service
+        if not service.broker_url:
+            return None
+        return QueueOptions(
+            broker_url=service.broker_url,
+            sentinel_master=service.sentinel_master,
+            ca_file=str(service.broker_ca_file) if service.broker_ca_file else None,
+        )
+
+    @cached_property
+    def hints(self) -> Hints | None:
+        """None: there is no broker."""
+        from docfleet.queues.hints import Hints
+
+        return Hints(self.queue_options) if self.queue_options else None
+
     def close(self) -> None:
-        if "engine" in self.__dict__:
-            self.engine.close()
-        if "sandbox" in self.__dict__:
-            self.sandbox.close()
+        # in the order in which they use one another
+        for name in ("engine", "sandbox", "hints", "access", "ledger"):
+            part = self.__dict__.get(name)
+            if part is not None:
+                part.close()
 
     def __enter__(self) -> Self:
         return self
@@ -71,3 +227,26 @@ class Runtime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def write_private(path: Path, text: str, *, replace: bool = True) -> None:
+    """Writes a file that only its owner may read, whole or not at all.
+
+    Without `replace` a file that is there already stays, also when another process makes it at the same moment.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f"{path.name}.{os.getpid()}.half")
+    with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        if replace:
+            half.replace(path)
+        else:
+            try:
+                os.link(half, path)
+            except FileExistsError:
+                return
+    finally:
+        half.unlink(missing_ok=True)

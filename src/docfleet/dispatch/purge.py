@@ -1,0 +1,76 @@
+"""Bytes that must go: those of erased contents, and those that no row of the ledger names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from docfleet.ledger.desk import Desk
+from docfleet.store.base import Store
+from docfleet.telemetry import logger
+
+_log = logger(__name__)
+CONTENTS = "contents"
+_BATCH = 200
+
+
+def purge_erased(desk: Desk, store: Store, stopped: Callable[[], bool]) -> int:
+    """Deletes the objects of erased contents; how many contents. Their keys are gone already: nobody can read them.
+
+    Deleted first and noted then: after a crash in between it is done again.
+    """
+    purged = 0
+    while not stopped():
+        ids = desk.erased_contents(_BATCH)
+        for content_id in ids:
+            store.delete_prefix(f"{CONTENTS}/{content_id}")
+        if ids:
+            desk.mark_purged(ids)
+            purged += len(ids)
+        if len(ids) < _BATCH:
+            break
+    if purged:
+        _log.info("contents_purged", count=purged)
+    return purged
+
+
+def purge_orphans(desk: Desk, store: Store, older_than: float, stopped: Callable[[], bool]) -> int:
+    """Deletes what lies in the store under contents that the ledger does not know; how many contents.
+
+    Only what was last written before `older_than` (seconds since 1970): an upload stores its bytes before its row.
+    Walks the whole store in bounded memory.
+    """
+    purged = 0
+    for ids in _batches(_content_ids(store), _BATCH):
+        if stopped():
+            break
+        known = desk.content_exists(sorted(ids))
+        for content_id in sorted(ids - known):
+            prefix = f"{CONTENTS}/{content_id}"
+            # looked at by itself, since a listing may show a content's objects far apart
+            newest = max((at for _, at in store.list_with_times(prefix)), default=None)
+            if newest is not None and newest < older_than:
+                store.delete_prefix(prefix)
+                purged += 1
+    if purged:
+        _log.warning("orphans_purged", count=purged)
+    return purged
+
+
+def _content_ids(store: Store) -> Iterator[str]:
+    last = ""
+    for key, _ in store.list_with_times(CONTENTS):
+        parts = key.split("/", 2)
+        if len(parts) == 3 and parts[1] != last:
+            last = parts[1]
+            yield last
+
+
+def _batches(ids: Iterator[str], size: int) -> Iterator[set[str]]:
+    batch: set[str] = set()
+    for one in ids:
+        batch.add(one)
+        if len(batch) >= size:
+            yield batch
+            batch = set()
+    if batch:
+        yield batch

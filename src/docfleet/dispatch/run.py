@@ -1,0 +1,130 @@
+"""The dispatcher's loops: a fast one that keeps work flowing, and a slow one that waits for the store."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from docfleet.dispatch.alarm import Alarm
+from docfleet.dispatch.assemblies import finish_stranded
+from docfleet.dispatch.chores import Chore, do_due
+from docfleet.dispatch.leases import expire_leases
+from docfleet.dispatch.pace import pause
+from docfleet.dispatch.parts import DispatchParts
+from docfleet.dispatch.purge import purge_erased, purge_orphans
+from docfleet.dispatch.repair import Repair, restore_epoch
+from docfleet.dispatch.window import PoolState, fill
+from docfleet.domain.urgency import Pool
+from docfleet.queues.hints import Hints
+from docfleet.telemetry import logger
+
+_log = logger(__name__)
+_STRANDED_SECONDS = 5.0
+_REPAIR_SECONDS = 1.0
+_SLOTS_SECONDS = 2.0
+_ALARM_SECONDS = 10.0
+_ERASED_SECONDS = 10.0
+_IDEMPOTENCY_SECONDS = 600.0
+_JOIN_SECONDS = 10.0
+
+
+def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
+    """Dispatches and keeps house until `stop` is set; never ends by itself, whatever fails.
+
+    Does nothing but wait while another leads.
+    """
+    leading = threading.Event()
+    housekeeper = threading.Thread(target=_keep_house, args=(parts, leading, stop), name="housekeeping", daemon=True)
+    housekeeper.start()
+    dispatching = _Dispatching(parts)
+    try:
+        while not stop.is_set():
+            _follow_leader(parts, leading)
+            if leading.is_set():
+                do_due(dispatching.chores, time.monotonic)
+            parts.alive()
+            parts.waking.wait(dispatching.pause() if leading.is_set() else parts.options.tick_seconds)
+    finally:
+        leading.clear()
+        parts.leader.resign()
+        parts.waking.close()
+        stop.set()
+        housekeeper.join(_JOIN_SECONDS)
+
+
+def _follow_leader(parts: DispatchParts, leading: threading.Event) -> None:
+    leads = parts.leader.leads()
+    if leads and not leading.is_set():
+        _log.info("dispatcher_leads")
+        leading.set()
+    elif not leads and leading.is_set():
+        _log.warning("dispatcher_leads_no_more")
+        leading.clear()
+
+
+class _Dispatching:
+    """The chores of the fast loop. None of them waits for anything but the database and, for seconds, the broker."""
+
+    def __init__(self, parts: DispatchParts) -> None:
+        self._parts = parts
+        self._pools = [PoolState(pool) for pool in Pool]
+        self._slots: dict[str, int] = {}
+        options = parts.options
+        self.chores: list[Chore] = []
+        if options.repair:
+            self.chores.append(Chore("leases", options.tick_seconds, lambda: expire_leases(parts.ledger)))
+        if parts.hints is not None:
+            self._add_hints(parts.hints, options.repair)
+        self.chores.append(Chore("stranded", _STRANDED_SECONDS, lambda: finish_stranded(parts.ledger)))
+        alarm = Alarm(parts.ledger, options.stuck_seconds)
+        self.chores.append(Chore("alarm", _ALARM_SECONDS, lambda: parts.show(alarm.look(time.monotonic()))))
+
+    def _add_hints(self, hints: Hints, repair: bool) -> None:
+        self.chores.append(Chore("slots", _SLOTS_SECONDS, self._count_slots))
+        if repair:
+            watch = Repair(self._parts.ledger, hints)
+            self.chores.append(Chore("epoch", self._parts.options.tick_seconds, lambda: self._restore_epoch(hints)))
+            self.chores.append(
+                Chore("repair", _REPAIR_SECONDS, lambda: [watch.look(pool, time.monotonic()) for pool in Pool])
+            )
+        self.chores.append(Chore("window", 0.0, lambda: self._fill(hints)))
+
+    def _restore_epoch(self, hints: Hints) -> None:
+        if restore_epoch(self._parts.ledger, hints):
+            for state in self._pools:
+                state.looked_at = None
+
+    def _count_slots(self) -> None:
+        self._slots = {pool: self._parts.ledger.live_slots(pool) for pool in Pool}
+
+    def _fill(self, hints: Hints) -> None:
+        for state in self._pools:
+            slots = self._slots.get(state.pool, 0)
+            fill(self._parts.ledger, hints, state, slots, self._parts.options.window_per_slot, time.monotonic())
+
+    def pause(self) -> float:
+        tick = self._parts.options.tick_seconds
+        return pause([(state.size, state.drained) for state in self._pools], tick)
+
+
+def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.Event) -> None:
+    options = parts.options
+    now = time.monotonic()
+
+    def stopped() -> bool:
+        return stop.is_set() or not leading.is_set()
+
+    chores = [
+        Chore("erased", _ERASED_SECONDS, lambda: purge_erased(parts.desk, parts.store, stopped)),
+        Chore("idempotency", _IDEMPOTENCY_SECONDS, lambda: parts.desk.prune_idempotency(options.idempotency_hours)),
+        Chore(
+            "orphans",
+            options.orphan_sweep_hours * 3600,
+            # the store's clock wrote the times; a day's grace covers any difference to this one
+            lambda: purge_orphans(parts.desk, parts.store, time.time() - options.orphan_hours * 3600, stopped),
+            due_at=now + options.first_sweep_seconds,
+        ),
+    ]
+    while not stop.wait(1.0):
+        if leading.is_set():
+            do_due(chores, time.monotonic)
