@@ -1,4 +1,4 @@
-"""Engine packages built and installed as a stranger's would be."""
+"""What tests of contracts share: engine packages built and installed as a stranger's would be, an S3 server."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from docfleet.ledger import Ledger
 from engine_packages import install
 from ledger_driver import PostgresServer, postgres_server
+from s3_server import S3Server, running_s3_server
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +68,9 @@ def desk_address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
         return tmp_path / "ledger.db"
     server: PostgresServer = request.getfixturevalue("desk_postgres")
     return server.url(server.new_database("migrated"))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with running_s3_server() as server:
+        yield server

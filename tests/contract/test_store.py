@@ -6,6 +6,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,13 +16,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docfleet.errors import BadKey, NotStored, StoreError
-from docfleet.store import FolderStore, MemoryStore, Store
+from docfleet.store import FolderStore, Store
 from docfleet.store.base import check_key
+from docfleet.store.encryption import EncryptedStore, MasterKey
+from docfleet.store.objects import PART_BYTES
+from docfleet.store.open import open_store
+from s3_server import S3Server
+
+KINDS = ("folder", "durable folder", "memory", "s3", "encrypted folder", "encrypted s3")
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return FolderStore(tmp_path / "store") if request.param == "folder" else MemoryStore()
+    kind: str = request.param
+    if kind.endswith("s3"):
+        server: S3Server = request.getfixturevalue("s3_server")
+        below = open_store(server.new_bucket() + "/prefix")
+    elif kind == "memory":
+        below = open_store("memory://")
+    else:
+        below = FolderStore(tmp_path / "store", durable=kind.startswith("durable"))
+    return EncryptedStore(below, MasterKey.generate().new_data_key()[1]) if kind.startswith("encrypted") else below
 
 
 def test_what_is_put_is_got(store: Store) -> None:
@@ -69,7 +86,7 @@ def test_a_local_path_has_the_bytes_or_is_none(store: Store) -> None:
     store.put("a/b", b"bytes")
     path = store.local_path("a/b")
     assert path is None or path.read_bytes() == b"bytes"
-    assert (path is None) == isinstance(store, MemoryStore)
+    assert (path is not None) == isinstance(store, FolderStore)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +118,93 @@ def test_no_key_leaves_the_folder(key: str) -> None:
     assert str(place) == f"/store/{key}"
 
 
+def patterned(size: int) -> bytes:
+    return (bytes(range(251)) * (size // 251 + 1))[:size]
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES, 2 * PART_BYTES + 12_345])
+def test_a_stream_is_stored_whole(store: Store, size: int) -> None:
+    whole = patterned(size)
+    assert store.put_stream("a/b", (whole[at : at + 1_000_003] for at in range(0, size, 1_000_003))) == size
+    assert store.get("a/b") == whole
+    assert b"".join(store.get_stream("a/b")) == whole
+    assert store.size("a/b") == size
+    assert list(store.list()) == ["a/b"]
+
+
+@pytest.mark.parametrize("size", [10, 3 * PART_BYTES])
+def test_a_stream_that_breaks_off_leaves_what_was_there(store: Store, size: int) -> None:
+    class GoneError(OSError):
+        """Of the source, not of the store."""
+
+    def broken() -> Iterator[bytes]:
+        for _ in range(0, size, 1_000_000):
+            yield patterned(min(size, 1_000_000))
+        raise GoneError
+
+    store.put("kept", b"before")
+    for key in ("kept", "new"):
+        with pytest.raises(GoneError):
+            store.put_stream(key, broken())
+    assert store.get("kept") == b"before"
+    assert list(store.list()) == ["kept"]
+
+
+def test_a_stream_may_come_from_the_same_store(store: Store) -> None:
+    whole = patterned(2 * PART_BYTES)
+    store.put("a", whole)
+    assert store.put_stream("b", store.get_stream("a")) == len(whole)
+    assert store.get("b") == whole
+
+
+@pytest.mark.parametrize("span", [(0, None), (3, None), (0, 4), (2, 5), (5, 5), (8, 100), (10, None), (99, 120)])
+def test_a_part_can_be_read(store: Store, span: tuple[int, int | None]) -> None:
+    store.put("a", b"0123456789")
+    assert b"".join(store.get_stream("a", *span)) == b"0123456789"[slice(*span)]
+
+
+def test_a_stream_of_nothing_says_so_when_asked_for(store: Store) -> None:
+    asks: list[Callable[[], object]] = [
+        lambda: store.get_stream("a"), lambda: store.get_stream("a", 3), lambda: store.size("a")
+    ]  # fmt: skip
+    for ask in asks:
+        with pytest.raises(NotStored):
+            ask()
+
+
+def test_deleting_a_prefix(store: Store) -> None:
+    keys = [f"contents/7/{n}/x" for n in range(30)]
+    for key in (*keys, "contents/70/1", "contents/7.1"):
+        store.put(key, b"x")
+    assert store.delete_prefix("contents/7") == 30
+    assert store.delete_prefix("contents/7") == 0
+    assert sorted(store.list()) == ["contents/7.1", "contents/70/1"]
+    for bad in ("", "/", "..", "../x"):
+        with pytest.raises(BadKey):
+            store.delete_prefix(bad)
+
+
+def test_times_are_told(store: Store) -> None:
+    store.put("a/b", b"x")
+    [(key, written_at)] = store.list_with_times("a")
+    assert key == "a/b"
+    assert abs(written_at - time.time()) < 60
+    assert list(store.list_with_times("nothing")) == []
+
+
+def test_a_sound_medium_is_reachable(store: Store) -> None:
+    store.check()
+    room = store.free_bytes()
+    assert room is None or room > 0
+
+
 def test_a_reader_never_sees_a_part(store: Store) -> None:
     size = 2_000_000
     store.put("a", b"0" * size)
     stop = threading.Event()
 
     def write() -> None:
-        for n in range(40):
+        for n in range(12):
             store.put("a", str(n % 10).encode() * size)
         stop.set()
 
@@ -154,3 +251,65 @@ def test_a_medium_that_fails_is_translated(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         store.get("a/b")
     assert store.get("a") == b"1"
+
+
+def test_what_a_killed_writer_left_is_told_of_and_deleted(tmp_path: Path) -> None:
+    program = (
+        "import sys, os, signal; from pathlib import Path; from docfleet.store import FolderStore\n"
+        "def chunks():\n yield b'x' * 1000\n os.kill(os.getpid(), signal.SIGKILL)\n"
+        "FolderStore(Path(sys.argv[1])).put_stream('contents/7/source', chunks())\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False).returncode == -9
+    store = FolderStore(tmp_path)
+    assert not store.exists("contents/7/source")
+    assert list(store.list()) == []
+    assert [key for key, _ in store.list_with_times()] == ["contents/7/source"]
+    assert store.delete_prefix("contents/7") == 0
+    assert list((tmp_path / "contents").iterdir()) == []
+
+
+def test_a_writer_that_loses_its_folder_to_a_deleter_is_told_so(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    failures: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            for n in range(150):
+                with suppress(StoreError):
+                    store.put(f"a/b/{n % 3}", b"x")
+                time.sleep(0.002)
+        except BaseException as error:
+            failures.append(error)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        store.delete_prefix("a/b")
+    for writer in writers:
+        writer.join()
+    assert failures == []
+    store.delete_prefix("a/b")
+    assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_a_durable_store_flushes_file_and_new_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (flushed.append(os.readlink(f"/proc/self/fd/{file}")), real(file)))
+    FolderStore(tmp_path, durable=True).put("a/b/c", b"x")
+    assert flushed[:2] == [str(tmp_path), str(tmp_path / "a")]
+    assert flushed[2].startswith(str(tmp_path / "a" / "b" / "c#"))
+    assert flushed[3:] == [str(tmp_path / "a" / "b")]
+    flushed.clear()
+    FolderStore(tmp_path).put("a/b/d", b"x")
+    assert flushed == []
+
+
+def test_a_folder_that_went_away_is_noticed(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    (tmp_path / "store").rmdir()
+    with pytest.raises(StoreError):
+        store.check()
+    with pytest.raises(StoreError):
+        store.free_bytes()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from docfleet.errors import BadKey, NotStored, StoreError, UsageError
+from docfleet.errors import BadKey, NotIntact, NotStored, StoreError, UsageError
 from docfleet.store import FolderStore, MemoryStore, Store
 from docfleet.store.encryption import DataKey, EncryptedStore, MasterKey, plain_size
 from docfleet.store.keys import HEADER_BYTES, SEGMENT_BYTES, TAG_BYTES
@@ -85,10 +85,10 @@ def test_what_was_altered_is_never_passed_off_as_whole(below: Store, data_key: D
     store.put("a", plain)
     for what, damaged in damages(below.get("a")):
         below.put("a", damaged)
-        with pytest.raises(StoreError, match="a cannot be decrypted"):
+        with pytest.raises(NotIntact, match="a cannot be decrypted"):
             store.get("a")
         given: list[bytes] = []
-        with pytest.raises(StoreError, match="altered or cut off"):
+        with pytest.raises(NotIntact, match="altered or cut off"):
             given.extend(store.get_stream("a"))
         assert plain.startswith(b"".join(given)), what
 
@@ -96,7 +96,7 @@ def test_what_was_altered_is_never_passed_off_as_whole(below: Store, data_key: D
 def test_another_data_key_opens_nothing(below: Store, data_key: DataKey, master: MasterKey) -> None:
     EncryptedStore(below, data_key).put("a", b"secret")
     stranger = EncryptedStore(below, master.new_data_key()[1])
-    with pytest.raises(StoreError, match="not the key it was encrypted with"):
+    with pytest.raises(NotIntact, match="not the key it was encrypted with"):
         stranger.get("a")
 
 

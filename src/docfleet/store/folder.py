@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from docfleet.store.objects import ObjectStore
 
 _UNFINISHED = re.compile(r"(?P<name>.+)#[0-9]+")
 """A file being written, beside its place; obstore takes no notice of such names."""
+
+DELETE_TRIES = 10
 
 
 class FolderStore(ObjectStore):
@@ -103,18 +106,19 @@ class FolderStore(ObjectStore):
             raise BadKey("a whole store is never deleted")
         count = sum(1 for _ in self.list(where))
         folder = self._folder / where
-        try:
-            shutil.rmtree(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return 0
-        except OSError:
-            # somebody is writing there at this moment: once more, then it is an error
+        for attempt in range(DELETE_TRIES):
             try:
                 shutil.rmtree(folder)
-            except FileNotFoundError:
-                return count
+            except (FileNotFoundError, NotADirectoryError):
+                if not folder.exists():
+                    break
             except OSError as error:
-                raise StoreError(f"{prefix} cannot be deleted: {error.strerror}") from error
+                # somebody is writing there at this moment
+                if attempt + 1 == DELETE_TRIES:
+                    raise StoreError(f"{prefix} cannot be deleted: {error.strerror}") from error
+                time.sleep(0.002 * attempt)
+            else:
+                break
         return count
 
     def list_with_times(self, prefix: str = "") -> Iterator[tuple[str, float]]:

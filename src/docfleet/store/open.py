@@ -14,7 +14,7 @@ REMOTE_SCHEMES = ("s3", "gs", "az")
 
 
 def open_store(url: str | Path, *, durable: bool = True) -> Store:
-    """The store at a folder's path, `file:///…`, `memory://`, `s3://bucket/prefix`, `gs://…` or `az://account/…`.
+    """The store at a folder's path, `file:///…`, `memory://`, `s3://bucket/prefix`, `gs://…` or `az://container/…`.
 
     `durable`: see `FolderStore`; the others always are, or never. Raises `UsageError` for an address of no store and
     `StoreError` for a folder that cannot be made; whether a remote store answers is for `Store.check` to say.

@@ -33,6 +33,7 @@ class RemoteStore(ObjectStore):
             objects = from_url(
                 url,
                 client_options={
+                    "allow_http": True,  # only where the operator's endpoint says http://
                     "connect_timeout": timedelta(seconds=options.connect_seconds),
                     "read_timeout": timedelta(seconds=options.silence_seconds),
                     "timeout": timedelta(seconds=options.request_seconds),
