@@ -43,16 +43,17 @@ def retry_failed(session: Session, batch_id: str, codes: Collection[str] | None)
     for document_id in session.execute(failed.order_by(DocumentRow.id)).scalars().all():
         document = lock_document(session, document_id)
         if document.state in (DocumentState.FAILED, DocumentState.PARTIAL):
-            _retry(session, document)
+            retry_document(session, document)
             count += 1
     return count
 
 
-def _retry(session: Session, document: LockedDocument) -> None:
+def retry_document(session: Session, document: LockedDocument, only: Collection[int] | None = None) -> None:
+    """A new round of a FAILED or PARTIAL document, of these pages only when given; the others stay as they are."""
     if not document.pages:
         restart(session, document, "tried again")
         return
-    slices = _slices_to_redo(session, document, document.pages)
+    slices = _slices_to_redo(session, document, document.pages, only)
     state = DocumentState.RUNNING if slices else DocumentState.ASSEMBLING
     document = move_document(
         session, document, state, "tried again",
@@ -61,7 +62,9 @@ def _retry(session: Session, document: LockedDocument) -> None:
     add_slices(session, document, slices or [WHOLE[Step.ASSEMBLE]])
 
 
-def _slices_to_redo(session: Session, document: LockedDocument, pages: int) -> list[NewSlice]:
+def _slices_to_redo(
+    session: Session, document: LockedDocument, pages: int, only: Collection[int] | None
+) -> list[NewSlice]:
     """The pages that were not read, and those of dead slices, in slices like the ones they failed in."""
     dead = (
         session.execute(
@@ -90,7 +93,7 @@ def _slices_to_redo(session: Session, document: LockedDocument, pages: int) -> l
     groups[Step.LOCAL, "", None] |= set(range(1, pages + 1)) - told
     new: dict[tuple[Step, int], NewSlice] = {}
     for (step, payload, priority), numbers in groups.items():
-        for first, last in page_ranges(sorted(numbers)):
+        for first, last in page_ranges(sorted(numbers if only is None else numbers & set(only))):
             for start in range(first, last + 1, PAGES_PER_RETRY):
                 new[step, start] = NewSlice(step, start, min(last, start + PAGES_PER_RETRY - 1), payload, priority)
     return list(new.values())
