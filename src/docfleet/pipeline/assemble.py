@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -60,6 +61,19 @@ def encode_pages(pages: Iterable[ReadPage]) -> bytes:
     return msgspec.msgpack.encode([_store(page) for page in pages])
 
 
+class Pages(Protocol):
+    """The read pages of a document, in order; may be iterated more than once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[StoredPage]: ...
+
+
+def pages_in_hand(pages: Iterable[ReadPage]) -> Pages:
+    """Pages of a short document that were read just now, and need not go through the store."""
+    return [_store(page) for page in pages]
+
+
 class StoredPages:
     """The read pages of a document, from the store, one slice in memory at a time; may be iterated more than once."""
 
@@ -83,7 +97,7 @@ class StoredPages:
 class _View:
     """The same pages as one export wants them."""
 
-    def __init__(self, pages: StoredPages, reads: Reads) -> None:
+    def __init__(self, pages: Pages, reads: Reads) -> None:
         self._pages = pages
         self._reads = reads
 
@@ -98,7 +112,7 @@ class _View:
 class _Layers:
     """The words that came from pixels, page by page, for the searchable PDF."""
 
-    def __init__(self, pages: StoredPages) -> None:
+    def __init__(self, pages: Pages) -> None:
         self._pages = pages
 
     def __iter__(self) -> Iterator[LayerPage]:
@@ -122,7 +136,7 @@ class AssemblyJob(msgspec.Struct, frozen=True):
     sha256: str
     size_bytes: int
     repaired: bool
-    pages: StoredPages
+    pages: Pages
     formats: Sequence[ExportFormat]
     sandbox: SandboxCall
     max_page_pixels: int

@@ -1,0 +1,238 @@
+"""What a slot does with a claim of the service: plan a document, read pages, write results; short ones in one go."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from docfleet.domain.cascade import CascadePolicy, Route
+from docfleet.domain.work import PAGE_READ, DocumentState, Step
+from docfleet.errors import NotIntact, SourceDamaged, StoreError
+from docfleet.exports.base import ExportFormat
+from docfleet.exports.registry import choose_exports
+from docfleet.exports.tables import FOLDER_NAME as TABLES
+from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, Plan
+from docfleet.ledger.service_values import ReadingOptions, ResultFile
+from docfleet.pipeline.assemble import AssemblyJob, Pages, StoredPages, assemble, encode_pages, pages_in_hand
+from docfleet.pipeline.outcome import OUTCOME_FILE
+from docfleet.pipeline.recognise import ReadingPlan, ReadPage, read_pages
+from docfleet.sandbox import Opened, Sandbox
+from docfleet.settings import Settings
+from docfleet.store import Store
+from docfleet.store.encryption import EncryptedStore, MasterKey
+from docfleet.worker.engine_shelf import EngineShelf
+from docfleet.worker.patience import patiently
+from docfleet.worker.sources import Sources
+from docfleet.worker.steps import Interrupted
+
+TABLES_ZIP = "tables.zip"
+WHOLE_BYTES = 4 * 1024 * 1024
+"""Results up to this size are stored from memory, larger ones as a stream."""
+T = TypeVar("T")
+_FORCED = {"auto": None, "ocr": Route.OCR, "text": Route.TEXT_LAYER}
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a slot works with."""
+
+    settings: Settings
+    sandbox: Sandbox
+    ledger: Ledger
+    store: Store
+    master_key: MasterKey
+    engines: EngineShelf
+    sources: Sources
+    may_go_on: Callable[[], bool]
+
+
+class ServicePlace:
+    """Does one claim at a time and commits its end.
+
+    `do` raises DocumentError when the document is to blame, EngineUnavailable, StoreError when the store is away,
+    `Interrupted` when the claim has to be handed back, Fenced when it was lost, LedgerUnavailable when a finished
+    result could not be written for too long.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._content: tuple[str, EncryptedStore] | None = None
+
+    def do(self, claim: Claim) -> None:
+        {Step.PLAN: self._plan, Step.LOCAL: self._read, Step.ASSEMBLE: self._assemble}[claim.step](claim)
+
+    # --- steps
+
+    def _plan(self, claim: Claim) -> None:
+        opened = self._open(claim)
+        plan = Plan(opened.pages, opened.mime_type)
+        step = self._parts.settings.reading.slice_pages
+        if opened.pages <= step and claim.attempt == 1:
+            self._read_short(claim, opened, plan)
+            return
+        slices = [
+            NewSlice(Step.LOCAL, first, min(first + step - 1, opened.pages))
+            for first in range(1, opened.pages + 1, step)
+        ]
+        self._patiently(lambda: self._parts.ledger.finish(claim, next_slices=slices, plan=plan))
+
+    def _read_short(self, claim: Claim, opened: Opened, plan: Plan) -> None:
+        """Plan, pages and results in one claim: most documents are short, and each claim has its price."""
+        pages = self._pages(claim, opened, range(1, opened.pages + 1))
+        outcomes = [_outcome(page) for page in pages]
+        read = sum(outcome.outcome == PAGE_READ for outcome in outcomes)
+        key = ""
+        if read < len(pages):
+            # what was read is needed again when somebody asks for another try at the rest
+            key = self._keep(claim, pages)
+        summary = self._write(claim, opened, pages_in_hand(pages)) if read else DocumentSummary()
+        self._patiently(lambda: self._parts.ledger.finish_in_one(claim, plan, outcomes, key, summary))
+
+    def _read(self, claim: Claim) -> None:
+        opened = self._open(claim)
+        pages = self._pages(claim, opened, range(claim.first_page, claim.last_page + 1))
+        key = self._keep(claim, pages)
+        self._patiently(lambda: self._parts.ledger.finish(claim, key, [_outcome(page) for page in pages]))
+
+    def _assemble(self, claim: Claim) -> None:
+        records = self._patiently(lambda: list(self._parts.ledger.pages_of(claim.document.id)))
+        store = self._store(claim)
+        try:
+            summary = self._write(claim, self._open(claim), StoredPages(store, records))
+        except NotIntact as error:
+            raise SourceDamaged("What was read of the document is not in the store any more.") from error
+        state = self._patiently(lambda: self._parts.ledger.finish_document(claim, summary))
+        if state is DocumentState.SUCCEEDED:
+            # of a partial document they stay, for the pages still to be read; what is left behind is found later
+            with suppress(StoreError):
+                for key in {record.result_key for record in records if record.result_key}:
+                    store.delete(key)
+
+    # --- their parts
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        return patiently(call, self._parts.may_go_on)
+
+    def _store(self, claim: Claim) -> EncryptedStore:
+        """The store as this claim's content sees it."""
+        document = claim.document
+        if document.content_id is None or document.wrapped_key is None:
+            raise SourceDamaged("The document was erased.")
+        if self._content is None or self._content[0] != document.content_id:
+            key = self._parts.master_key.unwrap(document.wrapped_key)
+            self._content = (document.content_id, EncryptedStore(self._parts.store, key))
+        return self._content[1]
+
+    def _source(self, claim: Claim) -> Path:
+        document = claim.document
+        store = self._store(claim)
+        assert document.content_id is not None
+        return self._parts.sources.fetch(document.content_id, store, document.sha256, document.size_bytes)
+
+    def _open(self, claim: Claim) -> Opened:
+        return self._parts.sandbox.open(self._source(claim), claim.document.media_type)
+
+    def _pages(self, claim: Claim, opened: Opened, numbers: Sequence[int]) -> list[ReadPage]:
+        plan = self._reading_plan(claim)
+        pages: list[ReadPage] = []
+        for page in read_pages(self._parts.sandbox, plan, numbers, repaired=opened.repaired):
+            pages.append(page)
+            if not self._parts.may_go_on() and len(pages) < len(numbers):
+                raise Interrupted
+        return pages
+
+    def _reading_plan(self, claim: Claim) -> ReadingPlan:
+        wanted, reading = _options(claim.document.options_json), self._parts.settings.reading
+        engine = wanted.engine or reading.engine
+        return ReadingPlan(
+            lambda: self._parts.engines.get(engine),
+            CascadePolicy(force=_FORCED[wanted.mode or reading.mode]),
+            reading.render_dpi,
+            wanted.languages or reading.languages,
+        )
+
+    def _keep(self, claim: Claim, pages: Sequence[ReadPage]) -> str:
+        key = f"{claim.result_prefix}/pages.msgpack"
+        self._store(claim).put(key, encode_pages(pages))
+        return key
+
+    def _write(self, claim: Claim, opened: Opened, pages: Pages) -> DocumentSummary:
+        """Makes the results in a folder of this slot and puts them into the store; nothing points to them yet."""
+        document, settings = claim.document, self._parts.settings
+        formats = choose_exports(_options(document.options_json).formats or settings.output.formats)
+        draft = self._parts.sources.folder / "results"
+        job = AssemblyJob(
+            file=document.source.name,
+            source=self._source(claim),
+            password=opened.password,
+            media_type=opened.mime_type or document.media_type,
+            sha256=document.sha256,
+            size_bytes=document.size_bytes,
+            repaired=opened.repaired,
+            pages=pages,
+            formats=formats,
+            sandbox=self._parts.sandbox.call,
+            max_page_pixels=settings.limits.max_page_pixels,
+        )
+        try:
+            outcome = assemble(job, draft)
+            prefix = f"contents/{document.content_id}/results/{claim.slice_id}-{claim.token}"
+            store, files = self._store(claim), []
+            for form, media_type, path in _written(draft, formats):
+                if not self._parts.may_go_on():
+                    raise Interrupted
+                size, digest = _put(store, f"{prefix}/{path}", draft / path)
+                files.append(ResultFile(form, path, media_type, size, digest))
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return DocumentSummary(prefix, outcome.message, msgspec.json.encode(files).decode())
+
+
+@lru_cache(maxsize=64)
+def _options(options_json: str) -> ReadingOptions:
+    return msgspec.json.decode(options_json, type=ReadingOptions)
+
+
+def _outcome(page: ReadPage) -> PageOutcome:
+    return PageOutcome.of_reading(page.reading, page.page.quality.score if page.page.quality else None)
+
+
+def _written(draft: Path, formats: Sequence[ExportFormat]) -> Iterator[tuple[str, str, str]]:
+    """(Format, media type, path below the draft) of every result; tables come one by one and as an archive."""
+    for form in formats:
+        if form.file_name != f"{TABLES}/":
+            yield form.name, form.media_type, form.file_name
+            continue
+        tables = sorted((draft / TABLES).glob("*.csv"))
+        with zipfile.ZipFile(draft / TABLES_ZIP, "w", zipfile.ZIP_DEFLATED) as archive:
+            for table in tables:
+                archive.write(table, table.name)
+        yield form.name, "application/zip", TABLES_ZIP
+        for table in tables:
+            yield form.name, form.media_type, f"{TABLES}/{table.name}"
+    yield "outcome", "application/json", OUTCOME_FILE
+
+
+def _put(store: Store, key: str, path: Path) -> tuple[int, str]:
+    """Stores a file; its size and SHA-256."""
+    if path.stat().st_size <= WHOLE_BYTES:
+        data = path.read_bytes()
+        store.put(key, data)
+        return len(data), hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        size = store.put_stream(key, _told(iter(lambda: file.read(1 << 20), b""), digest.update))
+    return size, digest.hexdigest()
+
+
+def _told(parts: Iterator[bytes], listener: Callable[[bytes], None]) -> Iterator[bytes]:
+    for part in parts:
+        listener(part)
+        yield part
