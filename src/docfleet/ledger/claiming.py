@@ -6,18 +6,21 @@ whoever writes later with an older token changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Double, Select, bindparam, exists, func, select, tuple_, update
+from sqlalchemy import Double, Row, Select, bindparam, exists, func, select, text, tuple_, update
 from sqlalchemy.orm import Session
 
+from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import SliceState, Step
 from docfleet.ledger.dialect import database_now, lock_isolation_lane
 from docfleet.ledger.moves import record_slices
 from docfleet.ledger.rows import DOCUMENT, INPUT, SLICE
+from docfleet.ledger.service_rows import CONTENT
 from docfleet.ledger.values import BOTH_LANES, Claim, ClaimedDocument, Lane, Source
+from docfleet.ledger.window import next_heads
 
 
 def claim(
@@ -89,27 +92,122 @@ def _lane_is_free(session: Session, worker: str) -> bool:
     return not session.execute(_OCCUPIED, {"worker": worker}).scalar()
 
 
-_TAKE = (
+def _taking(*conditions: Any) -> Any:
+    """QUEUED -> RUNNING with a new token. A slice that runs is in no window."""
+    return (
+        update(SLICE)
+        .where(SLICE.c.state == SliceState.QUEUED, *conditions)
+        .values(
+            state=SliceState.RUNNING,
+            worker=bindparam("new_worker"),
+            token=SLICE.c.token + 1,
+            attempt=SLICE.c.attempt + 1,
+            lease_until=database_now() + bindparam("lease_seconds", type_=Double()),
+            started_at=database_now(),
+            dispatched_at=None,
+        )
+        .returning(
+            SLICE.c.id, SLICE.c.token, SLICE.c.step, SLICE.c.first_page, SLICE.c.last_page, SLICE.c.round,
+            SLICE.c.attempt, SLICE.c.crash_count, SLICE.c.error_count, SLICE.c.isolated, SLICE.c.payload_json,
+            SLICE.c.document_id, SLICE.c.priority,
+        )
+    )  # fmt: skip
+
+
+_mine = SLICE.alias()
+_TAKE = _taking(SLICE.c.id.in_(bindparam("slice_ids", expanding=True)))
+_TAKE_ONE = {
+    isolated: _taking(
+        SLICE.c.id == bindparam("slice_id"),
+        SLICE.c.available_at <= database_now(),
+        SLICE.c.isolated.is_(isolated),
+        ~exists().where(
+            _mine.c.isolated.is_(True),
+            _mine.c.state == SliceState.RUNNING,
+            _mine.c.worker == bindparam("new_worker"),
+        ),
+    )
+    for isolated in (False, True)
+}
+_WAITS_ISOLATED = select(
+    exists().where(SLICE.c.id == bindparam("slice_id"), SLICE.c.state == SliceState.QUEUED, SLICE.c.isolated.is_(True))
+)
+_FORGET_HINT = (
     update(SLICE)
-    .where(SLICE.c.id.in_(bindparam("slice_ids", expanding=True)), SLICE.c.state == SliceState.QUEUED)
-    .values(
-        state=SliceState.RUNNING,
-        worker=bindparam("new_worker"),
-        token=SLICE.c.token + 1,
-        attempt=SLICE.c.attempt + 1,
-        lease_until=database_now() + bindparam("lease_seconds", type_=Double()),
-        started_at=database_now(),
-    )
-    .returning(
-        SLICE.c.id, SLICE.c.token, SLICE.c.step, SLICE.c.first_page, SLICE.c.last_page, SLICE.c.round,
-        SLICE.c.attempt, SLICE.c.crash_count, SLICE.c.error_count, SLICE.c.isolated, SLICE.c.payload_json,
-        SLICE.c.document_id, SLICE.c.priority,
-    )
-)  # fmt: skip
+    .where(SLICE.c.id == bindparam("slice_id"), SLICE.c.state == SliceState.QUEUED)
+    .values(dispatched_at=None)
+)
+
+
+def claim_slice(
+    session: Session, worker: str, slice_id: int, lease_seconds: float, lanes: Collection[Lane] = BOTH_LANES
+) -> Claim | None:
+    """This very slice, if it still waits and is due; None otherwise: a hint may be late, or told twice.
+
+    One in isolation needs a free lane and a worker that holds nothing, as in `claim`; refused, it may be hinted again.
+    """
+    values = {"slice_id": slice_id, "new_worker": worker, "lease_seconds": lease_seconds}
+    taken = session.execute(_TAKE_ONE[False], values).all() if Lane.SHARED in lanes else []
+    if not taken and session.execute(_WAITS_ISOLATED, {"slice_id": slice_id}).scalar():
+        if Lane.ISOLATED in lanes and _lane_is_free(session, worker):
+            taken = session.execute(_TAKE_ONE[True], values).all()
+        if not taken:
+            session.execute(_FORGET_HINT, {"slice_id": slice_id})
+    claims = _claims(session, worker, taken)
+    return claims[0] if claims else None
+
+
+SPARE_CHOICES = 16
+"""How many more than asked for are looked at: others choose at the same time, by the same rules."""
+
+
+def claim_next(
+    session: Session,
+    worker: str,
+    pools: Collection[str],
+    lease_seconds: float,
+    *,
+    limit: int = 1,
+    lanes: Collection[Lane] = BOTH_LANES,
+) -> list[Claim]:
+    """Up to `limit` slices of these pools, those a dispatcher would send next; for a worker without a broker.
+
+    The lanes are as in `claim`. May come back empty when others were faster, although something waits.
+    """
+    if _holds_isolated(session, worker):
+        return []
+    heads = next_heads(session, pools, limit + SPARE_CHOICES, lanes)
+    if heads and heads[0].isolated:
+        if _lane_is_free(session, worker):
+            return _take(session, worker, _lock_first(session, [heads[0].slice_id], 1), lease_seconds)
+        session.execute(_FORGET_HINT, {"slice_id": heads[0].slice_id})
+    shared = [head.slice_id for head in heads if not head.isolated]
+    return _take(session, worker, _lock_first(session, shared, limit), lease_seconds)
+
+
+_FREE = text(
+    "SELECT id FROM slice WHERE id = ANY(:ids) AND state = 'queued' ORDER BY array_position(:ids, id) "
+    "LIMIT :limit FOR UPDATE SKIP LOCKED"
+)
+
+
+def _lock_first(session: Session, slice_ids: list[int], limit: int) -> list[int]:
+    """The first of these that nobody else is taking at this moment. (SQLite has one writer at a time.)"""
+    if session.get_bind().dialect.name != "postgresql" or not slice_ids:
+        return slice_ids[:limit]
+    return list(session.execute(_FREE, {"ids": slice_ids, "limit": limit}).scalars())
 
 
 def _take(session: Session, worker: str, slice_ids: list[int], lease_seconds: float) -> list[Claim]:
-    taken = session.execute(_TAKE, {"slice_ids": slice_ids, "new_worker": worker, "lease_seconds": lease_seconds}).all()
+    if not slice_ids:
+        return []
+    values = {"slice_ids": slice_ids, "new_worker": worker, "lease_seconds": lease_seconds}
+    return _claims(session, worker, session.execute(_TAKE, values).all())
+
+
+def _claims(session: Session, worker: str, taken: Sequence[Row[Any]]) -> list[Claim]:
+    if not taken:
+        return []
     record_slices(
         session,
         [
@@ -137,10 +235,13 @@ _DOCUMENTS = (
     select(
         DOCUMENT.c.id, DOCUMENT.c.batch_id, DOCUMENT.c.sha256, DOCUMENT.c.size_bytes, DOCUMENT.c.media_type,
         DOCUMENT.c.pages, DOCUMENT.c.plan_json, DOCUMENT.c.folder, DOCUMENT.c.options_digest,
-        INPUT.c.name, INPUT.c.path, INPUT.c.member,
+        func.coalesce(INPUT.c.name, DOCUMENT.c.name).label("name"), INPUT.c.path, INPUT.c.member,
+        DOCUMENT.c.tenant_id, DOCUMENT.c.content_id, CONTENT.c.wrapped_key, DOCUMENT.c.options_json,
+        DOCUMENT.c.urgency, DOCUMENT.c.pool,
     )
     .select_from(DOCUMENT)
     .outerjoin(INPUT, INPUT.c.id == _FIRST_INPUT.scalar_subquery())
+    .outerjoin(CONTENT, CONTENT.c.id == DOCUMENT.c.content_id)
     .where(DOCUMENT.c.id.in_(bindparam("ids", expanding=True)))
 )  # fmt: skip
 
@@ -149,7 +250,8 @@ def _claimed_documents(session: Session, ids: Collection[str]) -> dict[str, Clai
     return {
         row.id: ClaimedDocument(
             row.id, row.batch_id, row.sha256, row.size_bytes, row.media_type, row.pages, row.plan_json, row.folder,
-            row.options_digest, Source(row.name or "", row.path or "", row.member or ""),
+            row.options_digest, Source(row.name, row.path or "", row.member or ""), row.tenant_id, row.content_id,
+            row.wrapped_key, row.options_json, Urgency(row.urgency), row.pool,
         )
         for row in session.execute(_DOCUMENTS, {"ids": list(ids)})
     }  # fmt: skip

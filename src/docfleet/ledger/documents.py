@@ -169,7 +169,8 @@ def _end(
         code, message = _cause(session, document, reason, counts.failed)
     return move_document(
         session, document, state, reason, code=code, message=message, detail=summary.detail,
-        result_key=summary.result_key, finished_at=database_now(), **counts.columns(),
+        result_key=summary.result_key, results_json=summary.results_json, finished_at=database_now(),
+        **counts.columns(),
     ).state  # fmt: skip
 
 

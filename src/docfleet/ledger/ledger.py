@@ -14,12 +14,15 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from docfleet.domain.retry import Failure, FailureKind, RetryPolicy
+from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import LedgerError
 from docfleet.ledger import claiming, ending, overseeing, reading, registering, restarting
+from docfleet.ledger import window as dispatching
 from docfleet.ledger.dialect import connect, is_busy, translating_errors
 from docfleet.ledger.ending import Ended
 from docfleet.ledger.schema import bring_up_to_date
+from docfleet.ledger.service_values import Waiting
 from docfleet.ledger.values import (
     BOTH_LANES,
     Claim,
@@ -156,6 +159,18 @@ class Ledger:
             )
         )
 
+    def claim_slice(self, worker: str, slice_id: int, lanes: Collection[Lane] = BOTH_LANES) -> Claim | None:
+        """Takes the slice a hint names; None when it is not to be had (any more): forget the hint then."""
+        return self._write(lambda session: claiming.claim_slice(session, worker, slice_id, self._lease_seconds, lanes))
+
+    def claim_next(
+        self, worker: str, pools: Collection[str], limit: int = 1, lanes: Collection[Lane] = BOTH_LANES
+    ) -> list[Claim]:
+        """Takes what a dispatcher would send next; for work without a broker. See `claiming.claim_next`."""
+        return self._write(
+            lambda session: claiming.claim_next(session, worker, pools, self._lease_seconds, limit=limit, lanes=lanes)
+        )
+
     def beat(self, worker: str, held: Collection[Claim]) -> frozenset[int]:
         """Renews all leases of a worker (every `BEAT_SECONDS`); returns the slice ids it has lost and must drop."""
         if not held:
@@ -189,6 +204,35 @@ class Ledger:
     def hand_back(self, claim: Claim, code: str = "handed_back", after_seconds: float = 0.0) -> Ended:
         """Gives the slice back without blame (a stop, a quota, an outage); due again after so many seconds."""
         return self.fail(claim, Failure(FailureKind.WAIT, code, after_seconds=after_seconds))
+
+    # --- dispatching
+
+    def window(self, pool: str, limit: int) -> list[Waiting]:
+        """Up to `limit` slices to be hinted next, in this order; publish their hints, then `mark_dispatched`."""
+        with self.reading() as session:
+            return dispatching.window(session, pool, limit)
+
+    def mark_dispatched(self, slice_ids: Collection[int]) -> None:
+        self._write(lambda session: dispatching.mark_dispatched(session, slice_ids))
+
+    def count_hinted(self, pool: str) -> int:
+        """How many slices of the pool are hinted and still wait."""
+        with self.reading() as session:
+            return dispatching.count_hinted(session, pool)
+
+    def hinted(self, pool: str, limit: int) -> list[tuple[int, Urgency]]:
+        """(slice id, urgency) of what is hinted and still waits, the oldest hint first."""
+        with self.reading() as session:
+            return dispatching.hinted(session, pool, limit)
+
+    def forget_hints(self, pool: str | None = None) -> int:
+        """The broker has lost its hints: what waits is to be hinted anew. Returns how many."""
+        return self._write(lambda session: dispatching.forget_hints(session, pool))
+
+    def oldest_waiting(self, pool: str) -> float | None:
+        """Seconds the oldest slice that is due has waited; None when none is. (Exact to the heads of the queues.)"""
+        with self.reading() as session:
+            return dispatching.oldest_waiting(session, pool)
 
     # --- keeping house
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Integer, String, bindparam, case, cast, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import (
     DOCUMENT_ENDS,
     OPEN_SLICES,
+    PAGE_STEPS,
     STEP_PRIORITY,
     WHOLE_DOCUMENT,
     DocumentState,
@@ -40,6 +41,9 @@ class LockedDocument(msgspec.Struct, frozen=True):
     pages: int | None
     media_type: str
     started_at: float | None
+    tenant_id: str = ""
+    content_id: str | None = None
+    """None for files of the disk."""
 
 
 _FACTS = [DOCUMENT.c[name] for name in LockedDocument.__struct_fields__]
@@ -77,10 +81,10 @@ def move_document(
     return ended
 
 
-def _of_document(column: str, missing: str | None = "") -> Any:
+def _of_document(column: str) -> Any:
     """A column of the document that the new row belongs to, so that callers need not carry it along."""
     found = select(DOCUMENT.c[column]).where(DOCUMENT.c.id == bindparam("new_document_id")).scalar_subquery()
-    return found if missing is None else func.coalesce(found, missing)
+    return func.coalesce(found, "")
 
 
 _TOLD = ("entity", "document_id", "slice_id", "from_state", "to_state", "token", "worker", "cause")
@@ -117,22 +121,45 @@ def _record(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
         session.execute(_RECORD, [{f"new_{name}": value for name, value in event.items()} for event in events])
 
 
+SERVICE_EPOCH = 1_735_689_600
+"""2025-01-01 UTC: the priorities of the service's slices are seconds since then, so that they fit an INTEGER."""
+SECONDS_PER_STEP = 60
+"""What one of `STEP_PRIORITY` counts in seconds: what is nearly ready goes before what came 20 minutes earlier."""
+STRIDE_SECONDS = 300
+"""How far apart the slices of one long document queue up: the share it gets when newcomers never end."""
+
 _GIVEN = (
-    "document_id", "batch_id", "round", "step", "first_page", "last_page", "priority", "payload_json", "isolated",
-    "crash_count", "error_count", "loss_count",
+    "round", "step", "first_page", "last_page", "payload_json", "isolated", "crash_count", "error_count", "loss_count",
 )  # fmt: skip
+_COPIED = ("batch_id", "tenant_id", "region", "pool", "urgency", "deadline_at")
+_NOW = database_now()
+# A document of the service queues where it arrived (or, tried again, now), each further slice of it some way behind:
+# so a short document overtakes the rest of a long one, but not for ever.
+_QUEUED_FROM = func.floor(case((DOCUMENT.c.round > 1, _NOW), else_=DOCUMENT.c.created_at) - SERVICE_EPOCH)
+_PLACE = case(
+    (bindparam("given_priority", type_=Integer()).is_not(None), bindparam("given_priority", type_=Integer())),
+    (DOCUMENT.c.pool == "", bindparam("disk_priority", type_=Integer())),
+    else_=cast(_QUEUED_FROM, Integer) + bindparam("seconds_behind", type_=Integer()),
+)
+_CONTENTS = {
+    "document_id": DOCUMENT.c.id,
+    **{name: DOCUMENT.c[name] for name in _COPIED},
+    **{name: bindparam(f"new_{name}", type_=SLICE.c[name].type) for name in _GIVEN},
+    "priority": _PLACE,
+    "state": bindparam("new_state", SliceState.QUEUED, type_=SLICE.c.state.type),
+    **{name: literal(0, Integer()) for name in ("attempt", "wait_count", "token")},
+    **{name: literal("", String()) for name in ("worker", "result_key", "code", "message", "detail")},
+    "available_at": _NOW,
+    "created_at": _NOW,
+}
 _ADD = {
-    name: statement.values(
-        **{column: bindparam(f"new_{column}", type_=SLICE.c[column].type) for column in _GIVEN},
-        state=SliceState.QUEUED, attempt=0, wait_count=0, token=0, lease_until=None, worker="",
-        available_at=database_now(), result_key="", code="", message="", detail="", created_at=database_now(),
-        started_at=None, finished_at=None, dispatched_at=None, deadline_at=_of_document("deadline_at", None),
-        **{name: _of_document(name, None) for name in ("tenant_id", "region", "pool", "urgency")},
+    name: statement.from_select(
+        list(_CONTENTS), select(*_CONTENTS.values()).where(DOCUMENT.c.id == bindparam("new_document_id"))
     )
     .on_conflict_do_nothing()
     .returning(SLICE.c.id)
     for name, statement in upserts(SLICE).items()
-}  # fmt: skip
+}
 
 
 class Suspicion(msgspec.Struct, frozen=True):
@@ -156,13 +183,20 @@ def add_slices(
     """
     statement = _ADD[session.get_bind().dialect.name]
     made: list[int] = []
+    ordinal = 0
     for new in slices:
+        check_range(document, new)
         row = {
-            "document_id": document.id, "batch_id": document.batch_id, "round": document.round, "step": new.step,
-            "first_page": new.first_page, "last_page": new.last_page, "priority": _priority(document, new),
-            "payload_json": new.payload_json, **msgspec.structs.asdict(suspicion),
+            "document_id": document.id, "round": document.round, "step": new.step, "first_page": new.first_page,
+            "last_page": new.last_page, "payload_json": new.payload_json, **msgspec.structs.asdict(suspicion),
         }  # fmt: skip
-        made += session.execute(statement, {f"new_{name}": value for name, value in row.items()}).scalars()
+        place = {
+            "given_priority": new.priority,
+            "disk_priority": document.priority + STEP_PRIORITY[new.step],
+            "seconds_behind": STEP_PRIORITY[new.step] * SECONDS_PER_STEP + ordinal * STRIDE_SECONDS,
+        }
+        ordinal += new.step in PAGE_STEPS
+        made += session.execute(statement, {f"new_{name}": value for name, value in row.items()} | place).scalars()
     record_slices(
         session,
         [
@@ -176,13 +210,13 @@ def add_slices(
     return len(made)
 
 
-def _priority(document: LockedDocument, new: NewSlice) -> int:
+def check_range(document: LockedDocument, new: NewSlice) -> None:
+    """Raises LedgerError when the document has no such pages."""
     whole = new.step in (Step.PLAN, Step.ASSEMBLE)
     if whole != (new.first_page == new.last_page == WHOLE_DOCUMENT) or not 0 <= new.first_page <= new.last_page:
         raise LedgerError(f"a {new.step} slice cannot have pages {new.first_page} to {new.last_page}")
     if not whole and (new.first_page == WHOLE_DOCUMENT or new.last_page > (document.pages or 0)):
         raise LedgerError(f"pages {new.first_page} to {new.last_page} of a document of {document.pages} pages")
-    return document.priority + STEP_PRIORITY[new.step] if new.priority is None else new.priority
 
 
 WHOLE = {step: NewSlice(step, WHOLE_DOCUMENT, WHOLE_DOCUMENT) for step in (Step.PLAN, Step.ASSEMBLE)}

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from docfleet.domain.document import Reading
+from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import PAGE_READ, WHOLE_DOCUMENT, DocumentState, SliceState, Step
 
 
@@ -105,6 +106,16 @@ class ClaimedDocument(msgspec.Struct, frozen=True):
     folder: str | None
     options_digest: str
     source: Source
+    """Of a service's document the name only: its bytes are under `contents/{content_id}/source`."""
+    tenant: str = ""
+    content_id: str | None = None
+    """None for files of the disk."""
+    wrapped_key: bytes | None = None
+    """The content's data key, encrypted with the master key; None once it was erased."""
+    options_json: str = "{}"
+    """`ReadingOptions`."""
+    urgency: Urgency = Urgency.NORMAL
+    pool: str = ""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -131,6 +142,8 @@ class Claim(msgspec.Struct, frozen=True):
     @property
     def result_prefix(self) -> str:
         """Where in the store this attempt, and no other, writes its result."""
+        if self.document.content_id is not None:
+            return f"contents/{self.document.content_id}/slices/{self.slice_id}/{self.token}"
         return f"slices/{self.document.id}/{self.slice_id}/{self.token}"
 
 
@@ -149,6 +162,8 @@ class DocumentSummary(msgspec.Struct, frozen=True):
 
     result_key: str = ""
     detail: str = ""
+    results_json: str = "[]"
+    """`list[ResultFile]`."""
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -1,0 +1,195 @@
+"""What may be dispatched, what has been, and who is next.
+
+A slice that waits is a candidate while it is due and has no hint (`dispatched_at` is null). The candidates of a queue
+(pool, urgency, tenant) lie side by side in the index `ix_slice_window`, in the order in which they are to be worked. So
+a look at the heads of all queues jumps from queue to queue and reads a few rows of each: it takes the same time
+whether a thousand slices wait or a million.
+
+The statements are text with literal states: a partial index is used only where the statement itself says its condition.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy import TextClause, bindparam, func, literal_column, select, text, update
+from sqlalchemy.orm import Session
+
+from docfleet.domain.dispatching import Head, Outstanding, choose
+from docfleet.domain.urgency import Urgency
+from docfleet.ledger.dialect import database_now
+from docfleet.ledger.rows import SLICE
+from docfleet.ledger.service_values import Waiting
+from docfleet.ledger.values import BOTH_LANES, Lane
+
+MOST_TENANTS = 1000
+"""Tenants of one pool and urgency that are looked at in one go."""
+HEADS_PER_CHOICE = 4
+"""Heads read for each slice that is to be chosen, over all queues; at least two of each queue."""
+
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "sqlite": {"now": "((julianday('now') - 2440587.5) * 86400.0)", "isolated": "s.isolated IS 1", "max": "max"},
+    "postgresql": {
+        "now": "EXTRACT(EPOCH FROM clock_timestamp())::double precision",
+        "isolated": "s.isolated IS true",
+        "max": "greatest",
+    },
+}
+_COLUMNS = ("id", "document_id", "tenant_id", "urgency", "priority", "deadline_at", "created_at", "pool", "isolated")
+_SHOWN = ", ".join(f"s.{name}" for name in _COLUMNS)
+_HINTED = "s.state = 'queued' AND s.dispatched_at IS NOT NULL"
+_CANDIDATE = "s.state = 'queued' AND s.dispatched_at IS NULL"
+
+
+def _heads(dialect: str) -> TextClause:
+    """The first slices of every queue of a pool. The recursion finds the tenants, one jump in the index for each."""
+    words = _WORDS[dialect]
+    tenant = f"SELECT min(s.tenant_id) FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool AND s.urgency = "
+    urgencies = ", ".join(f"('{urgency}')" for urgency in Urgency)
+    some = f"(SELECT {words['max']}(2, {HEADS_PER_CHOICE} * :limit / {words['max']}(1, count(*))) FROM queue)"
+    first = (
+        f"FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool AND s.urgency = queue.urgency "
+        f"AND s.tenant_id = queue.tenant AND s.available_at <= {words['now']} AND NOT s.isolated "
+        f"ORDER BY s.priority, s.id LIMIT {some}"
+    )
+    join = f"CROSS JOIN LATERAL (SELECT {_SHOWN} {first}) s"
+    if dialect == "sqlite":
+        join = f"CROSS JOIN slice s ON s.id IN (SELECT s.id {first})"
+    return text(
+        f"WITH RECURSIVE wanted(urgency) AS (VALUES {urgencies}), queue(urgency, tenant, n) AS ("
+        f"SELECT wanted.urgency, ({tenant} wanted.urgency), 1 FROM wanted "
+        f"UNION ALL SELECT queue.urgency, ({tenant} queue.urgency AND s.tenant_id > queue.tenant), n + 1 "
+        f"FROM queue WHERE queue.tenant IS NOT NULL AND n < {MOST_TENANTS}) "
+        f"SELECT {_SHOWN} FROM queue {join}"
+    )
+
+
+_HEADS = {dialect: _heads(dialect) for dialect in _WORDS}
+_OTHER = "r.state = 'running' OR (r.state = 'queued' AND r.dispatched_at IS NOT NULL)"
+_ISOLATED_HEADS = {
+    dialect: text(
+        f"SELECT {_SHOWN} FROM slice s WHERE {words['isolated']} AND {_CANDIDATE} AND s.pool = :pool "
+        f"AND s.available_at <= {words['now']} AND NOT EXISTS "
+        f"(SELECT 1 FROM slice r WHERE {words['isolated'].replace('s.', 'r.')} AND ({_OTHER})) "
+        "ORDER BY s.priority, s.id LIMIT 1"
+    )
+    for dialect, words in _WORDS.items()
+}
+_HINTED_HEADS = text(
+    f"SELECT {_SHOWN} FROM slice s WHERE {_HINTED} AND s.pool = :pool ORDER BY s.dispatched_at LIMIT 64"
+)
+_COUNTED = "SELECT s.tenant_id, s.urgency, s.document_id, count(*) AS n FROM slice s"
+_RUNNING_NOW = f"{_COUNTED} WHERE s.state = 'running' AND s.pool = :pool GROUP BY 1, 2, 3"
+_UNDER_WAY = {
+    False: text(_RUNNING_NOW),
+    True: text(f"{_RUNNING_NOW} UNION ALL {_COUNTED} WHERE {_HINTED} AND s.pool = :pool GROUP BY 1, 2, 3"),
+}
+_NOW = select(database_now())
+
+
+def window(session: Session, pool: str, limit: int) -> list[Waiting]:
+    """Up to `limit` slices of the pool that are to be hinted next, in this order. Changes nothing."""
+    heads = _heads_of(session, pool, limit, BOTH_LANES)
+    return [
+        Waiting(
+            head.slice_id, head.document_id, head.tenant, head.urgency, head.priority, head.deadline_at,
+            head.waiting_since, reason,
+        )
+        for head, reason in _choose(session, heads, [pool], True, limit)
+    ]  # fmt: skip
+
+
+def next_heads(session: Session, pools: Collection[str], limit: int, lanes: Collection[Lane]) -> list[Head]:
+    """What a worker that takes its work from the ledger itself is to take: hinted or not, by the same rules."""
+    heads: list[Head] = []
+    for pool in sorted(pools):
+        heads += _heads_of(session, pool, limit, lanes)
+        told = _ask_heads(session, _HINTED_HEADS, {"pool": pool})
+        heads += [head for head in told if (Lane.ISOLATED if head.isolated else Lane.SHARED) in lanes]
+    return [head for head, _ in _choose(session, heads, pools, False, limit)]
+
+
+def _heads_of(session: Session, pool: str, limit: int, lanes: Collection[Lane]) -> list[Head]:
+    dialect = session.get_bind().dialect.name
+    heads: list[Head] = []
+    if Lane.SHARED in lanes:
+        heads += _ask_heads(session, _HEADS[dialect], {"pool": pool, "limit": limit})
+    if Lane.ISOLATED in lanes:
+        heads += _ask_heads(session, _ISOLATED_HEADS[dialect], {"pool": pool})
+    return heads
+
+
+def _ask_heads(session: Session, statement: TextClause, values: Mapping[str, object]) -> list[Head]:
+    return [
+        Head(
+            row.id, row.document_id, row.tenant_id, Urgency(row.urgency), row.priority, row.deadline_at,
+            row.created_at, row.pool, bool(row.isolated),
+        )
+        for row in session.execute(statement, values)
+    ]  # fmt: skip
+
+
+def _choose(
+    session: Session, heads: Sequence[Head], pools: Collection[str], with_hinted: bool, limit: int
+) -> list[tuple[Head, str]]:
+    if not heads or limit <= 0:
+        return []
+    tenants, documents = Counter[str](), Counter[str]()
+    queues = Counter[tuple[str, Urgency]]()
+    for pool in pools:
+        for tenant, urgency, document, count in session.execute(_UNDER_WAY[with_hinted], {"pool": pool}):
+            tenants[tenant] += count
+            documents[document] += count
+            queues[tenant, Urgency(urgency)] += count
+    now = session.execute(_NOW).scalar_one()
+    by_id = {head.slice_id: head for head in heads}
+    chosen = choose(list(by_id.values()), Outstanding(tenants, documents, queues), limit, now)
+    return [(by_id[one.slice_id], one.reason) for one in chosen]
+
+
+_WAITS = SLICE.c.state == literal_column("'queued'")
+_IS_HINTED = _WAITS & SLICE.c.dispatched_at.is_not(None)
+_MARK = (
+    update(SLICE)
+    .where(SLICE.c.id.in_(bindparam("slice_ids", expanding=True)), _WAITS)
+    .values(dispatched_at=database_now())
+)
+_COUNT = select(func.count()).where(_IS_HINTED, SLICE.c.pool == bindparam("pool"))
+_HINTS = (
+    select(SLICE.c.id, SLICE.c.urgency)
+    .where(_IS_HINTED, SLICE.c.pool == bindparam("pool"))
+    .order_by(SLICE.c.dispatched_at)
+    .limit(bindparam("limit"))
+)
+_FORGET = update(SLICE).where(_IS_HINTED).values(dispatched_at=None)
+
+
+def mark_dispatched(session: Session, slice_ids: Collection[int]) -> None:
+    """Their hints were published; those claimed meanwhile stay as they are."""
+    if slice_ids:
+        session.execute(_MARK, {"slice_ids": list(slice_ids)})
+
+
+def count_hinted(session: Session, pool: str) -> int:
+    return session.execute(_COUNT, {"pool": pool}).scalar_one()
+
+
+def hinted(session: Session, pool: str, limit: int) -> list[tuple[int, Urgency]]:
+    """(slice, urgency) of what was hinted and still waits, the oldest hint first."""
+    rows = session.execute(_HINTS, {"pool": pool, "limit": limit})
+    return [(row.id, Urgency(row.urgency)) for row in rows]
+
+
+def forget_hints(session: Session, pool: str | None) -> int:
+    """All that was hinted (in this pool) and still waits is a candidate again; returns how many."""
+    statement = _FORGET if pool is None else _FORGET.where(SLICE.c.pool == pool)
+    return len(session.execute(statement.returning(SLICE.c.id)).all())
+
+
+def oldest_waiting(session: Session, pool: str) -> float | None:
+    """Seconds since the oldest at the head of a queue was made, hinted or not; None when nothing is due."""
+    heads = [*_heads_of(session, pool, 1, BOTH_LANES), *_ask_heads(session, _HINTED_HEADS, {"pool": pool})]
+    if not heads:
+        return None
+    return max(0.0, session.execute(_NOW).scalar_one() - min(head.waiting_since for head in heads))
