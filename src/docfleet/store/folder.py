@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +17,7 @@ from docfleet.store.base import Data, check_key, check_prefix
 from docfleet.store.objects import ObjectStore
 
 _UNFINISHED = re.compile(r"(?P<name>.+)#[0-9]+")
-"""A file being written, beside its place; obstore takes no notice of such names."""
-
-DELETE_TRIES = 10
+"""A file being written, or a folder being deleted, beside its place; obstore takes no notice of such files."""
 
 
 class FolderStore(ObjectStore):
@@ -69,7 +66,7 @@ class FolderStore(ObjectStore):
         return written
 
     def _begin(self, key: str, place: Path) -> tuple[Path, int]:
-        unfinished = place.with_name(f"{place.name}#{secrets.randbits(63)}")
+        unfinished = _beside(place)
         for attempt in range(3):
             try:
                 self._make_folders(place.parent)
@@ -106,20 +103,19 @@ class FolderStore(ObjectStore):
             raise BadKey("a whole store is never deleted")
         count = sum(1 for _ in self.list(where))
         folder = self._folder / where
-        for attempt in range(DELETE_TRIES):
-            try:
-                shutil.rmtree(folder)
-            except (FileNotFoundError, NotADirectoryError):
-                if not folder.exists():
-                    break
-            except OSError as error:
-                # somebody is writing there at this moment
-                if attempt + 1 == DELETE_TRIES:
-                    raise StoreError(f"{prefix} cannot be deleted: {error.strerror}") from error
-                time.sleep(0.002 * attempt)
-            else:
-                break
+        try:
+            # out of the way first: what is written meanwhile would keep the folder from becoming empty
+            with suppress(FileNotFoundError, NotADirectoryError):
+                folder.rename(_beside(folder))
+            for doomed in folder.parent.glob(f"{folder.name}#*/"):
+                with suppress(FileNotFoundError):
+                    shutil.rmtree(doomed)
+        except OSError as error:
+            raise StoreError(f"{prefix} cannot be deleted: {error.strerror}") from error
         return count
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        return (key for key in super().list(prefix) if "#" not in key)
 
     def list_with_times(self, prefix: str = "") -> Iterator[tuple[str, float]]:
         where = check_prefix(prefix)
@@ -157,6 +153,10 @@ class FolderStore(ObjectStore):
             return shutil.disk_usage(self._folder).free
         except OSError as error:
             raise StoreError(f"the store's folder {self._folder} cannot be read: {error.strerror}") from error
+
+
+def _beside(place: Path) -> Path:
+    return place.with_name(f"{place.name}#{secrets.randbits(63)}")
 
 
 def _write_all(file: int, chunk: Data) -> None:
