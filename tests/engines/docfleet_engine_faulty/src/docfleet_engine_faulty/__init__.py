@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -113,3 +114,55 @@ def kills(options: dict[str, Any]) -> FaultyEngine:
 
 def hangs(options: dict[str, Any]) -> FaultyEngine:
     return FaultyEngine(lambda pages: sleep_for_ever())
+
+
+KILLS_WIDTH, HANGS_WIDTH, EATS_WIDTH, HOLDS_WIDTH, SLOW_WIDTH, RAISES_WIDTH = range(411, 417)
+"""Widths (in page units: pixels of an image, points of a PDF page) that mark the pages `poison` does harm on."""
+
+
+def poison(options: dict[str, Any]) -> FaultyEngine:
+    """Sound, but for pages of a marked width:
+
+    411 kills its process · 412 hangs for ever with the interpreter's lock · 413 eats memory till something ends it ·
+    414 holds the lock for height/10 seconds, then answers · 415 takes height/100 seconds · 416 raises.
+    """
+
+    def answer(pages: Sequence[PageImage]) -> Any:
+        for page in pages:
+            harm = _HARM.get(round(page.width))
+            if harm is not None:
+                harm(page)
+        return [sound(page) for page in pages]
+
+    return FaultyEngine(answer)
+
+
+def _hold_lock(seconds: float) -> None:
+    """Sleeps in native code without letting go of the interpreter's lock."""
+    ctypes.PyDLL(None).usleep(int(min(seconds, 4000) * 1e6))
+
+
+def _hang(page: PageImage) -> None:
+    while True:
+        _hold_lock(1000)
+
+
+def _eat(page: PageImage) -> None:
+    eaten = []
+    while True:
+        eaten.append(b"\xff" * (16 << 20))
+        time.sleep(0.01)
+
+
+def _raise(page: PageImage) -> None:
+    raise ZeroDivisionError("inside the engine")
+
+
+_HARM: dict[int, Callable[[PageImage], None]] = {
+    KILLS_WIDTH: lambda page: die(),
+    HANGS_WIDTH: _hang,
+    EATS_WIDTH: _eat,
+    HOLDS_WIDTH: lambda page: _hold_lock(page.height / 10),
+    SLOW_WIDTH: lambda page: time.sleep(page.height / 100),
+    RAISES_WIDTH: _raise,
+}
