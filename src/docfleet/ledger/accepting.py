@@ -1,0 +1,208 @@
+"""Accepting a document: its rows, its first slice and the answer to its client, in one transaction.
+
+This runs for every document while a client waits: statements are few, and built once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy.orm import Session
+
+from docfleet.domain.urgency import Urgency
+from docfleet.domain.work import DocumentState, Step
+from docfleet.errors import BadRequest, Conflict, NotFound
+from docfleet.ledger.after_end import after_end
+from docfleet.ledger.checks import checked_labels, known_id, plain_text, storable_name
+from docfleet.ledger.dialect import database_now
+from docfleet.ledger.earlier import copy_pages, find_earlier, hold_open, share_content
+from docfleet.ledger.idempotency import checked_key, claim_key, correct_answer, find_answer
+from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, record_documents
+from docfleet.ledger.registering import new_id
+from docfleet.ledger.rows import BATCH, DOCUMENT
+from docfleet.ledger.service_rows import CONTENT, LabelRow
+from docfleet.ledger.service_values import Accepted, Submission
+
+WORK_CHANNEL = "docfleet_work"
+"""Postgres: the dispatcher listens here."""
+PRIORITY = 100
+_TRIES = 3
+"""How often an earlier document is looked for when the one found changes at that moment."""
+
+_ADD_CONTENT = insert(CONTENT).values(refs=1, created_at=database_now(), erased_at=None, purged_at=None)
+_UNSAID = {
+    "priority": PRIORITY, "round": 1, "folder": None, "folder_key": None, "code": "", "message": "", "detail": "",
+    "cost_usd": 0.0, "work_seconds": 0.0, "deleted_at": None,
+}  # fmt: skip
+_UNREAD = {
+    "pages": None, "plan_json": "", "pages_read": 0, "pages_failed": 0, "engines_json": "{}", "confidence": None,
+    "result_key": "", "results_json": "[]",
+}  # fmt: skip
+_NOW = database_now()
+_ADD_OPEN = insert(DOCUMENT).values(created_at=_NOW, started_at=None, finished_at=None)
+_ADD_ENDED = insert(DOCUMENT).values(created_at=_NOW, started_at=_NOW, finished_at=_NOW)
+_ADD_LABELS = insert(LabelRow.__table__)  # type: ignore[arg-type]
+_WAKE = select(func.pg_notify(WORK_CHANNEL, bindparam("pool")))
+_OPEN_BATCH = (
+    select(BATCH.c.sealed_at)
+    .where(
+        BATCH.c.id == bindparam("wanted_id"),
+        BATCH.c.tenant_id == bindparam("tenant"),
+        BATCH.c.implicit.is_(False),
+        BATCH.c.deleted_at.is_(None),
+    )
+    # whoever seals the batch waits until this document is in it
+    .with_for_update(read=True)
+)
+
+
+class Home(msgspec.Struct, frozen=True):
+    """Where the documents of a tenant are that belong to no batch."""
+
+    batch_id: str
+    region: str
+
+
+def checked(submission: Submission) -> Submission:
+    """As given, but for what no database stores. Raises BadRequest."""
+    if submission.deadline_at is not None and not 0 <= submission.deadline_at < 1e11:
+        raise BadRequest("The deadline is not a time.")
+    if submission.idempotency_key:
+        checked_key(submission.idempotency_key)
+    if submission.batch_id is not None:
+        known_id(submission.batch_id, "batch")
+    plain_text(submission.options.engine, "The name of an engine", 100)
+    return replace(submission, name=storable_name(submission.name), labels=checked_labels(submission.labels))
+
+
+def accept(session: Session, submission: Submission, home: Home) -> Accepted:
+    """`submission` must be `checked`. Raises NotFound or Conflict for its batch, and IdempotencyMismatch.
+
+    Whatever is answered is true once the transaction is committed, and only then.
+    """
+    earlier = _earlier(session, submission)
+    document_id = new_id()
+    answer = _answer(submission, document_id, earlier)
+    if submission.idempotency_key and not _claim(session, submission, answer):
+        told = find_answer(session, submission.tenant, submission.idempotency_key, submission.request_digest)
+        if told is None:
+            raise Conflict("The first request with this Idempotency-Key is being undone: send it again.")
+        return told
+    batch_id = home.batch_id if submission.batch_id is None else _open_batch(session, submission)
+    for _ in range(_TRIES):
+        if earlier is None or _hold(session, earlier):
+            break
+        earlier = _earlier(session, submission)
+    else:
+        earlier = None
+    was, answer = answer, _answer(submission, document_id, earlier)
+    if submission.idempotency_key and answer != was:
+        correct_answer(session, submission.tenant, submission.idempotency_key, answer)
+    _write(session, submission, answer, batch_id, home.region, earlier)
+    return answer
+
+
+def _earlier(session: Session, submission: Submission) -> Any:
+    if not submission.reuse:
+        return None
+    return find_earlier(
+        session, submission.tenant, submission.sha256, submission.options.key, Urgency(submission.urgency)
+    )
+
+
+def _answer(submission: Submission, document_id: str, earlier: Any) -> Accepted:
+    if earlier is None:
+        return Accepted(document_id, DocumentState.RECEIVED, content_id=submission.content_id)
+    state = DocumentState.SUCCEEDED if _is_read(earlier) else DocumentState.RECEIVED
+    return Accepted(document_id, state, earlier.id, content_id=earlier.content_id)
+
+
+def _is_read(earlier: Any) -> bool:
+    return bool(earlier.state is DocumentState.SUCCEEDED)
+
+
+def _claim(session: Session, submission: Submission, answer: Accepted) -> bool:
+    return claim_key(session, submission.tenant, submission.idempotency_key, submission.request_digest, answer)
+
+
+def _hold(session: Session, earlier: Any) -> bool:
+    """Makes sure that what was found stays: the results of the one, and the run of the other."""
+    return (_is_read(earlier) or hold_open(session, earlier.id)) and share_content(session, earlier.content_id)
+
+
+def _open_batch(session: Session, submission: Submission) -> str:
+    assert submission.batch_id is not None
+    found = session.execute(_OPEN_BATCH, {"wanted_id": submission.batch_id, "tenant": submission.tenant}).one_or_none()
+    if found is None:
+        raise NotFound("There is no batch with this id.")
+    if found.sealed_at is not None:
+        raise Conflict("The batch is sealed: it takes no more documents.")
+    return submission.batch_id
+
+
+def _write(
+    session: Session, submission: Submission, answer: Accepted, batch_id: str, region: str, earlier: Any
+) -> None:
+    if earlier is None:
+        session.execute(_ADD_CONTENT, _content(submission, region))
+    read = earlier if earlier is not None and _is_read(earlier) else None
+    row = _document(submission, answer, batch_id, region) | _UNSAID
+    if read is not None:
+        row |= {name: getattr(read, name) for name in _UNREAD} | {"media_type": read.media_type}
+        row |= {"follows": None, "duplicate_of": read.id}
+    else:
+        row |= _UNREAD | {"follows": answer.duplicate_of or None, "duplicate_of": ""}
+    session.execute(_ADD_OPEN if read is None else _ADD_ENDED, row)
+    if submission.labels:
+        session.execute(_ADD_LABELS, _labels(submission, answer.document_id))
+    fresh = LockedDocument(
+        answer.document_id, batch_id, answer.state, 1, PRIORITY, row["pages"], row["media_type"], None,
+        submission.tenant, answer.content_id,
+    )  # fmt: skip
+    if read is not None:
+        copy_pages(session, read.id, answer.document_id)
+        record_documents(session, [fresh.id], None, answer.state, f"same as {read.id}")
+        after_end(session, fresh)
+        return
+    cause = f"follows {earlier.id}" if earlier is not None else "accepted"
+    record_documents(session, [fresh.id], None, answer.state, cause)
+    if earlier is None:
+        add_slices(session, fresh, [WHOLE[Step.PLAN]])
+        wake(session, submission.pool)
+
+
+def _content(submission: Submission, region: str) -> dict[str, Any]:
+    return {
+        "id": submission.content_id, "tenant_id": submission.tenant, "region": region, "sha256": submission.sha256,
+        "size_bytes": submission.size_bytes, "media_type": submission.media_type,
+        "wrapped_key": submission.wrapped_key,
+    }  # fmt: skip
+
+
+def _document(submission: Submission, answer: Accepted, batch_id: str, region: str) -> dict[str, Any]:
+    return {
+        "id": answer.document_id, "batch_id": batch_id, "sha256": submission.sha256,
+        "options_digest": answer.document_id, "size_bytes": submission.size_bytes,
+        "media_type": submission.media_type, "state": answer.state, "tenant_id": submission.tenant, "region": region,
+        "content_id": answer.content_id, "name": submission.name,
+        "labels_json": msgspec.json.encode(submission.labels).decode(),
+        "options_json": msgspec.json.encode(submission.options).decode(), "options_key": submission.options.key,
+        "urgency": Urgency(submission.urgency).value, "pool": submission.pool, "deadline_at": submission.deadline_at,
+        "submitted_by": submission.submitted_by,
+    }  # fmt: skip
+
+
+def _labels(submission: Submission, document_id: str) -> list[dict[str, str]]:
+    return [
+        {"document_id": document_id, "name": name, "value": value, "tenant_id": submission.tenant}
+        for name, value in submission.labels.items()
+    ]
+
+
+def wake(session: Session, pool: str = "") -> None:
+    """There is something to dispatch, once this transaction is committed."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_WAKE, {"pool": pool})

@@ -1,0 +1,290 @@
+"""What clients ask of the ledger: every call is one transaction, and is about one tenant."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from docfleet.domain.urgency import Urgency
+from docfleet.domain.work import DOCUMENT_ENDS, DocumentState
+from docfleet.errors import Conflict, Gone, LedgerError
+from docfleet.ledger import (
+    accepting,
+    batches,
+    controlling,
+    dead_letters,
+    deleting,
+    idempotency,
+    listing,
+    streams,
+    views,
+)
+from docfleet.ledger.dead_letters import Letters
+from docfleet.ledger.dialect import is_busy
+from docfleet.ledger.ledger import Ledger
+from docfleet.ledger.moves import lock_document
+from docfleet.ledger.rows import DOCUMENT
+from docfleet.ledger.service_values import (
+    Accepted,
+    BatchListing,
+    BatchView,
+    DeadLetterGroup,
+    DeadLetterListing,
+    DocumentFilter,
+    DocumentView,
+    EventView,
+    Listing,
+    PageView,
+    Submission,
+)
+
+COUNT_SECONDS = 1.0
+"""How long a count of open documents is believed."""
+_PART = 200
+"""Documents changed in one transaction by what changes many."""
+_TRIES = 4
+
+T = TypeVar("T")
+
+
+class Desk:
+    """Threads may share one. What a tenant does not own is not found; what it deleted is gone.
+
+    Raises `RequestError`s for what was asked wrongly, `LedgerError` when the database fails; nothing has changed then,
+    unless the connection was lost (`LedgerUnavailable`), when a change may have been made.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._homes: dict[str, accepting.Home] = {}
+        self._counted: dict[str | None, tuple[float, int]] = {}
+        self._count_lock = threading.Lock()
+
+    def _write(self, change: Callable[[Session], T]) -> T:
+        """One transaction; again when another got in its way."""
+        for attempt in range(_TRIES):
+            try:
+                with self._ledger.unit_of_work() as session:
+                    return change(session)
+            except LedgerError as error:
+                if attempt == _TRIES - 1 or not is_busy(error):
+                    raise
+                time.sleep(0.02 * (attempt + random.random()))
+        raise AssertionError("unreachable")
+
+    # --- submitting
+
+    def accept(self, submission: Submission) -> Accepted:
+        """Makes the document, with its first slice. Its bytes have to be in the store already.
+
+        Raises BadRequest, NotFound or Conflict (its batch is unknown or sealed), IdempotencyMismatch.
+        """
+        return self.accept_many([submission])[0]
+
+    def accept_many(self, submissions: Sequence[Submission]) -> list[Accepted]:
+        """All or none of them, in one transaction."""
+        checked = [accepting.checked(submission) for submission in submissions]
+        homes = {submission.tenant: self._home(submission.tenant) for submission in checked}
+        return self._write(
+            lambda session: [accepting.accept(session, submission, homes[submission.tenant]) for submission in checked]
+        )
+
+    def _home(self, tenant: str) -> accepting.Home:
+        home = self._homes.get(tenant)
+        if home is None:
+            home = accepting.Home(*self._write(lambda session: batches.home_of(session, tenant)))
+            self._homes[tenant] = home
+        return home
+
+    def find_idempotent(self, tenant: str, key: str, request_digest: str) -> Accepted | None:
+        """What the request with this Idempotency-Key was answered. Raises IdempotencyMismatch."""
+        with self._ledger.reading() as session:
+            return idempotency.find_answer(session, tenant, key, request_digest)
+
+    # --- documents
+
+    def document(self, tenant: str, id: str) -> DocumentView:
+        with self._ledger.reading() as session:
+            return views.document(session, tenant, id)
+
+    def pages(self, tenant: str, id: str) -> list[PageView]:
+        """Every page and how it stands; empty while their number is not known."""
+        with self._ledger.reading() as session:
+            return views.pages(session, tenant, id)
+
+    def documents(
+        self,
+        tenant: str,
+        wanted: DocumentFilter = DocumentFilter(),  # noqa: B008 - frozen
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Listing:
+        """The newest first. `limit`: 1 to 1000."""
+        with self._ledger.reading() as session:
+            return listing.documents(session, tenant, wanted, cursor, limit)
+
+    def wrapped_key(self, tenant: str, id: str) -> bytes:
+        with self._ledger.reading() as session:
+            return deleting.wrapped_key(session, tenant, id)
+
+    def cancel(self, tenant: str, id: str) -> DocumentView:
+        """Conflict when it has ended otherwise."""
+        self._write(lambda session: controlling.cancel(session, tenant, id))
+        return self.document(tenant, id)
+
+    def retry(self, tenant: str, id: str, pages: Collection[int] | None = None) -> DocumentView:
+        """A new round, of these pages only when given. Conflict when it succeeded or has not ended."""
+        self._write(lambda session: controlling.retry(session, tenant, id, pages))
+        return self.document(tenant, id)
+
+    def reprioritise(self, tenant: str, id: str, urgency: Urgency, deadline_at: float | None = None) -> DocumentView:
+        """Conflict when it has ended, or another waits for it that is more urgent."""
+        self._write(lambda session: controlling.reprioritise(session, tenant, id, urgency, deadline_at))
+        return self.document(tenant, id)
+
+    def delete(self, tenant: str, id: str) -> None:
+        """Conflict while it is open: cancel it first."""
+        self._write(lambda session: deleting.delete_document(session, tenant, id))
+
+    # --- batches
+
+    def open_batch(
+        self, tenant: str, label: str = "", labels: Mapping[str, str] | None = None, submitted_by: str = ""
+    ) -> BatchView:
+        region = self._home(tenant).region
+        return self._write(
+            lambda session: batches.open_batch(session, tenant, label, labels or {}, submitted_by, region)
+        )
+
+    def seal_batch(self, tenant: str, id: str) -> BatchView:
+        return self._write(lambda session: batches.seal_batch(session, tenant, id))
+
+    def batch(self, tenant: str, id: str) -> BatchView:
+        with self._ledger.reading() as session:
+            return batches.batch(session, tenant, id)
+
+    def batches(self, tenant: str, cursor: str | None = None, limit: int = 100) -> BatchListing:
+        with self._ledger.reading() as session:
+            return batches.batches(session, tenant, cursor, limit)
+
+    def cancel_batch(self, tenant: str, id: str) -> int:
+        """Cancels its open documents, in parts; returns how many."""
+        with self._ledger.reading() as session:
+            batches.require_batch(session, tenant, id)
+        total = 0
+        while True:
+            with self._ledger.reading() as session:
+                ids = controlling.open_documents_of(session, id, _PART)
+            if not ids:
+                return total
+            total += self._write(lambda session, ids=ids: controlling.cancel_some(session, ids, "batch cancelled"))  # type: ignore[misc]
+
+    # --- dead letters
+
+    def dead_letters(
+        self, tenant: str, code: str | None = None, cursor: str | None = None, limit: int = 100
+    ) -> DeadLetterListing:
+        with self._ledger.reading() as session:
+            return dead_letters.dead_letters(session, tenant, code, cursor, limit)
+
+    def dead_letter_groups(self, tenant: str) -> list[DeadLetterGroup]:
+        with self._ledger.reading() as session:
+            return dead_letters.groups(session, tenant)
+
+    def retry_dead_letters(
+        self, tenant: str, code: str | None = None, step: str | None = None, document_id: str | None = None
+    ) -> int:
+        """Tries again what these letters are about, in parts; returns how many were.
+
+        Those of documents that have not ended yet stay listed.
+        """
+        total, after = 0, ""
+        while True:
+            with self._ledger.reading() as session:
+                found = dead_letters.letters_of_next(session, tenant, code, step, document_id, after, _PART)
+            if not found:
+                return total
+            after = max(found)
+            total += self._write(lambda session, found=found: self._retry_letters(session, tenant, found))  # type: ignore[misc]
+
+    def _retry_letters(self, session: Session, tenant: str, found: Mapping[str, Letters]) -> int:
+        count = 0
+        for document_id, letters in found.items():
+            try:
+                controlling.standing(session, tenant, document_id)
+                document = lock_document(session, document_id)
+                controlling.require_retryable(document)
+            except (Conflict, Gone):
+                continue
+            controlling.try_again(session, document, dead_letters.pages_of(letters))
+            count += len(letters)
+        if count:
+            accepting.wake(session)
+        return count
+
+    def discard_dead_letters(
+        self, tenant: str, code: str | None = None, step: str | None = None, document_id: str | None = None
+    ) -> int:
+        """Lists these letters no more, in parts; their documents stay as they ended. Returns how many."""
+        total = 0
+        while count := self._write(
+            lambda session: dead_letters.discard_some(session, tenant, code, step, document_id, _PART)
+        ):
+            total += count
+        return total
+
+    # --- events
+
+    def events(
+        self,
+        tenant: str,
+        document_id: str | None = None,
+        batch_id: str | None = None,
+        after_cursor: str = "",
+        limit: int = 100,
+    ) -> list[EventView]:
+        """What happened to one document or one batch after a cursor; none is missed or told twice."""
+        with self._ledger.reading() as session:
+            return streams.events(session, tenant, document_id, batch_id, after_cursor, limit)
+
+    # --- keeping house
+
+    def open_documents(self, tenant: str | None = None) -> int:
+        """How many have not ended; as it was at most a second ago, or, when counting takes long, somewhat earlier."""
+        with self._count_lock:
+            until, count = self._counted.get(tenant, (0.0, 0))
+            began = self._clock()
+            if began < until:
+                return count
+            is_open = DOCUMENT.c.state.in_(sorted(set(DocumentState) - DOCUMENT_ENDS))
+            wanted = select(func.count()).where(is_open)
+            if tenant is not None:
+                wanted = wanted.where(DOCUMENT.c.tenant_id == tenant)
+            with self._ledger.reading() as session:
+                count = session.execute(wanted).scalar_one()
+            now = self._clock()
+            self._counted[tenant] = (now + max(COUNT_SECONDS, 20.0 * (now - began)), count)
+            return count
+
+    def erased_contents(self, limit: int = 100) -> list[str]:
+        with self._ledger.reading() as session:
+            return deleting.erased_contents(session, limit)
+
+    def mark_purged(self, ids: Collection[str]) -> None:
+        self._write(lambda session: deleting.mark_purged(session, ids))
+
+    def content_exists(self, ids: Collection[str]) -> set[str]:
+        """Those of the ids whose objects belong to something."""
+        with self._ledger.reading() as session:
+            return deleting.existing_contents(session, ids)
+
+    def prune_idempotency(self, hours: float) -> int:
+        """Forgets the answers given longer ago than that; returns how many."""
+        return self._write(lambda session: idempotency.prune(session, hours))
