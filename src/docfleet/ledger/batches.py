@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import DOCUMENT_ENDS, PAGE_READ, DocumentState
-from docfleet.errors import NotFound
+from docfleet.errors import IdempotencyMismatch, NotFound
 from docfleet.ledger.checks import checked_labels, checked_limit, known_id, plain_text
 from docfleet.ledger.cursors import from_cursor, to_cursor
 from docfleet.ledger.dialect import database_now, upsert
+from docfleet.ledger.idempotency import checked_key
 from docfleet.ledger.outbox import enqueue_finished_batch
 from docfleet.ledger.registering import new_id
 from docfleet.ledger.rows import BATCH, DOCUMENT, PAGE, BatchRow
@@ -69,18 +70,33 @@ def home_of(session: Session, tenant: str) -> tuple[str, str]:
 
 
 def open_batch(
-    session: Session, tenant: str, label: str, labels: Mapping[str, str], submitted_by: str, region: str
+    session: Session,
+    tenant: str,
+    label: str,
+    labels: Mapping[str, str],
+    submitted_by: str,
+    idempotency_key: str,
+    region: str,
 ) -> BatchView:
+    """A new batch; with an idempotency key the one that was opened under it. Raises IdempotencyMismatch."""
     batch_id = new_id()
+    said = {
+        "label": plain_text(label, "The label of a batch", 200),
+        "labels_json": msgspec.json.encode(checked_labels(labels)).decode(),
+    }
+    key = f"{tenant}/opened/{checked_key(idempotency_key) if idempotency_key else batch_id}"
     session.execute(
-        insert(BATCH).values(
-            id=batch_id, key=f"{tenant}/{batch_id}", label=plain_text(label, "The label of a batch", 200),
-            options_json=msgspec.json.encode({"submitted_by": submitted_by}).decode(), created_at=database_now(),
-            tenant_id=tenant, region=region, implicit=False,
-            labels_json=msgspec.json.encode(checked_labels(labels)).decode(),
+        upsert(session, BatchRow)
+        .values(
+            id=batch_id, key=key, options_json=msgspec.json.encode({"submitted_by": submitted_by}).decode(),
+            created_at=database_now(), tenant_id=tenant, region=region, implicit=False, **said,
         )
+        .on_conflict_do_nothing(index_elements=["key"])
     )  # fmt: skip
-    return batch(session, tenant, batch_id)
+    made = session.execute(select(BATCH.c.id, BATCH.c.label, BATCH.c.labels_json).where(BATCH.c.key == key)).one()
+    if (made.label, made.labels_json) != (said["label"], said["labels_json"]):
+        raise IdempotencyMismatch()
+    return batch(session, tenant, made.id)
 
 
 def batch(session: Session, tenant: str, batch_id: str) -> BatchView:

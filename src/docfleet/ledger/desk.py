@@ -156,11 +156,19 @@ class Desk:
     # --- batches
 
     def open_batch(
-        self, tenant: str, label: str = "", labels: Mapping[str, str] | None = None, submitted_by: str = ""
+        self,
+        tenant: str,
+        label: str = "",
+        labels: Mapping[str, str] | None = None,
+        submitted_by: str = "",
+        idempotency_key: str = "",
     ) -> BatchView:
+        """A new batch; with an idempotency key the one that was opened under it. Raises IdempotencyMismatch."""
         region = self._home(tenant).region
         return self._write(
-            lambda session: batches.open_batch(session, tenant, label, labels or {}, submitted_by, region)
+            lambda session: batches.open_batch(
+                session, tenant, label, labels or {}, submitted_by, idempotency_key, region
+            )
         )
 
     def seal_batch(self, tenant: str, id: str) -> BatchView:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Select, select, union_all
 from sqlalchemy.orm import Session
 
 from docfleet.domain.urgency import Urgency
@@ -59,7 +59,7 @@ def _of_one_state(tenant: str, wanted: DocumentFilter, state: DocumentState | No
         conditions.append(DOCUMENT.c.code == plain_text(wanted.code, "A code", 64))
     if wanted.name_contains:
         part = plain_text(wanted.name_contains, "Part of a name", MAX_NAME)
-        conditions.append(func.lower(DOCUMENT.c.name).contains(part.lower(), autoescape=True))
+        conditions.append(DOCUMENT.c.name.icontains(part, autoescape=True))
     if wanted.created_after is not None:
         conditions.append(DOCUMENT.c.created_at >= _time(wanted.created_after))
     if wanted.created_before is not None:
