@@ -86,7 +86,13 @@ class Fleet:
     """The parts by name ("api1", "dispatcher2", "worker1" …) and what they share."""
 
     def __init__(
-        self, folder: Path, postgres: PostgresServer, redis: RedisServer, settings: Mapping[str, str], slots: int
+        self,
+        folder: Path,
+        postgres: PostgresServer,
+        redis: RedisServer,
+        settings: Mapping[str, str],
+        slots: int,
+        plugins: Path | None,
     ) -> None:
         self.folder, self.postgres, self.redis = folder, postgres, redis
         self.master_key = MasterKey.generate().to_base64()
@@ -95,6 +101,7 @@ class Fleet:
         self.ports = {name: free_port() for name in ("api1", "api2")}
         self._settings = settings
         self._slots = slots
+        self._plugins = plugins
         self._stop = threading.Event()
         self._guard = threading.Thread(target=self._keep_alive, daemon=True)
 
@@ -112,7 +119,9 @@ class Fleet:
             **self._settings,
             **more,
         }
-        return {**os.environ, **{f"DOCFLEET_{name}": value for name, value in shared.items()}, "OMP_NUM_THREADS": "1"}
+        said = {f"DOCFLEET_{name}": value for name, value in shared.items()}
+        path = {"PYTHONPATH": str(self._plugins)} if self._plugins else {}
+        return {**os.environ, **said, **path, "OMP_NUM_THREADS": "1"}
 
     def add(self, name: str, arguments: Sequence[str], prefix: Sequence[str] = (), **more: str) -> Part:
         clock = {"LD_PRELOAD": more.pop("LD_PRELOAD", ""), "FAKETIME": more.pop("FAKETIME", "")}
@@ -179,16 +188,21 @@ class Fleet:
 
 @contextmanager
 def run_fleet(
-    folder: Path, *, slots: int = 1, wrong_clock: bool = False, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    slots: int = 1,
+    wrong_clock: bool = False,
+    settings: Mapping[str, str] | None = None,
+    plugins: Path | None = None,
 ) -> Iterator[Fleet]:
-    """A fleet with its data in `folder`; all of it is gone at the end, but for the folder."""
+    """A fleet with its data in `folder`, stopped at the end; `plugins`: where engines of strangers are installed."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "store").mkdir(exist_ok=True)
     with ExitStack() as stack:
         # a crash of Postgres is one of the faults; a power cut is not
         postgres = stack.enter_context(start_postgres(folder / "pg", durable=False))
         redis = stack.enter_context(start_redis(folder / "redis"))
-        fleet = Fleet(folder, postgres, redis, settings or {}, slots)
+        fleet = Fleet(folder, postgres, redis, settings or {}, slots, plugins)
         try:
             fleet.start(wrong_clock)
             yield fleet
