@@ -16,6 +16,12 @@ from docfleet.telemetry import configure_logs
 COMMANDS = {
     "process": "docfleet.cli.process:process",
     "inspect": "docfleet.cli.inspect:inspect",
+    "submit": "docfleet.cli.submit:submit",
+    "status": "docfleet.cli.status:status",
+    "fetch": "docfleet.cli.fetch:fetch_results",
+    "cancel": "docfleet.cli.cancel:cancel",
+    "retry": "docfleet.cli.retry:retry",
+    "dead-letters": "docfleet.cli.dead_letters:dead_letters",
     "engines": "docfleet.cli.engines:engines",
     "codes": "docfleet.cli.codes:codes",
 }

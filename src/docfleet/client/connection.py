@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -17,7 +16,9 @@ from docfleet.client.problems import error_of, with_facts
 from docfleet.client.repeating import RepeatPolicy, Trouble, may_repeat, retry_after
 from docfleet.errors import DocfleetError, ServiceError, ServiceUnreachable, UsageError
 
-if TYPE_CHECKING:  # takes a third of a second to import: only those who connect pay for it
+if TYPE_CHECKING:  # httpx takes a third of a second to import: only those who connect pay for it
+    import ssl
+
     import httpx
 
 _CONNECT_SECONDS = 10.0
@@ -171,6 +172,8 @@ def _said(params: Mapping[str, Any] | None) -> dict[str, Any]:
 def _trust(address: Address) -> ssl.SSLContext | bool:
     if not address.ca_file:
         return True
+    import ssl
+
     try:
         return ssl.create_default_context(cafile=address.ca_file)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from docfleet.client.connection import Connection, decoded
 from docfleet.client.downloading import download_file, safe_place
 from docfleet.client.following import Follower
 from docfleet.client.values import DocumentFacts, Event, PageStatus, ResultFile
-from docfleet.errors import FormatNotMade, NotReady
+from docfleet.errors import Conflict, FormatNotMade, Gone, NotReady
 
 if TYPE_CHECKING:
     import httpx
@@ -115,15 +116,24 @@ class Document:
 
     def download_all(self, folder: str | Path, formats: Sequence[str] | None = None) -> list[Path]:
         """All results into a folder, laid out as `docfleet process` lays them out; returns the files."""
-        wanted = [f for f in self.results() if formats is None or f.format in {*formats, "outcome"}]
+        return [self._download(file, safe_place(Path(folder), file.path)) for file in self.wanted(formats)]
+
+    def wanted(self, formats: Sequence[str] | None = None) -> list[ResultFile]:
+        """The results that `download_all` fetches: of these formats, and the page-by-page account."""
         return [
-            self._download(file, safe_place(Path(folder), file.path))
-            for file in wanted
-            if not file.path.endswith(PACKED_TABLES)
+            file
+            for file in self.results()
+            if (formats is None or file.format in {*formats, "outcome"}) and not file.path.endswith(PACKED_TABLES)
         ]
 
     def cancel(self) -> Document:
-        return self._post("cancel")
+        """Gives it up. Raises `Conflict` when it has ended otherwise."""
+        try:
+            return self._post("cancel", repeatable=True)
+        except Conflict:
+            if self.refresh().state != "cancelled":
+                raise
+            return self
 
     def retry(self, pages: Sequence[int] | None = None) -> Document:
         """Tries again what failed; only these pages when given. Raises `Conflict` where nothing failed."""
@@ -136,8 +146,12 @@ class Document:
         return self
 
     def delete(self) -> None:
-        """Deletes its bytes and results; what other documents have of the same bytes stays theirs."""
-        self._connection.request("DELETE", self._path)
+        """Deletes its bytes and results; what other documents have of the same bytes stays theirs.
+
+        Raises `Conflict` before its end.
+        """
+        with suppress(Gone):
+            self._connection.request("DELETE", self._path)
 
     @property
     def _path(self) -> str:
@@ -148,11 +162,9 @@ class Document:
             raise NotReady
         return self
 
-    def _post(self, action: str, said: dict[str, Any] | None = None) -> Document:
-        # sent twice, it finds done what it asks for
-        response = self._connection.request(
-            "POST", f"{self._path}/{action}", body=lambda: {"json": said or {}}, repeatable=True
-        )
+    def _post(self, action: str, said: dict[str, Any] | None = None, *, repeatable: bool = False) -> Document:
+        body = {"json": said} if said else {}
+        response = self._connection.request("POST", f"{self._path}/{action}", body=lambda: body, repeatable=repeatable)
         self.facts = self._told(response)
         return self
 

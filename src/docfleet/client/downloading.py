@@ -27,7 +27,7 @@ def download_file(connection: Connection, url: str, file: ResultFile, target: Pa
         part.unlink(missing_ok=True)
     for _ in range(2):
         _fetch(connection, url, file, part)
-        if not file.sha256 or _sha256(part) == file.sha256:
+        if not file.sha256 or digest_of(part) == file.sha256:
             os.replace(part, target)
             return target
         part.unlink()  # another's bytes, or a torn page of a crashed disk: once more from the start
@@ -63,7 +63,8 @@ def _append(connection: Connection, url: str, file: ResultFile, part: Path, have
                 out.write(chunk)
 
 
-def _sha256(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

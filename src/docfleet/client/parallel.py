@@ -16,14 +16,17 @@ def in_parallel(function: Callable[[Given], Made], things: Iterable[Given], conc
     When the caller stops asking, what has begun is finished and nothing else is begun.
     """
     under_way: set[Future[Made]] = set()
-    with ThreadPoolExecutor(max(1, concurrency), thread_name_prefix="docfleet") as pool:
+    pool = ThreadPoolExecutor(max(1, concurrency), thread_name_prefix="docfleet")
+    try:
         for thing in things:
-            if len(under_way) >= concurrency:
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
             under_way.add(pool.submit(function, thing))
+            full = len(under_way) >= concurrency
+            done, under_way = wait(under_way, timeout=None if full else 0, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
         while under_way:
             done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
             for future in done:
                 yield future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
