@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 from sqlalchemy import bindparam, exists, func, select
@@ -25,7 +26,7 @@ from docfleet.domain.work import (
 from docfleet.ledger.dialect import database_now, upserts
 from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, move_document
 from docfleet.ledger.rows import PAGE, SLICE, SliceRow
-from docfleet.ledger.values import DocumentSummary, PageOutcome
+from docfleet.ledger.values import DocumentSummary, PageOutcome, Plan
 
 _TOLD = ("slice_id", "outcome", "engine", "reason", "detail", "confidence", "quality")
 _PAID = ("cost_usd", "seconds")
@@ -130,7 +131,8 @@ class _PageCounts(msgspec.Struct, frozen=True):
 
 _PAGES = (
     select(
-        PAGE.c.number, PAGE.c.outcome, PAGE.c.detail, PAGE.c.engine, PAGE.c.confidence, PAGE.c.cost_usd, PAGE.c.seconds
+        PAGE.c.number.label("page"), PAGE.c.outcome, PAGE.c.detail, PAGE.c.engine, PAGE.c.confidence, PAGE.c.cost_usd,
+        PAGE.c.seconds,
     )
     .where(PAGE.c.document_id == bindparam("document_id"))
     .order_by(PAGE.c.number)
@@ -138,22 +140,46 @@ _PAGES = (
 
 
 def _count_pages(session: Session, document: LockedDocument) -> _PageCounts:
+    rows = session.execute(_PAGES, {"document_id": document.id})
+    return _sum_up((PageOutcome(**row._mapping) for row in rows), document.pages or 0)
+
+
+def _sum_up(outcomes: Iterable[PageOutcome], pages: int) -> _PageCounts:
     engines: Counter[str] = Counter()
     confidence = cost = seconds = 0.0
     failed: list[tuple[int, str, str]] = []
-    for page in session.execute(_PAGES, {"document_id": document.id}):
+    for page in outcomes:
         cost += page.cost_usd
         seconds += page.seconds
         if page.outcome == PAGE_READ:
             engines[page.engine] += 1
             confidence += page.confidence
         else:
-            failed.append((page.number, page.outcome, page.detail))
+            failed.append((page.page, page.outcome, page.detail))
     read = engines.total()
     return _PageCounts(
-        read, max(0, (document.pages or 0) - read), dict(sorted(engines.items())),
-        confidence / read if read else None, cost, seconds, failed,
+        read, max(0, pages - read), dict(sorted(engines.items())), confidence / read if read else None, cost, seconds,
+        failed,
     )  # fmt: skip
+
+
+def end_at_once(
+    session: Session,
+    document: LockedDocument,
+    plan: Plan,
+    outcomes: Sequence[PageOutcome],
+    summary: DocumentSummary,
+    started_at: float | None,
+) -> DocumentState:
+    """Ends a RECEIVED document whose plan came with an outcome for every page."""
+    counts = _sum_up(outcomes, plan.pages)
+    verdict = judge_document(Tally(plan.pages, counts.read))
+    planned = msgspec.structs.replace(document, pages=plan.pages)
+    known = {
+        "pages": plan.pages, "plan_json": plan.plan_json, "started_at": started_at,
+        "media_type": plan.media_type or document.media_type,
+    }  # fmt: skip
+    return _end(session, planned, verdict.state, verdict.reason, summary, counts, known)
 
 
 def _end(
@@ -162,15 +188,17 @@ def _end(
     state: DocumentState,
     reason: str,
     summary: DocumentSummary = DocumentSummary(),  # noqa: B008 - frozen
+    counted: _PageCounts | None = None,
+    known: Mapping[str, object] = MappingProxyType({}),
 ) -> DocumentState:
-    counts = _count_pages(session, document)
+    counts = counted or _count_pages(session, document)
     code, message = "", ""
     if state is not DocumentState.SUCCEEDED:
         code, message = _cause(session, document, reason, counts.failed)
     return move_document(
         session, document, state, reason, code=code, message=message, detail=summary.detail,
         result_key=summary.result_key, results_json=summary.results_json, finished_at=database_now(),
-        **counts.columns(),
+        **counts.columns(), **known,
     ).state  # fmt: skip
 
 

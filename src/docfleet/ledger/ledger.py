@@ -17,7 +17,7 @@ from docfleet.domain.retry import Failure, FailureKind, RetryPolicy
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import LedgerError
-from docfleet.ledger import claiming, ending, overseeing, reading, registering, restarting
+from docfleet.ledger import claiming, ending, in_one, overseeing, reading, registering, restarting
 from docfleet.ledger import window as dispatching
 from docfleet.ledger.dialect import connect, is_busy, translating_errors
 from docfleet.ledger.ending import Ended
@@ -58,12 +58,20 @@ class Ledger:
     has then changed nothing.
     """
 
-    def __init__(self, engine: Engine, policy: RetryPolicy, lease_seconds: float, jitter: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        policy: RetryPolicy,
+        lease_seconds: float,
+        jitter: Callable[[], float],
+        fencing: bool = True,
+    ) -> None:
         self._engine = engine
         self._reading = engine.execution_options(reading=True)
         self._policy = policy
         self._lease_seconds = lease_seconds
         self._jitter = jitter
+        self._info = {"fencing": fencing}
 
     @classmethod
     def open(
@@ -75,10 +83,12 @@ class Ledger:
         busy_seconds: float = 30.0,
         durable: bool = False,
         jitter: Callable[[], float] = random.random,
+        fencing: bool = True,
     ) -> Ledger:
         """Opens the SQLite file at a path (made with its folder if need be), or the database at a URL; migrates it.
 
-        `durable`: SQLite commits survive a power cut, at one more fsync each.
+        `durable`: SQLite commits survive a power cut, at one more fsync each. `fencing`: off only to prove that an
+        audit notices what a stale worker then does.
         """
         engine = connect(address, busy_seconds, durable)
         try:
@@ -86,7 +96,7 @@ class Ledger:
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, policy, lease_seconds, jitter)
+        return cls(engine, policy, lease_seconds, jitter, fencing)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -102,7 +112,11 @@ class Ledger:
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
         """A session in one write transaction: committed at the end of the block, undone when it raises."""
-        with translating_errors(), Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with (
+            translating_errors(),
+            Session(self._engine, expire_on_commit=False, info=self._info) as session,
+            session.begin(),
+        ):
             yield session
 
     @contextmanager
@@ -196,6 +210,19 @@ class Ledger:
     def finish_document(self, claim: Claim, summary: DocumentSummary = DocumentSummary()) -> DocumentState:  # noqa: B008
         """Ends an assemble slice and its document: SUCCEEDED, PARTIAL or FAILED, as its page rows say."""
         return self._write(lambda session: ending.finish_document(session, claim, summary))
+
+    def finish_in_one(
+        self,
+        claim: Claim,
+        plan: Plan,
+        page_outcomes: Sequence[PageOutcome],
+        result_key: str = "",
+        summary: DocumentSummary = DocumentSummary(),  # noqa: B008
+    ) -> DocumentState:
+        """Ends a plan slice together with its whole document (see `in_one.finish_in_one`)."""
+        return self._write(
+            lambda session: in_one.finish_in_one(session, claim, plan, page_outcomes, result_key, summary)
+        )
 
     def fail(self, claim: Claim, failure: Failure) -> Ended:
         """The attempt did not end well: again later, or dead, as the policy decides. Raises `Fenced`."""

@@ -1,0 +1,87 @@
+"""The short way: a document of few pages is planned, read and assembled under one claim, and ends in one transaction.
+
+The rows are those of the long way but for the assemble slice: the plan slice is DONE, and one LOCAL slice, made DONE,
+owns the pages, so that trying failed pages again works as it always does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Integer, bindparam, insert, literal, null, select
+from sqlalchemy.orm import Session
+
+from docfleet.domain.work import DocumentState, SliceState, Step
+from docfleet.errors import LedgerError
+from docfleet.ledger.dialect import database_now
+from docfleet.ledger.documents import end_at_once, write_pages
+from docfleet.ledger.ending import end_attempt
+from docfleet.ledger.moves import lock_document, record_slices
+from docfleet.ledger.rows import SLICE
+from docfleet.ledger.values import Claim, DocumentSummary, PageOutcome, Plan
+
+_LIKE_THE_PLAN = (
+    "document_id", "batch_id", "round", "priority", "worker", "available_at", "created_at", "started_at", "tenant_id",
+    "region", "pool", "urgency", "deadline_at",
+)  # fmt: skip
+_OWNER = {
+    **{name: SLICE.c[name] for name in _LIKE_THE_PLAN},
+    **{name: literal(0, Integer()) for name in ("attempt", "crash_count", "error_count", "wait_count", "loss_count")},
+    **{name: literal("") for name in ("payload_json", "code", "message", "detail")},
+    "step": bindparam("new_step", Step.LOCAL, type_=SLICE.c.step.type),
+    "state": bindparam("new_state", SliceState.DONE, type_=SLICE.c.state.type),
+    "first_page": literal(1, Integer()),
+    "last_page": bindparam("new_last_page", type_=Integer()),
+    "token": literal(0, Integer()),
+    "lease_until": null(),
+    "isolated": literal(False),
+    "result_key": bindparam("new_result_key"),
+    "finished_at": database_now(),
+}
+_ADD_OWNER = (
+    insert(SLICE)
+    .from_select(list(_OWNER), select(*_OWNER.values()).where(SLICE.c.id == bindparam("plan_slice_id")))
+    .returning(SLICE.c.id, SLICE.c.started_at)
+)
+_STARTED = select(SLICE.c.started_at).where(SLICE.c.id == bindparam("plan_slice_id"))
+
+
+def finish_in_one(
+    session: Session,
+    claim: Claim,
+    plan: Plan,
+    page_outcomes: Sequence[PageOutcome],
+    result_key: str,
+    summary: DocumentSummary,
+) -> DocumentState:
+    """Ends a plan slice and, with it, its document: SUCCEEDED, PARTIAL or FAILED as the outcomes say.
+
+    `result_key`: of the pages read, as in `finish`. Repeatable. Raises Fenced when the claim was lost, LedgerError
+    when there is not exactly one outcome for each page of the plan.
+    """
+    if claim.step is not Step.PLAN:
+        raise LedgerError(f"a {claim.step} slice does not end its document at once")
+    if sorted(outcome.page for outcome in page_outcomes) != list(range(1, plan.pages + 1)):
+        raise LedgerError(f"the outcomes are not those of pages 1 to {plan.pages}")
+    document = lock_document(session, claim.document.id)
+    if not end_attempt(session, claim, ""):
+        return document.state
+    of_plan = {"plan_slice_id": claim.slice_id}
+    if plan.pages:
+        owner = session.execute(
+            _ADD_OWNER, {**of_plan, "new_last_page": plan.pages, "new_result_key": result_key}
+        ).one()
+        record_slices(
+            session,
+            [
+                {
+                    "document_id": document.id, "slice_id": owner.id, "from_state": "", "to_state": SliceState.DONE,
+                    "token": 0, "worker": claim.worker, "cause": "in one with the plan",
+                }
+            ],
+        )  # fmt: skip
+        write_pages(session, document.id, owner.id, page_outcomes)
+        started_at = owner.started_at
+    else:
+        started_at = session.execute(_STARTED, of_plan).scalar_one()
+    return end_at_once(session, document, plan, page_outcomes, summary, started_at)
