@@ -112,7 +112,7 @@ class Runtime:
             ledger_address(self.settings.service),
             lease_seconds=work.lease_seconds,
             durable=True,
-            **({} if fleet.fencing else {"fencing": False}),
+            fencing=fleet.fencing,
         )
 
     @cached_property

@@ -24,6 +24,13 @@ COMMANDS = {
     "dead-letters": "docfleet.cli.dead_letters:dead_letters",
     "engines": "docfleet.cli.engines:engines",
     "codes": "docfleet.cli.codes:codes",
+    "serve": "docfleet.cli.serve:serve",
+    "up": "docfleet.cli.up:up",
+    "api": "docfleet.cli.api:api",
+    "dispatcher": "docfleet.cli.dispatcher:dispatcher",
+    "worker": "docfleet.cli.worker:worker",
+    "keys": "docfleet.cli.keys:keys",
+    "tenants": "docfleet.cli.keys:tenants",
 }
 """Command -> where it is (a function, or a `typer.Typer` with commands of its own), in the order of `--help`."""
 

@@ -63,7 +63,6 @@ def shortages(
 def lost_hints(
     pool: str,
     hinted: Sequence[tuple[int, Urgency]],
-    lengths: Mapping[str, int],
     found: Mapping[str, Shortage],
     now: float,
 ) -> list[Lost]:
@@ -105,7 +104,7 @@ class Repair:
             counts[queue_name(pool, urgency)] += 1
         lengths = self._hints.length(pool)
         found = shortages(self._found.get(pool, {}), counts, lengths, now)
-        lost = lost_hints(pool, hinted, lengths, found, now)
+        lost = lost_hints(pool, hinted, found, now)
         for one in lost:
             self._hints.publish(one.pool, one.urgency, one.slice_id)
         if lost:

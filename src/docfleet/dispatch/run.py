@@ -95,7 +95,7 @@ class _Dispatching:
                 state.looked_at = None
 
     def _count_slots(self) -> None:
-        self._slots = {pool: self._parts.ledger.live_slots(pool) for pool in Pool}
+        self._slots = {pool: sum(worker.slots for worker in self._parts.ledger.workers(pool)) for pool in Pool}
 
     def _fill(self, hints: Hints) -> None:
         for state in self._pools:

@@ -83,9 +83,8 @@ class SqliteWaking:
         try:
             if self._connection is None:
                 # the dispatcher's thread alone uses it, but the one that made it may close it
-                self._connection = sqlite3.connect(
-                    f"{self._path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
-                )
+                where = f"{self._path.absolute().as_uri()}?mode=ro"
+                self._connection = sqlite3.connect(where, uri=True, check_same_thread=False)
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error:
             self.close()

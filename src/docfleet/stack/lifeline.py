@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,23 +22,31 @@ starts them all."""
 
 
 def start_program(
-    arguments: Sequence[str], *, log: Path, folder: Path, user: str | None = None, last_signal: int = signal.SIGTERM
+    arguments: Sequence[str],
+    *,
+    log: Path | int | None,
+    folder: Path | None = None,
+    user: str | None = None,
+    last_signal: int = signal.SIGTERM,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Starts a program in a session of its own, its output appended to `log`, as `user` if given (only root may).
+    """Starts a program in a session of its own, as `user` if given (only root may).
 
-    When this process dies, the program gets `last_signal`. On systems other than Linux it does not; there it ends
-    only when it is told to.
+    `log`: the file its output is appended to, `subprocess.PIPE`, or None for this process's own. When this process
+    dies, the program gets `last_signal`. On systems other than Linux it does not; there it ends when it is told to.
     """
 
     def start() -> subprocess.Popen[bytes]:
         parent = os.getpid()
-        with log.open("ab") as output:
+        with contextlib.ExitStack() as opened:
+            output = opened.enter_context(log.open("ab")) if isinstance(log, Path) else log
             return subprocess.Popen(
                 arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=output,
+                stderr=subprocess.STDOUT if output is not None else None,
                 cwd=folder,
+                env=environment,
                 start_new_session=True,
                 preexec_fn=(lambda: _die_with(parent, last_signal)) if sys.platform == "linux" else None,
                 **run_as(user),
