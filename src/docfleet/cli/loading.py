@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -49,10 +50,18 @@ def _load(name: str, place: str) -> Command:
     if isinstance(found, typer.Typer):
         group = typer.main.get_group(found)
         group.name = name
+        for command in group.commands.values():
+            command.help = _flow(command.help or "")
         return group
     one = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    one.command(name)(found)
+    one.command(name, help=_flow(inspect.cleandoc(found.__doc__ or "")))(found)
     return typer.main.get_command(one)
+
+
+def _flow(text: str) -> str:
+    """Paragraphs without the line breaks of the source, which Typer keeps; indented lines stay."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(part if part.startswith(" ") else part.replace("\n", " ") for part in paragraphs)
 
 
 def lazy_group(places: Mapping[str, str]) -> type[TyperGroup]:
