@@ -1,0 +1,118 @@
+"""How many requests one key may make: a token bucket in this process, or a window shared through Redis.
+
+Redis is a convenience here and never a condition: when it does not answer, each process counts for itself for a
+while and then asks again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from docfleet.telemetry import logger
+
+_log = logger("api")
+_RETRY_SHARED_SECONDS = 5.0
+_KEYS_KEPT = 10_000
+
+
+class Bucket(msgspec.Struct, frozen=True):
+    """Tokens at a moment; they grow back with time."""
+
+    tokens: float
+    at: float
+
+
+class Taken(msgspec.Struct, frozen=True):
+    bucket: Bucket
+    wait_seconds: float
+    """0: the token was there."""
+
+
+def take_token(bucket: Bucket | None, now: float, per_minute: int) -> Taken:
+    """One token from a bucket that holds a minute's worth and fills evenly; a new one is full."""
+    rate = per_minute / 60.0
+    tokens = float(per_minute)
+    if bucket is not None:
+        tokens = min(tokens, bucket.tokens + max(0.0, now - bucket.at) * rate)
+    if tokens >= 1.0:
+        return Taken(Bucket(tokens - 1.0, now), 0.0)
+    return Taken(Bucket(tokens, now), (1.0 - tokens) / rate)
+
+
+class RequestLimits(Protocol):
+    async def take(self, key: str) -> float:
+        """Counts a request of `key`; seconds until it would be allowed, 0 when it is."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class LocalLimits:
+    """Buckets in the memory of this process; the keys idle longest are forgotten (their buckets are full again)."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    async def take(self, key: str) -> float:
+        taken = take_token(self._buckets.get(key), self._clock(), self._per_minute)
+        self._buckets[key] = taken.bucket
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > _KEYS_KEPT:
+            self._buckets.popitem(last=False)
+        return taken.wait_seconds
+
+    async def close(self) -> None: ...
+
+
+class SharedLimits:
+    """A sliding window in Redis for all processes; falls back to `LocalLimits` while Redis does not answer."""
+
+    def __init__(self, url: str, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        from limits import RateLimitItemPerMinute
+        from limits.aio.storage import RedisStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+        self._storage = RedisStorage(
+            f"async+{url}",
+            implementation="redispy",
+            key_prefix="docfleet-limits",
+            socket_timeout=0.5,
+            socket_connect_timeout=0.5,
+        )
+        self._strategy = SlidingWindowCounterRateLimiter(self._storage)
+        self._item = RateLimitItemPerMinute(per_minute)
+        self._local = LocalLimits(per_minute, clock)
+        self._clock = clock
+        self._shared_again_at = 0.0
+
+    async def take(self, key: str) -> float:
+        if self._clock() < self._shared_again_at:
+            return await self._local.take(key)
+        try:
+            if await self._strategy.hit(self._item, key):
+                return 0.0
+            stats = await self._strategy.get_window_stats(self._item, key)
+        except Exception as error:
+            # whatever a Redis client may raise, a request must not fail because it could not be counted
+            _log.warning("shared_limits_unreachable", error=type(error).__name__)
+            self._shared_again_at = self._clock() + _RETRY_SHARED_SECONDS
+            return await self._local.take(key)
+        return max(0.1, min(60.0, stats.reset_time - time.time()))
+
+    async def close(self) -> None:
+        # the storage has no way to close its connections; they end with the process
+        self._shared_again_at = float("inf")
+
+
+def make_limits(url: str, per_minute: int) -> RequestLimits:
+    """Shared where `url` is one of a single Redis; local otherwise."""
+    if url.startswith(("redis://", "rediss://")):
+        return SharedLimits(url, per_minute)
+    return LocalLimits(per_minute)
