@@ -11,7 +11,7 @@ from docfleet.errors import Conflict, Gone, NotFound, UsageError
 
 
 def cancel(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Documents.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Documents.")] = None,
     batch: Annotated[str | None, typer.Option(help="Every document of this batch, by its id or name.")] = None,
     to: To = "",
     key_file: KeyFile = None,

@@ -19,7 +19,7 @@ from docfleet.pipeline.outcome import IndexRow
 
 
 def fetch_results(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Documents.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Documents.")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("results"),
     batch: Annotated[str | None, typer.Option(help="Every document of this batch, by its id or name.")] = None,
     formats: Annotated[

@@ -25,7 +25,7 @@ _MAY_BE_RETRIED = frozenset({"partial", "failed"})
 
 
 def retry(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Documents.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Documents.")] = None,
     batch: Annotated[
         str | None, typer.Option(help="Every failed or partial document of this batch, by its id or name.")
     ] = None,

@@ -33,7 +33,7 @@ from docfleet.errors import UsageError
 
 def status(
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Documents; without any the newest are listed.")
+        list[str] | None, typer.Argument(metavar="ID", help="Documents; without any the newest are listed.")
     ] = None,
     batch: Annotated[str | None, typer.Option(help="A batch, by its id or name, and its documents.")] = None,
     batches: Annotated[bool, typer.Option("--batches", help="List the newest batches.")] = False,

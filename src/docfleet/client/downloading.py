@@ -10,7 +10,6 @@ from docfleet.client.connection import Connection
 from docfleet.client.values import ResultFile
 from docfleet.errors import ServiceError, ServiceUnreachable
 
-_CHUNK = 256 * 1024
 _BROKEN_STREAMS = 5
 """So many connections in a row may break without bringing a byte before a download is given up."""
 
@@ -59,7 +58,7 @@ def _append(connection: Connection, url: str, file: ResultFile, part: Path, have
         # 200: the service sends it whole, because it has changed or does not do ranges
         mode = "ab" if response.status_code == 206 else "wb"
         with part.open(mode) as out:
-            for chunk in response.iter_bytes(_CHUNK):
+            for chunk in response.iter_bytes():  # of no fixed size, which would lose what came before a cut
                 out.write(chunk)
 
 

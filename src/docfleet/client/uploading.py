@@ -40,6 +40,8 @@ class Upload:
         try:
             for chunk in self._read():
                 sent += len(chunk)
+                if sent > self.size_bytes:
+                    raise SourceChanged
                 if self._on_sent:
                     self._on_sent(len(chunk))
                 yield chunk
