@@ -1,4 +1,4 @@
-"""How many hints a pool may have in the broker, and how soon the dispatcher looks again: pure functions."""
+"""How many hints a pool may have in the broker, and how soon the dispatcher looks at it again: pure functions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import math
 UNMANNED_WINDOW = 2
 """Hints for a pool without workers: the first that comes finds work at once."""
 SHORTEST_PAUSE = 0.02
+ACTIVE_PAUSE = 0.1
+"""While a pool works, its slices make new ones (pages after the plan, the assembly after the pages)."""
+_NEARLY_EMPTY = 0.3
+_STILL_FULL = 0.6
 
 
 def window_size(slots: int, per_slot: float) -> int:
@@ -14,19 +18,18 @@ def window_size(slots: int, per_slot: float) -> int:
     return max(UNMANNED_WINDOW, math.ceil(slots * per_slot))
 
 
-def pause(windows: list[tuple[int, float]], tick_seconds: float) -> float:
-    """Seconds until the next look: before the emptiest pool has drained half of its window.
+def next_pause(before: float, left: int, size: int, is_full: bool, is_active: bool, tick_seconds: float) -> float:
+    """Seconds until the next look at a pool, if nothing wakes the dispatcher sooner.
 
-    `windows`: for each pool its size and the hints drained per second. A window is two to three times the slots, so
-    slots that take milliseconds for a slice would stand idle for most of a whole tick.
+    `left`: hints of its window of `size` that nobody had claimed; `is_full`: it is full again now, so that more waits.
+    A window is two to three times the slots, and slots that need milliseconds for a slice would stand idle for most of
+    a tick: the pause follows how fast they drain it.
     """
-    soonest = min((size / 2 / drained for size, drained in windows if drained > 0), default=tick_seconds)
-    return max(SHORTEST_PAUSE, min(tick_seconds, soonest))
-
-
-def drain_rate(before: float, drained: int, seconds: float) -> float:
-    """Hints drained per second, smoothed over about a second; `before`: the last answer."""
-    if seconds <= 0:
-        return before
-    weight = 1 - math.exp(-seconds)
-    return before + weight * (drained / seconds - before)
+    longest = min(ACTIVE_PAUSE, tick_seconds) if is_active else tick_seconds
+    if not is_full:
+        return longest
+    if left < size * _NEARLY_EMPTY:
+        return max(SHORTEST_PAUSE, min(longest, before / 2))
+    if left > size * _STILL_FULL:
+        return min(tick_seconds, before * 1.5)
+    return min(tick_seconds, before)

@@ -9,7 +9,7 @@ from docfleet.dispatch.alarm import Alarm
 from docfleet.dispatch.assemblies import finish_stranded
 from docfleet.dispatch.chores import Chore, do_due
 from docfleet.dispatch.leases import expire_leases
-from docfleet.dispatch.pace import pause
+from docfleet.dispatch.pace import SHORTEST_PAUSE
 from docfleet.dispatch.parts import DispatchParts
 from docfleet.dispatch.purge import purge_erased, purge_orphans
 from docfleet.dispatch.repair import Repair, restore_epoch
@@ -43,7 +43,9 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
             if leading.is_set():
                 do_due(dispatching.chores, time.monotonic)
             parts.alive()
-            parts.waking.wait(dispatching.pause() if leading.is_set() else parts.options.tick_seconds)
+            if parts.waking.wait(dispatching.pause() if leading.is_set() else parts.options.tick_seconds):
+                # many who accept documents at once wake us once
+                time.sleep(SHORTEST_PAUSE)
     finally:
         leading.clear()
         parts.leader.resign()
@@ -92,7 +94,7 @@ class _Dispatching:
     def _restore_epoch(self, hints: Hints) -> None:
         if restore_epoch(self._parts.ledger, hints):
             for state in self._pools:
-                state.looked_at = None
+                state.look_at = 0.0
 
     def _count_slots(self) -> None:
         self._slots = {pool: sum(worker.slots for worker in self._parts.ledger.workers(pool)) for pool in Pool}
@@ -100,11 +102,15 @@ class _Dispatching:
     def _fill(self, hints: Hints) -> None:
         for state in self._pools:
             slots = self._slots.get(state.pool, 0)
-            fill(self._parts.ledger, hints, state, slots, self._parts.options.window_per_slot, time.monotonic())
+            options = self._parts.options
+            now = time.monotonic()
+            fill(self._parts.ledger, hints, state, slots, options.window_per_slot, options.tick_seconds, now)
 
     def pause(self) -> float:
-        tick = self._parts.options.tick_seconds
-        return pause([(state.size, state.drained) for state in self._pools], tick)
+        """Seconds until the next look, if nothing wakes us."""
+        if self._parts.hints is None:
+            return self._parts.options.tick_seconds
+        return min(state.pause for state in self._pools)
 
 
 def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.Event) -> None:

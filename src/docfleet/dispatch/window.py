@@ -4,50 +4,60 @@ from __future__ import annotations
 
 import msgspec
 
-from docfleet.dispatch.pace import drain_rate, window_size
+from docfleet.dispatch.pace import ACTIVE_PAUSE, next_pause, window_size
 from docfleet.errors import BrokerUnavailable
 from docfleet.ledger import Ledger
 from docfleet.queues.hints import Hints
 
+_ACTIVE_SECONDS = 3.0
+
 
 class PoolState(msgspec.Struct):
-    """What the dispatcher remembers of one pool; forgetting it costs nothing."""
+    """What the dispatcher remembers of one pool; forgetting it costs nothing. Seconds of a steady clock."""
 
     pool: str
-    size: int = 0
     outstanding: int = 0
-    """Hints that nobody had claimed when it was last looked at, and those sent since."""
-    drained: float = 0.0
-    """Hints claimed per second, of late."""
-    looked_at: float | None = None
+    """Hints that nobody had claimed when it was last looked at, and those sent then."""
+    pause: float = ACTIVE_PAUSE
+    look_at: float = 0.0
+    """No look before this helps: the window was full, and would not be emptier."""
+    active_at: float = float("-inf")
+    """When it last claimed or was sent something."""
 
 
-def fill(ledger: Ledger, hints: Hints, state: PoolState, slots: int, per_slot: float, now: float) -> int:
-    """Brings the pool's window to its size; how many hints were sent. `now`: seconds of a steady clock.
+def fill(
+    ledger: Ledger, hints: Hints, state: PoolState, slots: int, per_slot: float, tick_seconds: float, now: float
+) -> int:
+    """Brings the pool's window to its size; how many hints were sent.
 
     Hints leave before the ledger knows that they did: a crash in between sends them twice, and never not at all.
     Raises `BrokerUnavailable` after what was sent until then is noted.
     """
-    state.size = window_size(slots, per_slot)
-    outstanding = ledger.count_hinted(state.pool)
-    if state.looked_at is not None:
-        drained = max(0, state.outstanding - outstanding)
-        state.drained = drain_rate(state.drained, drained, now - state.looked_at)
-    state.looked_at, state.outstanding = now, outstanding
-    if outstanding >= state.size:
+    if now < state.look_at:
         return 0
+    size = window_size(slots, per_slot)
+    left = ledger.count_hinted(state.pool)
     sent: list[int] = []
-    failure: BrokerUnavailable | None = None
-    for waiting in ledger.window(state.pool, state.size - outstanding):
-        try:
-            hints.publish(state.pool, waiting.urgency, waiting.slice_id)
-        except BrokerUnavailable as error:
-            failure = error
-            break
-        sent.append(waiting.slice_id)
+    failure = _send(ledger, hints, state.pool, size - left, sent) if left < size else None
     if sent:
         ledger.mark_dispatched(sent)
-        state.outstanding += len(sent)
+    if sent or left < state.outstanding:
+        state.active_at = now
+    state.outstanding = left + len(sent)
+    is_full = state.outstanding >= size
+    state.pause = next_pause(state.pause, left, size, is_full, now - state.active_at < _ACTIVE_SECONDS, tick_seconds)
+    # a pool that has room is looked at as soon as something wakes the dispatcher
+    state.look_at = now + state.pause if is_full else now
     if failure is not None:
         raise failure
     return len(sent)
+
+
+def _send(ledger: Ledger, hints: Hints, pool: str, room: int, sent: list[int]) -> BrokerUnavailable | None:
+    for waiting in ledger.window(pool, room):
+        try:
+            hints.publish(pool, waiting.urgency, waiting.slice_id)
+        except BrokerUnavailable as error:
+            return error
+        sent.append(waiting.slice_id)
+    return None
