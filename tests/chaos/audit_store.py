@@ -21,6 +21,9 @@ def audit_store(connection: Connection, url: str, master_key: str) -> Iterator[V
     store, master = open_store(url), MasterKey.from_base64(master_key)
     opened: dict[str, EncryptedStore] = {}
     for row in connection.execute(text("SELECT id, sha256, wrapped_key FROM content WHERE erased_at IS NULL")):
+        if row.wrapped_key is None:
+            yield Violation("I2", row.id, "was not erased, but has no key")
+            continue
         try:
             opened[row.id] = EncryptedStore(store, master.unwrap(bytes(row.wrapped_key)))
         except StoreError as error:

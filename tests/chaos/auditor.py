@@ -140,8 +140,7 @@ _RULES: Sequence[tuple[str, str, str]] = (
         "I4",
         "slice has other attempts than its log tells",
         "SELECT slice.id FROM slice LEFT JOIN event ON event.slice_id = slice.id AND event.to_state = 'running' "
-        "WHERE slice.step <> 'local' OR slice.attempt <> 1 GROUP BY slice.id, slice.attempt "
-        "HAVING count(event.id) <> slice.attempt",
+        "GROUP BY slice.id, slice.attempt HAVING count(event.id) <> slice.attempt",
     ),
     (
         "I5",

@@ -62,7 +62,10 @@ class Checker:
 
     def _check_token(self, change: Change, slice_id: int) -> None:
         token = self._tokens.get(slice_id, 0)
-        if change.after == SliceState.RUNNING:
+        if change.after == SliceState.DONE and not change.before:
+            # born done: the pages of a short document, which came with its plan
+            self._tokens[slice_id], self._holders[slice_id] = change.token, change.worker
+        elif change.after == SliceState.RUNNING:
             if change.token <= token:
                 self._say(f"I5 slice {slice_id} was claimed with token {change.token} after {token}")
             self._tokens[slice_id], self._holders[slice_id] = change.token, change.worker

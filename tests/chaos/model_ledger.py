@@ -203,13 +203,12 @@ class ModelLedger:
         if document is None:
             return
         document.pages = pages
-        row = self._add(document, Step.LOCAL, 1, pages)
-        row.attempt = row.token = 1
-        row.result_key = result_key
         # the row is born done: its pages came with the plan
-        self._log.append(Change(document.id, row.id, SliceState.QUEUED, SliceState.RUNNING, 1, held.worker, "in one"))
-        row.state = SliceState.DONE
-        self._log.append(Change(document.id, row.id, SliceState.RUNNING, SliceState.DONE, 1, held.worker, "in one"))
+        row = Slice(len(self._slices) + 1, document, Step.LOCAL, 1, pages, self.now)
+        row.state, row.result_key = SliceState.DONE, result_key
+        self._slices[row.id] = row
+        self._of[document.id].append(row)
+        self._log.append(Change(document.id, row.id, "", SliceState.DONE, 0, held.worker, "in one"))
         document.outcomes = dict.fromkeys(range(1, pages + 1), PAGE_READ)
         verdict = judge_document(self._tally(document))
         self._conclude(document, verdict.state, verdict.reason, result_key)

@@ -150,7 +150,7 @@ class World:
 
     # --- the clock
 
-    def run(self, limit_seconds: float = 900.0) -> World:
+    def run(self, limit_seconds: float = 400.0) -> World:
         """Until every document has ended, or the limit is over; then the whole is checked."""
         self._start(Actor("client", self._client))
         for number in (1, 2):
