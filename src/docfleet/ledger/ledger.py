@@ -21,6 +21,7 @@ from docfleet.ledger import claiming, ending, in_one, overseeing, reading, regis
 from docfleet.ledger import window as dispatching
 from docfleet.ledger.dialect import connect, is_busy, translating_errors
 from docfleet.ledger.ending import Ended
+from docfleet.ledger.outbox import write_outbox
 from docfleet.ledger.schema import bring_up_to_date
 from docfleet.ledger.service_values import Waiting
 from docfleet.ledger.values import (
@@ -118,6 +119,7 @@ class Ledger:
             session.begin(),
         ):
             yield session
+            write_outbox(session)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

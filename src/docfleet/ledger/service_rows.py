@@ -162,8 +162,14 @@ class DeliveryRow(Base):
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("webhook_id", "dedupe_key"),
-        Index(None, "state", "available_at"),
-        Index(None, "tenant_id", "id"),
+        Index(
+            "ix_delivery_due",
+            "webhook_id",
+            "available_at",
+            sqlite_where=text("state IN ('waiting', 'sending')"),
+            postgresql_where=text("state IN ('waiting', 'sending')"),
+        ),
+        Index(None, "webhook_id", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -200,8 +206,10 @@ class DeliveryAttemptRow(Base):
 
 
 CONTENT = cast(Table, ContentRow.__table__)
+WEBHOOK = cast(Table, WebhookRow.__table__)
 WORKER = cast(Table, WorkerRow.__table__)
 DEATH = cast(Table, DeathRow.__table__)
 DELIVERY = cast(Table, DeliveryRow.__table__)
+DELIVERY_ATTEMPT = cast(Table, DeliveryAttemptRow.__table__)
 ALL_TABLES = Base.metadata
 """With the tables of this module, which exist once it is imported."""

@@ -187,8 +187,11 @@ def _make_delivery() -> None:
         _real("finished_at", nullable=True),
         sa.UniqueConstraint("webhook_id", "dedupe_key"),
     )
-    op.create_index("ix_delivery_state_available_at", "delivery", ["state", "available_at"])
-    op.create_index("ix_delivery_tenant_id_id", "delivery", ["tenant_id", "id"])
+    due = sa.text("state IN ('waiting', 'sending')")
+    op.create_index(
+        "ix_delivery_due", "delivery", ["webhook_id", "available_at"], sqlite_where=due, postgresql_where=due
+    )
+    op.create_index("ix_delivery_webhook_id_id", "delivery", ["webhook_id", "id"])
     op.create_table(
         "delivery_attempt",
         sa.Column("id", BIG_ID, primary_key=True, autoincrement=True),
