@@ -33,7 +33,8 @@ class Heart:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(self._seconds)
+        if self._thread.ident is not None:
+            self._thread.join(self._seconds)
 
     def _run(self) -> None:
         pause = self._seconds

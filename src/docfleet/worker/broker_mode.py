@@ -58,7 +58,8 @@ class BrokerMode:
 
     def join(self, seconds: float) -> None:
         self._consumer.join(seconds)
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
         self._hints.close()
 
     def is_stalled(self, seconds: float) -> bool:

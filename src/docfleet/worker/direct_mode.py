@@ -37,7 +37,8 @@ class DirectMode:
 
     def join(self, seconds: float) -> None:
         for thread in self._threads:
-            thread.join(seconds)
+            if thread.ident is not None:
+                thread.join(seconds)
 
     def _run(self) -> None:
         while not self._stop.is_set():

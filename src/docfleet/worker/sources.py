@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from docfleet.errors import NotStored, SourceDamaged, StoreError
+from docfleet.errors import NotIntact, NotStored, SourceDamaged, StoreError
 from docfleet.store import Store
 from docfleet.telemetry import logger
 
@@ -45,6 +45,8 @@ class Sources:
                     size += len(part)
         except NotStored as error:
             raise SourceDamaged("The stored bytes of the document are not there.") from error
+        except NotIntact as error:
+            raise SourceDamaged("The stored bytes of the document were altered or cut off.") from error
         except OSError as error:
             raise StoreError(f"no room for a copy of the document: {error.strerror}") from error
         if digest.hexdigest() != sha256:
