@@ -37,23 +37,51 @@ def purge_orphans(desk: Desk, store: Store, older_than: float, stopped: Callable
     """Deletes what lies in the store under contents that the ledger does not know; how many contents.
 
     Only what was last written before `older_than` (seconds since 1970): an upload stores its bytes before its row.
-    Walks the whole store in bounded memory.
+    Walks the whole store in bounded memory, twice when there are orphans, since a store that holds more of them than of
+    known contents is taken for another ledger's and left alone.
     """
+    known = unknown = 0
+    for ids, orphans in _looked_up(desk, store):
+        if stopped():
+            return 0
+        known, unknown = known + len(ids) - len(orphans), unknown + len(orphans)
+    if not unknown:
+        return 0
+    if not may_sweep(known, unknown):
+        _log.error("store_of_another_ledger", known=known, unknown=unknown)
+        return 0
     purged = 0
-    for ids in _batches(_content_ids(store), _BATCH):
+    for _, orphans in _looked_up(desk, store):
         if stopped():
             break
-        known = desk.content_exists(sorted(ids))
-        for content_id in sorted(ids - known):
-            prefix = f"{CONTENTS}/{content_id}"
-            # looked at by itself, since a listing may show a content's objects far apart
-            newest = max((at for _, at in store.list_with_times(prefix)), default=None)
-            if newest is not None and newest < older_than:
-                store.delete_prefix(prefix)
-                purged += 1
+        purged += sum(_purge_if_old(store, content_id, older_than) for content_id in sorted(orphans))
     if purged:
         _log.warning("orphans_purged", count=purged)
     return purged
+
+
+def may_sweep(known: int, unknown: int) -> bool:
+    """Whether a store with so many contents that the ledger knows, and so many that it does not, can be its own. Pure.
+
+    A ledger restored from nothing, or a wrong address, must not delete another service's documents.
+    """
+    return unknown <= known
+
+
+def _looked_up(desk: Desk, store: Store) -> Iterator[tuple[set[str], set[str]]]:
+    """The contents in the store, some at a time, and which of them the ledger does not know."""
+    for ids in _batches(_content_ids(store), _BATCH):
+        yield ids, ids - desk.content_exists(sorted(ids))
+
+
+def _purge_if_old(store: Store, content_id: str, older_than: float) -> bool:
+    prefix = f"{CONTENTS}/{content_id}"
+    # looked at by itself, since a listing may show a content's objects far apart
+    newest = max((at for _, at in store.list_with_times(prefix)), default=None)
+    if newest is None or newest >= older_than:
+        return False
+    store.delete_prefix(prefix)
+    return True
 
 
 def _content_ids(store: Store) -> Iterator[str]:

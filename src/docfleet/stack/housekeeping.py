@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from docfleet.delivery.run import DeliveryOptions, DeliveryParts, run_delivery
 from docfleet.dispatch.leader import FileLeader, Leader, PostgresLeader
 from docfleet.dispatch.parts import DispatchOptions, DispatchParts
 from docfleet.dispatch.run import run_dispatcher
@@ -53,20 +54,23 @@ def dispatch_parts(
 
 def keep_house(runtime: Runtime, stop: threading.Event, parts: DispatchParts) -> None:
     """Dispatches and delivers webhooks until `stop` is set. Deliveries are leased, so every dispatcher may deliver."""
-    import importlib.util
-
-    if importlib.util.find_spec("docfleet.delivery.run") is None:
-        run_dispatcher(parts, stop)
-        return
-    from docfleet.delivery.run import run_delivery
-    from docfleet.stack.delivering import delivery_parts
-
     delivering = threading.Thread(
-        target=run_delivery, args=(delivery_parts(runtime), stop), name="delivery", daemon=True
+        target=run_delivery, args=(_delivery_parts(runtime), stop), name="delivery", daemon=True
     )
     delivering.start()
     run_dispatcher(parts, stop)
     delivering.join(_JOIN_SECONDS)
+
+
+def _delivery_parts(runtime: Runtime) -> DeliveryParts:
+    delivery = runtime.settings.delivery
+    options = DeliveryOptions(
+        timeout_seconds=delivery.timeout_seconds,
+        retry_seconds=delivery.retry_hours * 3600,
+        allow_private=delivery.allow_private,
+        concurrency=delivery.concurrency,
+    )
+    return DeliveryParts(runtime.webhooks, runtime.master_key, options)
 
 
 def dispatcher_process(runtime: Runtime, liveness: Path | None, metrics: Path | None) -> None:
