@@ -71,6 +71,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True):
     created_at: float
     attempts: int
     """This one included."""
+    claimed_at: float
     webhook_id: str
     tenant: str
     url: str

@@ -167,7 +167,7 @@ class Webhooks:
                     claimed += [
                         ClaimedDelivery(
                             row.id, row.token, row.event_type, row.payload_json, row.created_at, row.attempts,
-                            webhook_id, webhook.tenant_id, webhook.url, webhook.sealed_secret,
+                            row.claimed_at, webhook_id, webhook.tenant_id, webhook.url, webhook.sealed_secret,
                         )
                         for row in rows
                     ]  # fmt: skip
@@ -277,7 +277,7 @@ _CLAIM = (
     )
     .returning(
         DELIVERY.c.id, DELIVERY.c.token, DELIVERY.c.event_type, DELIVERY.c.payload_json, DELIVERY.c.created_at,
-        DELIVERY.c.attempts,
+        DELIVERY.c.attempts, database_now().label("claimed_at"),
     )
 )  # fmt: skip
 _TARGET = select(WEBHOOK.c.tenant_id, WEBHOOK.c.url, WEBHOOK.c.sealed_secret).where(
