@@ -16,7 +16,7 @@ from sqlalchemy import insert, text
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState
 from docfleet.errors import Conflict, Gone
-from docfleet.ledger import Ledger
+from docfleet.ledger import Ledger, accepting
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.rows import EVENT
@@ -161,14 +161,25 @@ def wait_for_lock(ledger: Ledger) -> None:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         with ledger.reading() as session:
-            if session.execute(
-                text(
-                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-                )
-            ).scalar():
+            if session.execute(_ANYBODY_WAITS).scalar():
                 return
         time.sleep(0.01)
     raise AssertionError("nobody waited")
+
+
+def test_a_batch_is_not_sealed_past_a_document_on_its_way_in(on_postgres: Ledger) -> None:
+    desk = Desk(on_postgres)
+    batch = desk.open_batch("acme").id
+    home = desk._home("acme")
+    sealing = threading.Thread(target=lambda: desk.seal_batch("acme", batch))
+    with on_postgres.unit_of_work() as session:
+        accepting.accept(session, submission(batch_id=batch), home)
+        sealing.start()
+        wait_for_lock(on_postgres)
+    sealing.join()
+    view = desk.batch("acme", batch)
+    assert view.sealed_at is not None
+    assert view.documents[DocumentState.RECEIVED] == 1
 
 
 def test_no_results_are_taken_of_a_content_that_is_just_being_erased(on_postgres: Ledger) -> None:
@@ -221,9 +232,7 @@ def test_no_event_is_missed_when_transactions_commit_in_the_other_order(on_postg
 
     def listen() -> None:
         for what in cursors:
-            found = desk.events(
-                "acme", after_cursor=cursors[what], **{f"{what}_id": document if what == "document" else batch}
-            )
+            found = desk.events("acme", after_cursor=cursors[what], **{f"{what}_id": whose[what]})  # type: ignore[arg-type]
             causes[what] += [event.cause for event in found if event.slice_id is None]
             cursors[what] = found[-1].cursor if found else cursors[what]
 
