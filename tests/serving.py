@@ -22,6 +22,7 @@ from docfleet.ledger import DocumentSummary, Ledger, NewSlice, PageOutcome, Plan
 from docfleet.ledger.access import Access
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.service_values import ResultFile
+from docfleet.ledger.webhooks import Webhooks
 from docfleet.store import FolderStore, Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
 
@@ -60,7 +61,7 @@ def serving(
             ledger=ledger,
             desk=Desk(ledger),
             access=access,
-            webhooks=None,
+            webhooks=Webhooks(ledger),
             store=store or FolderStore(folder / "store"),
             master_key=MasterKey.generate(),
             options=ApiOptions(**{"requests_per_minute": 100_000, "poll_seconds": 0.05, **options}),

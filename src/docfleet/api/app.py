@@ -27,8 +27,9 @@ from docfleet.api.results import results
 from docfleet.api.storing import SourceKeeper
 from docfleet.api.surface import Surface
 from docfleet.api.tenants import tenants
+from docfleet.api.webhooks import webhooks
 
-RESOURCES = (documents, results, events, batches, dead_letters, keys, tenants, fleet, health)
+RESOURCES = (documents, results, events, batches, dead_letters, webhooks, keys, tenants, fleet, health)
 REQUEST_THREADS = 64
 """Requests that wait for ledger or store at a time; uploads have threads of their own."""
 

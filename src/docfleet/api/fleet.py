@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 from pydantic import BaseModel
@@ -13,6 +13,7 @@ from docfleet.api.resource import Resource
 from docfleet.api.schemas import example, moment
 from docfleet.domain.access import Permission
 from docfleet.domain.urgency import Pool
+from docfleet.ledger.service_values import WorkerView
 
 fleet = Resource("Fleet")
 _AT = "2026-03-14T09:26:53.589000Z"
@@ -49,7 +50,7 @@ class WorkerOut(BaseModel):
     cause: str | None
 
     @classmethod
-    def of(cls, view: Any) -> WorkerOut:
+    def of(cls, view: WorkerView) -> WorkerOut:
         return cls(
             name=view.name, host=view.host, pool=view.pool, region=view.region, slots=view.slots,
             version=view.version, mode=view.mode, started_at=moment(view.started_at), seen_at=moment(view.seen_at),

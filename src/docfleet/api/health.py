@@ -83,11 +83,17 @@ async def _look(parts: ApiParts) -> ReadyOut:
                 found[name] = "up"
 
     async with anyio.create_task_group() as group:
-        group.start_soon(ask, "ledger", parts.ledger.is_reachable)
+        group.start_soon(ask, "ledger", lambda: _answers_queries(parts))
         group.start_soon(ask, "store", lambda: _is_well(parts))
         group.start_soon(ask, "broker", parts.broker_is_up)
     ready = found["ledger"] == "up" and found["store"] == "up"
     return ReadyOut(ready=ready, ledger=found["ledger"], store=found["store"], broker=found["broker"])
+
+
+def _answers_queries(parts: ApiParts) -> bool:
+    with parts.ledger.reading() as session:
+        session.connection().exec_driver_sql("SELECT 1")
+    return True
 
 
 def _is_well(parts: ApiParts) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from fastapi import Request
 
@@ -13,11 +12,9 @@ from docfleet.ledger import Ledger
 from docfleet.ledger.access import Access
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.service_values import ReadingOptions
+from docfleet.ledger.webhooks import Webhooks
 from docfleet.store.base import Store
 from docfleet.store.encryption import MasterKey
-
-if TYPE_CHECKING:
-    from docfleet.ledger.webhooks import Webhooks
 
 MEBIBYTE = 1024 * 1024
 

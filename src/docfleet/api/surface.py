@@ -30,7 +30,7 @@ class Surface:
         is_head = scope["method"] == "HEAD"
         if is_head:
             # routes are declared for GET; whoever would stream looks at this mark and does not begin
-            scope["method"], scope["docfleet.head"] = "GET", True
+            scope = {**scope, "method": "GET", "docfleet.head": True}
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
