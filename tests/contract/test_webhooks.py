@@ -1,0 +1,412 @@
+"""Webhooks and the messages to them, on every database."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from desk_driver import counting_statements, fail_at_plan, read_through, submission
+from sqlalchemy import text
+
+from docfleet.domain.delivery import Answer, DeliveryState, Verdict, judge
+from docfleet.errors import BadRequest, Conflict, NotFound
+from docfleet.ledger import Ledger, NewBatch, NewInput
+from docfleet.ledger.access import Access
+from docfleet.ledger.desk import Desk
+from docfleet.ledger.webhook_values import ClaimedDelivery, WebhookView
+from docfleet.ledger.webhooks import MAX_WEBHOOKS, Webhooks
+
+URL = "https://example.org/hook"
+OK = Answer(200, 0.1)
+FAILED = Answer(500, 0.1)
+
+
+@pytest.fixture
+def ledger(desk_address: str | Path) -> Iterator[Ledger]:
+    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
+        access = Access(opened)
+        for tenant in ("acme", "other"):
+            access.ensure_tenant(tenant, tenant)
+        yield opened
+
+
+@pytest.fixture
+def desk(ledger: Ledger) -> Desk:
+    return Desk(ledger)
+
+
+@pytest.fixture
+def webhooks(ledger: Ledger) -> Webhooks:
+    return Webhooks(ledger)
+
+
+def messages(webhooks: Webhooks, webhook: WebhookView) -> list[tuple[str, Any]]:
+    """(Event type, data) of all, the oldest first."""
+    found = webhooks.deliveries(webhook.tenant, webhook.id, limit=1000).items
+    return [(item.event_type, json.loads(item.payload_json)) for item in reversed(found)]
+
+
+def take(webhooks: Webhooks, webhook: WebhookView, most: int = 10, lease: float = 30.0) -> list[ClaimedDelivery]:
+    return webhooks.claim_deliveries({webhook.id: most}, lease)
+
+
+def finish(webhooks: Webhooks, delivery: ClaimedDelivery, answer: Answer) -> Verdict:
+    verdict = judge(answer, delivery.attempts, 86_400, 0.5)
+    webhooks.finish_delivery(delivery, answer, verdict)
+    return verdict
+
+
+def pass_time(ledger: Ledger, seconds: float) -> None:
+    with ledger.unit_of_work() as session:
+        session.execute(text("UPDATE delivery SET available_at = available_at - :s"), {"s": seconds})
+        session.execute(text("UPDATE delivery SET finished_at = finished_at - :s"), {"s": seconds})
+
+
+# --- what is told
+
+
+def test_an_end_is_told_once_to_each_webhook_that_wants_it(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    all_of_it = webhooks.add("acme", URL, b"s")
+    failures = webhooks.add("acme", URL, b"s", ["document.failed"])
+    successes = webhooks.add("acme", URL, b"s", ["document.succeeded", "batch.finished"])
+    stranger = webhooks.add("other", URL, b"s")
+    accepted = desk.accept(submission(name='sc"an\n ü 😀.pdf', labels={"a": 'b"\\'}))
+    read_through(ledger, accepted.document_id)
+    [(event_type, data)] = messages(webhooks, all_of_it)
+    assert event_type == "document.succeeded"
+    assert data == {
+        "document": {
+            "id": accepted.document_id, "name": 'sc"an\n ü 😀.pdf', "state": "succeeded", "batch_id": None,
+            "labels": {"a": "b\"\\"}, "code": "", "message": "", "pages": 2, "pages_read": 2, "pages_failed": 0,
+            "duplicate_of": "",
+        }
+    }  # fmt: skip
+    assert len(messages(webhooks, successes)) == 1
+    assert messages(webhooks, failures) == messages(webhooks, stranger) == []
+
+
+def test_every_way_to_end_is_told(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    partial = desk.accept(submission()).document_id
+    read_through(ledger, partial, failed={2})
+    failed = desk.accept(submission()).document_id
+    fail_at_plan(ledger, failed)
+    cancelled = desk.accept(submission()).document_id
+    desk.cancel("acme", cancelled)
+    told = [(kind, data["document"]["id"], data["document"]["code"]) for kind, data in messages(webhooks, webhook)]
+    assert told == [
+        ("document.partial", partial, "damaged"),
+        ("document.failed", failed, "password_required"),
+        ("document.cancelled", cancelled, told[2][2]),
+    ]
+
+
+def test_results_taken_from_another_document_are_told_too(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    first = desk.accept(submission("same"))
+    follower = desk.accept(submission("same"))
+    read_through(ledger, first.document_id)
+    later = desk.accept(submission("same"))
+    told = {data["document"]["id"]: data["document"]["duplicate_of"] for _, data in messages(webhooks, webhook)}
+    assert set(told) == {first.document_id, follower.document_id, later.document_id}
+    assert told[later.document_id]
+
+
+def test_an_end_in_a_later_round_is_told_anew(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    document = desk.accept(submission()).document_id
+    fail_at_plan(ledger, document)
+    desk.retry("acme", document)
+    read_through(ledger, document)
+    assert [kind for kind, _ in messages(webhooks, webhook)] == ["document.failed", "document.succeeded"]
+
+
+def test_nothing_is_told_to_a_disabled_webhook_nor_of_files_on_the_disk(
+    desk: Desk, ledger: Ledger, webhooks: Webhooks
+) -> None:
+    disabled = webhooks.add("acme", URL, b"s")
+    webhooks.disable("acme", disabled.id)
+    Access(ledger).ensure_tenant("local", "local")
+    at_home = webhooks.add("local", URL, b"s")
+    document = desk.accept(submission()).document_id
+    read_through(ledger, document)
+    batch = ledger.register(NewBatch("b", options_digest="o"), [NewInput("a", "/a", sha256="0" * 64, size_bytes=1)])
+    ledger.cancel_batch(batch.batch_id)
+    assert messages(webhooks, disabled) == messages(webhooks, at_home) == []
+
+
+def test_an_end_that_is_undone_is_not_told(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    class UndoneError(Exception):
+        pass
+
+    webhook = webhooks.add("acme", URL, b"s")
+    document = desk.accept(submission()).document_id
+    with pytest.raises(UndoneError):
+        end_and_undo(document)
+    assert messages(webhooks, webhook) == []
+
+
+def test_an_end_costs_two_statements(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    document = desk.accept(submission()).document_id
+    claims = ledger.claim("w")
+    assert [claim.document.id for claim in claims] == [document]
+    with counting_statements(ledger) as sent:
+        desk.cancel("acme", document)
+    mine = [statement for statement in sent if "delivery" in statement or "FROM batch" in statement]
+    assert len(mine) <= 2
+
+
+# --- batches
+
+
+def test_a_batch_is_finished_once_when_its_last_document_ends(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s", ["batch.finished"])
+    batch = desk.open_batch("acme", "May", {"year": "2026"}, "key")
+    documents = [desk.accept(submission(batch_id=batch.id)).document_id for _ in range(3)]
+    read_through(ledger, documents[0])
+    desk.seal_batch("acme", batch.id)
+    read_through(ledger, documents[1], failed={1})
+    assert messages(webhooks, webhook) == []
+    assert desk.batch("acme", batch.id).finished_at is None
+    fail_at_plan(ledger, documents[2])
+    [(kind, data)] = messages(webhooks, webhook)
+    assert kind == "batch.finished"
+    assert data["batch"] == {
+        "id": batch.id, "label": "May", "labels": {"year": "2026"},
+        "documents": {"failed": 1, "partial": 1, "succeeded": 1}, "pages": 4, "pages_read": 3, "pages_failed": 1,
+    }  # fmt: skip
+    assert desk.batch("acme", batch.id).finished_at is not None
+    desk.retry("acme", documents[2])
+    read_through(ledger, documents[2])
+    desk.seal_batch("acme", batch.id)
+    assert len(messages(webhooks, webhook)) == 1
+
+
+def test_a_batch_sealed_after_its_last_document_is_finished_at_once(
+    desk: Desk, ledger: Ledger, webhooks: Webhooks
+) -> None:
+    webhook = webhooks.add("acme", URL, b"s", ["batch.finished"])
+    batch = desk.open_batch("acme", "", {}, "key")
+    read_through(ledger, desk.accept(submission(batch_id=batch.id)).document_id)
+    assert messages(webhooks, webhook) == []
+    assert desk.seal_batch("acme", batch.id).finished_at is not None
+    assert len(messages(webhooks, webhook)) == 1
+    empty = desk.open_batch("acme", "", {}, "key")
+    assert desk.seal_batch("acme", empty.id).finished_at is not None
+
+
+def test_documents_by_themselves_make_no_batch(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s", ["batch.finished"])
+    read_through(ledger, desk.accept(submission()).document_id)
+    assert messages(webhooks, webhook) == []
+
+
+def at_once(*calls: Callable[[], object]) -> None:
+    barrier = threading.Barrier(len(calls))
+    failures: list[BaseException] = []
+
+    def run(call: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            call()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_whoever_comes_last_finishes_the_batch(desk: Desk, ledger: Ledger, webhooks: Webhooks) -> None:
+    """Its last documents end, and it is sealed, all at the same time."""
+    webhook = webhooks.add("acme", URL, b"s", ["batch.finished"])
+    for _ in range(15):
+        batch = desk.open_batch("acme", "", {}, "key")
+        documents = [desk.accept(submission(batch_id=batch.id)).document_id for _ in range(3)]
+        ends = [lambda document=document: desk.cancel("acme", document) for document in documents]
+        at_once(lambda batch=batch: desk.seal_batch("acme", batch.id), *ends)
+        assert desk.batch("acme", batch.id).finished_at is not None
+    assert len(messages(webhooks, webhook)) == 15
+
+
+def test_removing_a_webhook_never_breaks_the_end_of_a_document(desk: Desk, webhooks: Webhooks) -> None:
+    for _ in range(10):
+        hooks = [webhooks.add("acme", URL, b"s") for _ in range(2)]
+        documents = [desk.accept(submission()).document_id for _ in range(2)]
+        at_once(
+            *(lambda document=document: desk.cancel("acme", document) for document in documents),
+            *(lambda hook=hook: webhooks.remove("acme", hook.id) for hook in hooks),
+        )
+    assert webhooks.list("acme") == []
+
+
+# --- what a tenant sets up
+
+
+def test_webhooks_are_kept(webhooks: Webhooks) -> None:
+    first = webhooks.add("acme", URL, b"sealed", ["document.failed", "document.failed"])
+    second = webhooks.add("acme", URL + "2", b"sealed")
+    assert webhooks.get("acme", first.id) == first
+    assert first.event_types == ("document.failed",)
+    assert webhooks.list("acme") == [first, second]
+    webhooks.remove("acme", first.id)
+    assert webhooks.list("acme") == [second]
+    with pytest.raises(BadRequest):
+        webhooks.add("acme", URL, b"", ["document.lost"])
+    with pytest.raises(BadRequest):
+        webhooks.add("acme", "https://example.org/" + "x" * 2000, b"")
+    for _ in range(MAX_WEBHOOKS - 1):
+        webhooks.add("acme", URL, b"")
+    with pytest.raises(Conflict):
+        webhooks.add("acme", URL, b"")
+
+
+def test_a_stranger_finds_nothing(webhooks: Webhooks) -> None:
+    mine = webhooks.add("acme", URL, b"s")
+    message = webhooks.send_test("acme", mine.id)
+    calls: list[Callable[[str], object]] = [
+        lambda tenant: webhooks.get(tenant, mine.id), lambda tenant: webhooks.remove(tenant, mine.id),
+        lambda tenant: webhooks.enable(tenant, mine.id), lambda tenant: webhooks.disable(tenant, mine.id),
+        lambda tenant: webhooks.send_test(tenant, mine.id), lambda tenant: webhooks.deliveries(tenant, mine.id),
+        lambda tenant: webhooks.delivery(tenant, message.id), lambda tenant: webhooks.attempts(tenant, message.id),
+        lambda tenant: webhooks.redeliver(tenant, message.id),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(NotFound):
+            call("other")
+    assert webhooks.list("other") == []
+    assert webhooks.get("acme", mine.id) == mine
+    for nonsense in ("", "\0", "x" * 32, "'"):
+        with pytest.raises(NotFound):
+            webhooks.get("acme", nonsense)
+        with pytest.raises(NotFound):
+            webhooks.delivery("acme", nonsense)
+        with pytest.raises(NotFound):
+            webhooks.remove("acme", nonsense)
+
+
+def test_the_log_is_paged(webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    sent = [webhooks.send_test("acme", webhook.id).id for _ in range(5)]
+    found: list[str] = []
+    cursor = None
+    while True:
+        page = webhooks.deliveries("acme", webhook.id, cursor, 2)
+        found += [item.id for item in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert sorted(found, reverse=True) == found
+    assert set(found) == set(sent)
+    with pytest.raises(BadRequest):
+        webhooks.deliveries("acme", webhook.id, "rubbish")
+
+
+# --- what the senders do
+
+
+def test_a_message_is_held_by_one_sender_at_a_time(ledger: Ledger, webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"sealed")
+    message = webhooks.send_test("acme", webhook.id)
+    assert [receiver.webhook_id for receiver in webhooks.due()] == [webhook.id]
+    [claimed] = take(webhooks, webhook)
+    assert (claimed.id, claimed.url, claimed.sealed_secret, claimed.attempts) == (message.id, URL, b"sealed", 1)
+    assert take(webhooks, webhook) == []
+    assert webhooks.due() == []
+    # its sender was killed: the lease ends, the same message is sent again, and the first sender's word counts no more
+    pass_time(ledger, 31)
+    [again] = take(webhooks, webhook)
+    assert (again.id, again.token, again.attempts) == (message.id, 2, 2)
+    assert not webhooks.finish_delivery(claimed, OK, judge(OK, 1, 1, 0))
+    assert webhooks.finish_delivery(again, OK, judge(OK, 1, 1, 0))
+    assert webhooks.delivery("acme", message.id).state is DeliveryState.DELIVERED
+    pass_time(ledger, 10_000)
+    assert webhooks.due() == []
+
+
+def test_two_senders_share(webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    sent = {webhooks.send_test("acme", webhook.id).id for _ in range(40)}
+    taken: list[str] = []
+
+    def take_all() -> None:
+        while claimed := take(webhooks, webhook, most=3):
+            taken.extend(item.id for item in claimed)
+
+    at_once(take_all, take_all, take_all)
+    while claimed := take(webhooks, webhook):
+        taken.extend(item.id for item in claimed)
+    assert len(taken) == 40
+    assert set(taken) == sent
+
+
+def test_a_failed_message_comes_again_until_it_is_given_up(ledger: Ledger, webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    message = webhooks.send_test("acme", webhook.id)
+    waits = []
+    while True:
+        [claimed] = take(webhooks, webhook)
+        verdict = finish(webhooks, claimed, FAILED)
+        if verdict.state is DeliveryState.DEAD:
+            break
+        assert take(webhooks, webhook) == []
+        waits.append(verdict.delay_seconds)
+        pass_time(ledger, verdict.delay_seconds)
+    assert sum(waits) == 86_400
+    shown = webhooks.delivery("acme", message.id)
+    assert (shown.state, shown.attempts, shown.last_status) == (DeliveryState.DEAD, 8, 500)
+    log = webhooks.attempts("acme", message.id)
+    assert len(log) == 8
+    assert {attempt.error for attempt in log[:-1]} == {"answered 500"}
+    again = webhooks.redeliver("acme", message.id)
+    assert (again.id, again.state, again.attempts) == (message.id, DeliveryState.WAITING, 0)
+    [claimed] = take(webhooks, webhook)
+    with pytest.raises(Conflict):
+        webhooks.redeliver("acme", message.id)
+    assert finish(webhooks, claimed, OK).state is DeliveryState.DELIVERED
+
+
+def test_gone_disables_the_webhook_and_gives_up_what_waits(webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    other = webhooks.add("acme", URL, b"s")
+    first, second = (webhooks.send_test("acme", webhook.id) for _ in range(2))
+    [claimed] = take(webhooks, webhook, most=1)
+    finish(webhooks, claimed, Answer(410, 0.1))
+    assert webhooks.get("acme", webhook.id).disabled_at is not None
+    assert "410" in webhooks.get("acme", webhook.id).cause
+    assert {webhooks.delivery("acme", item.id).state for item in (first, second)} == {DeliveryState.DEAD}
+    assert webhooks.get("acme", other.id).disabled_at is None
+    for refused in (lambda: webhooks.send_test("acme", webhook.id), lambda: webhooks.redeliver("acme", first.id)):
+        with pytest.raises(Conflict):
+            refused()
+    assert webhooks.enable("acme", webhook.id).disabled_at is None
+    webhooks.redeliver("acme", second.id)
+    assert [item.id for item in take(webhooks, webhook)] == [second.id]
+
+
+def test_a_webhook_removed_while_a_message_is_under_way(webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    webhooks.send_test("acme", webhook.id)
+    [claimed] = take(webhooks, webhook)
+    webhooks.remove("acme", webhook.id)
+    assert not webhooks.finish_delivery(claimed, FAILED, judge(FAILED, 1, 86_400, 0.5))
+
+
+def test_old_messages_are_forgotten(ledger: Ledger, webhooks: Webhooks) -> None:
+    webhook = webhooks.add("acme", URL, b"s")
+    for _ in range(3):
+        webhooks.send_test("acme", webhook.id)
+    for claimed in take(webhooks, webhook, most=2):
+        finish(webhooks, claimed, OK)
+    assert webhooks.prune(days=1) == 0
+    pass_time(ledger, 2 * 86_400)
+    assert webhooks.prune(days=1) == 2
+    [left] = webhooks.deliveries("acme", webhook.id).items
+    assert left.state is DeliveryState.WAITING
