@@ -15,6 +15,7 @@ from docfleet.dispatch.purge import purge_erased, purge_orphans
 from docfleet.dispatch.repair import Repair, restore_epoch
 from docfleet.dispatch.window import PoolState, fill
 from docfleet.domain.urgency import Pool
+from docfleet.errors import BrokerUnavailable
 from docfleet.queues.hints import Hints
 from docfleet.telemetry import logger
 
@@ -26,6 +27,8 @@ _ALARM_SECONDS = 10.0
 _ERASED_SECONDS = 10.0
 _IDEMPOTENCY_SECONDS = 600.0
 _JOIN_SECONDS = 10.0
+_SILENT_SECONDS = 30.0
+"""A worker unseen for so long, while others are seen, has no slots any more."""
 
 
 def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
@@ -70,7 +73,7 @@ class _Dispatching:
     def __init__(self, parts: DispatchParts) -> None:
         self._parts = parts
         self._pools = [PoolState(pool) for pool in Pool]
-        self._slots: dict[str, int] = {}
+        self._broker_failed = False
         options = parts.options
         self.chores: list[Chore] = []
         if options.repair:
@@ -95,16 +98,30 @@ class _Dispatching:
         if restore_epoch(self._parts.ledger, hints):
             for state in self._pools:
                 state.look_at = 0.0
+        self._broker_failed = False
 
     def _count_slots(self) -> None:
-        self._slots = {pool: sum(worker.slots for worker in self._parts.ledger.workers(pool)) for pool in Pool}
+        workers = [worker for worker in self._parts.ledger.workers() if worker.ended_at is None]
+        freshest = max((worker.seen_at for worker in workers), default=0.0)
+        for state in self._pools:
+            state.slots = sum(
+                worker.slots
+                for worker in workers
+                if state.pool in worker.pool.split(",") and worker.seen_at > freshest - _SILENT_SECONDS
+            )
 
     def _fill(self, hints: Hints) -> None:
+        options = self._parts.options
+        if self._broker_failed and options.repair:
+            # a Redis that comes back empty is to be noticed before anything is added to it
+            self._restore_epoch(hints)
         for state in self._pools:
-            slots = self._slots.get(state.pool, 0)
-            options = self._parts.options
             now = time.monotonic()
-            fill(self._parts.ledger, hints, state, slots, options.window_per_slot, options.tick_seconds, now)
+            try:
+                fill(self._parts.ledger, hints, state, options.window_per_slot, options.tick_seconds, now)
+            except BrokerUnavailable:
+                self._broker_failed = True
+                raise
 
     def pause(self) -> float:
         """Seconds until the next look, if nothing wakes us."""

@@ -16,6 +16,8 @@ class PoolState(msgspec.Struct):
     """What the dispatcher remembers of one pool; forgetting it costs nothing. Seconds of a steady clock."""
 
     pool: str
+    slots: int = 0
+    """Of its workers that live."""
     outstanding: int = 0
     """Hints that nobody had claimed when it was last looked at, and those sent then."""
     pause: float = ACTIVE_PAUSE
@@ -25,9 +27,7 @@ class PoolState(msgspec.Struct):
     """When it last claimed or was sent something."""
 
 
-def fill(
-    ledger: Ledger, hints: Hints, state: PoolState, slots: int, per_slot: float, tick_seconds: float, now: float
-) -> int:
+def fill(ledger: Ledger, hints: Hints, state: PoolState, per_slot: float, tick_seconds: float, now: float) -> int:
     """Brings the pool's window to its size; how many hints were sent.
 
     Hints leave before the ledger knows that they did: a crash in between sends them twice, and never not at all.
@@ -35,7 +35,7 @@ def fill(
     """
     if now < state.look_at:
         return 0
-    size = window_size(slots, per_slot)
+    size = window_size(state.slots, per_slot)
     left = ledger.count_hinted(state.pool)
     sent: list[int] = []
     failure = _send(ledger, hints, state.pool, size - left, sent) if left < size else None
