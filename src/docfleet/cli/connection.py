@@ -39,7 +39,7 @@ CaFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines, and nothing else.")]
 
 
-def connect(to: str, key_file: Path | None, ca_file: Path | None, *, retry_seconds: float = 30.0) -> Client:
+def connect(to: str, key_file: Path | None, ca_file: Path | None, *, retry_seconds: float = 10.0) -> Client:
     """A client of the service these options name. Raises `UsageError`."""
     return Client(to, read_key(key_file), ca_file=str(ca_file or ""), retry_seconds=retry_seconds)
 
@@ -142,4 +142,8 @@ def documents_table(documents: Iterable[Document]) -> Table:
 
 
 def show(renderable: Any) -> None:
-    Console(highlight=False).print(renderable)
+    """Prints to standard output; into a pipe as wide as it takes, so that each row stays a line."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 1000
+    console.print(renderable)

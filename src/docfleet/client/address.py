@@ -13,7 +13,8 @@ from docfleet.errors import UsageError
 
 ACCESS_FILE = "access.json"
 """Written by `docfleet serve` and `docfleet up` into their data folder, readable by their user only."""
-DEFAULT_FOLDER = "docfleet-data"
+DEFAULT_FOLDERS = ("docfleet-data", "docfleet-data/up")
+"""Where `docfleet serve` and `docfleet up --keep` keep theirs, below the working directory."""
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ def find_address(
     url: str = "", api_key: str = "", ca_file: str = "", environment: Mapping[str, str] | None = None
 ) -> Address:
     """First wins, for each part: the argument, `DOCFLEET_URL` / `DOCFLEET_API_KEY` / `DOCFLEET_CA_FILE`, the file a
-    server wrote (`DOCFLEET_ACCESS_FILE`, else `docfleet-data/access.json` in the working directory).
+    server wrote (`DOCFLEET_ACCESS_FILE`, else that in one of DEFAULT_FOLDERS).
 
     The key of such a file is only sent to the address it stands beside. Raises `UsageError` when no address, no key,
     or a malformed address is found.
@@ -47,11 +48,11 @@ def find_address(
     url = (url or said.get("DOCFLEET_URL", "")).strip().rstrip("/")
     api_key = (api_key or said.get("DOCFLEET_API_KEY", "")).strip()
     if not (url and api_key):
-        written = _read_access_file(said)
-        if not url:
-            url = written.url.rstrip("/")
-        if not api_key and url == written.url.rstrip("/"):
-            api_key = written.api_key
+        for written in _written_by_servers(said):
+            if not url:
+                url = written.url.rstrip("/")
+            if not api_key and url == written.url.rstrip("/"):
+                api_key = written.api_key
     if not url:
         raise UsageError("The service's address is not known: give it with --to, or as DOCFLEET_URL.")
     parts = urlsplit(url)
@@ -64,15 +65,19 @@ def find_address(
     return Address(url, api_key, ca_file or said.get("DOCFLEET_CA_FILE", ""))
 
 
-def _read_access_file(said: Mapping[str, str]) -> AccessFile:
-    named = said.get("DOCFLEET_ACCESS_FILE", "")
-    path = Path(named) if named else Path(DEFAULT_FOLDER) / ACCESS_FILE
+def _written_by_servers(said: Mapping[str, str]) -> list[AccessFile]:
+    if named := said.get("DOCFLEET_ACCESS_FILE", ""):
+        if (found := _read(Path(named))) is None:
+            raise UsageError(f"DOCFLEET_ACCESS_FILE names {named}, which is not there.")
+        return [found]
+    return [found for folder in DEFAULT_FOLDERS if (found := _read(Path(folder) / ACCESS_FILE)) is not None]
+
+
+def _read(path: Path) -> AccessFile | None:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        if named:
-            raise UsageError(f"DOCFLEET_ACCESS_FILE names {path}, which is not there.") from None
-        return AccessFile()
+        return None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     try:

@@ -29,6 +29,9 @@ ANY_BYTES = "application/octet-stream"
 """The service finds out what a file is by its content."""
 
 
+_FIRST_SECONDS = 3.0
+
+
 class Submitted(msgspec.Struct, frozen=True):
     """What became of one of many submissions: a document, or the error that stopped it."""
 
@@ -71,8 +74,8 @@ class Client:
         return self.connection.address.url
 
     def me(self) -> Identity:
-        """Who the service takes this key for."""
-        return decoded(self.connection.request("GET", "/v1/me"), Identity)
+        """Who the service takes this key for. Answers soon or not at all: good for finding out whether it is there."""
+        return decoded(self.connection.request("GET", "/v1/me", patience_seconds=_FIRST_SECONDS), Identity)
 
     def submit(
         self,

@@ -67,21 +67,21 @@ class Connection:
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
         repeatable: bool | None = None,
-        timeout_seconds: float | None = None,
+        patience_seconds: float | None = None,
     ) -> httpx.Response:
         """The answer, read whole. Raises the error that stands for it, or `ServiceUnreachable`.
 
         `repeatable`: sending it twice does what sending it once does; unsaid: so for every method but POST.
+        `patience_seconds`: repeat for at most so long, where the policy would go on longer.
         """
         may = method in _IDEMPOTENT if repeatable is None else repeatable
-        extra: dict[str, Any] = {} if timeout_seconds is None else {"timeout": timeout_seconds}
 
         def attempt() -> httpx.Response:
             return self._http.request(
-                method, path, params=_said(params), headers=dict(headers or {}), **(body() if body else {}), **extra
+                method, path, params=_said(params), headers=dict(headers or {}), **(body() if body else {})
             )
 
-        return self._repeat(attempt, may)
+        return self._repeat(attempt, may, self.policy.shortened(patience_seconds))
 
     @contextmanager
     def stream(
@@ -107,13 +107,13 @@ class Connection:
                     response.read()
             return response
 
-        with closing(self._repeat(attempt, True)) as response:
+        with closing(self._repeat(attempt, True, self.policy)) as response:
             try:
                 yield response
             except httpx.TransportError as error:
                 raise self._unreachable(error) from error
 
-    def _repeat(self, attempt: Callable[[], httpx.Response], repeatable: bool) -> httpx.Response:
+    def _repeat(self, attempt: Callable[[], httpx.Response], repeatable: bool, policy: RepeatPolicy) -> httpx.Response:
         started = time.monotonic()
         attempts = 0
         while True:
@@ -123,7 +123,7 @@ class Connection:
                 return error
             if not may_repeat(trouble, repeatable=repeatable):
                 raise error
-            pause = self.policy.pause(attempts, time.monotonic() - started, asked, random.random())
+            pause = policy.pause(attempts, time.monotonic() - started, asked, random.random())
             if pause is None:
                 raise error
             self._sleep(pause)

@@ -33,6 +33,12 @@ class RepeatPolicy(msgspec.Struct, frozen=True):
     """Longest pause after the first attempt; doubles with each."""
     longest_seconds: float = 15.0
 
+    def shortened(self, seconds: float | None) -> RepeatPolicy:
+        """The same, for at most so long."""
+        if seconds is None or seconds >= self.total_seconds:
+            return self
+        return msgspec.structs.replace(self, total_seconds=seconds)
+
     def pause(self, attempts: int, elapsed: float, asked: float | None, jitter: float) -> float | None:
         """Seconds to wait after `attempts` attempts; None: give up.
 

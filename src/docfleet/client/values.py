@@ -151,8 +151,14 @@ class DeadLetter(msgspec.Struct, frozen=True):
     first_page: int = 0
     last_page: int = 0
     message: str = ""
-    detail: str = ""
+    detail: str | None = None
     attempts: int = 0
+    crashes: int = 0
+    errors: int = 0
+    worker: str | None = None
+    """Who had it last."""
+    document_state: str = ""
+    """Only a document that has ended can be tried again."""
     at: datetime | None = None
 
 
