@@ -8,6 +8,10 @@
 | WAIT   quota, outage, hand-back, a stop            | waits   | again, as often as it takes: costs nothing           |
 | LOSS   its worker died in company (a host, a pool) | losses  | again at once; not its fault, so no crash            |
 
+In the service workers may be killed for reasons of their own (out of memory, a bad host, somebody's `kill -9`), more
+often than three times in a slice's life. There crashes count only as far as they are evidence against their slice: see
+`evidence_of`. In a calm fleet the second and the third are more than enough; in a storm it takes more.
+
 A slice that is always there when a host dies must not hide in the company for ever: from the third loss on it runs in
 isolation, and while it does, a further loss counts as a crash.
 
@@ -16,8 +20,9 @@ Back-off with full jitter: https://aws.amazon.com/blogs/architecture/exponential
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
+from math import comb, expm1, log
 
 import msgspec
 
@@ -82,9 +87,23 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     backoff_seconds: float = 1.0
     """Longest delay after the first error; doubles with each."""
     backoff_limit_seconds: float = 60.0
+    convicting_evidence: float = 6 * log(10)
+    """Dead at this evidence: by chance one innocent slice in a million gets there. Isolated at two thirds of it."""
+    suspect_seconds: float = 3.0
+    """How long a suspect waits, so that it shows meanwhile whether others die as well."""
 
-    def decide(self, failure: Failure, counters: Counters, jitter: float, isolated: bool = False) -> Decision:
-        """`counters` and `isolated` as they were before the failure; `jitter` in 0..1 is the share of the back-off."""
+    def decide(
+        self,
+        failure: Failure,
+        counters: Counters,
+        jitter: float,
+        isolated: bool = False,
+        evidence: float | None = None,
+    ) -> Decision:
+        """`counters` and `isolated` as they were before the failure; `jitter` in 0..1 is the share of the back-off.
+
+        `evidence`: of all the slice's deaths, this one included; None where each counts in full.
+        """
         match failure.kind:
             case FailureKind.WAIT:
                 counted = msgspec.structs.replace(counters, waits=counters.waits + 1)
@@ -92,9 +111,9 @@ class RetryPolicy(msgspec.Struct, frozen=True):
             case FailureKind.ERROR:
                 return self._after_error(failure, counters, jitter, isolated)
             case FailureKind.LOSS:
-                return self._after_loss(counters, isolated)
+                return self._after_loss(counters, isolated, evidence)
             case FailureKind.CRASH:
-                return self._after_crash(counters, isolated)
+                return self._after_crash(counters, isolated, evidence)
 
     def _after_error(self, failure: Failure, counters: Counters, jitter: float, isolated: bool) -> Decision:
         counted = msgspec.structs.replace(counters, errors=counters.errors + 1)
@@ -106,19 +125,64 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         longest = min(self.backoff_limit_seconds, self.backoff_seconds * 2.0 ** min(counted.errors - 1, 64))
         return Decision(Action.RETRY, jitter * longest, isolated, counted, f"{failure.code}: error {counted.errors}")
 
-    def _after_loss(self, counters: Counters, isolated: bool) -> Decision:
+    def _after_loss(self, counters: Counters, isolated: bool, evidence: float | None) -> Decision:
         counted = msgspec.structs.replace(counters, losses=counters.losses + 1)
         if isolated and counted.losses > self.isolate_at_losses:
-            return self._after_crash(counted, isolated)
+            return self._after_crash(counted, isolated, evidence)
         isolated = isolated or counted.losses >= self.isolate_at_losses
         return Decision(Action.RETRY, 0.0, isolated, counted, f"loss {counted.losses}")
 
-    def _after_crash(self, counters: Counters, isolated: bool) -> Decision:
+    def _after_crash(self, counters: Counters, isolated: bool, evidence: float | None) -> Decision:
         counted = msgspec.structs.replace(counters, crashes=counters.crashes + 1)
-        if counted.crashes >= self.max_crashes:
+        reason = f"crash {counted.crashes}"
+        convicting = suspicious = True
+        delay = 0.0
+        if evidence is not None:
+            convicting = evidence >= self.convicting_evidence
+            suspicious = evidence >= self.convicting_evidence * 2 / 3
+            reason = f"{reason}, evidence {evidence:.1f} of {self.convicting_evidence:.1f}"
+            delay = self.suspect_seconds if counted.crashes >= self.isolate_at_crashes else 0.0
+        if counted.crashes >= self.max_crashes and convicting:
             return Decision(Action.DEAD, 0.0, True, counted, f"{counted.crashes} crashes")
-        isolated = isolated or counted.crashes >= self.isolate_at_crashes
-        return Decision(Action.RETRY, 0.0, isolated, counted, f"crash {counted.crashes}")
+        isolated = isolated or (counted.crashes >= self.isolate_at_crashes and suspicious)
+        return Decision(Action.RETRY, delay, isolated, counted, reason)
+
+
+class Hazard(msgspec.Struct, frozen=True):
+    """Innocent deaths in some span of time: attempts that died although their slice was read well later."""
+
+    deaths: int
+    slot_seconds: float
+    """How long slots lived in that span, summed over all of them."""
+
+
+CALM_RATE = 1 / (7 * 86400.0)
+"""A worker dies of itself once a week, even where none has been seen to."""
+SAFETY = 3.0
+"""Kills that come in step, and slots that are counted while they only start, make deaths likelier than on average."""
+SHORTEST_SECONDS = 0.05
+"""Clocks and start-up blur anything shorter."""
+CERTAIN = 1e-4
+"""How likely the end of an attempt is by chance that somebody saw to (it was ended for its memory, or its time)."""
+
+
+def evidence_of(deaths: Sequence[float], hazards: Sequence[Hazard] = (), certain: int = 0) -> float:
+    """How strongly the deaths of its workers speak against a slice: -ln of how likely they are if it is innocent.
+
+    `deaths`: seconds each of its attempts had run when its worker died for no known reason; `certain`: how many more
+    ended for a reason that was seen. `hazards`: of several spans up to now; the worst counts, so that a storm is
+    noticed soon after it begins.
+
+    An innocent attempt dies within t seconds with the probability q = 1 - exp(-rate * t). That k of n attempts,
+    whichever, die within the t of the longest of them has at most the probability (n choose k) * q^k. The k that says
+    most counts, so that deaths in a storm do not hide those in a calm. (A product of each death's own q would not do:
+    of a long slice that a storm kills again and again it becomes as small as you like, since some deaths come early.)
+    """
+    rate = max([CALM_RATE, *(SAFETY * item.deaths / max(1.0, item.slot_seconds) for item in hazards)])
+    chances = [-expm1(-rate * max(SHORTEST_SECONDS, seconds)) for seconds in deaths]
+    chances = sorted([*chances, *([CERTAIN] * certain)])
+    n = len(chances)
+    return max((-k * log(chance) - log(comb(n, k)) for k, chance in enumerate(chances, 1)), default=0.0)
 
 
 class Lapse(msgspec.Struct, frozen=True):

@@ -21,7 +21,8 @@ from docfleet.domain.retry import (
     judge_release,
 )
 from docfleet.domain.work import DOCUMENT_ENDS, PAGE_STEPS, DocumentState, SliceState, Step
-from docfleet.errors import Fenced, LedgerError
+from docfleet.errors import Fenced, LedgerError, document_error_codes
+from docfleet.ledger import deaths, workers
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.documents import advance, conclude, give_up, write_pages
 from docfleet.ledger.moves import (
@@ -34,6 +35,10 @@ from docfleet.ledger.moves import (
 )
 from docfleet.ledger.rows import SLICE, SliceRow
 from docfleet.ledger.values import Claim, DocumentSummary, NewSlice, PageOutcome, Plan
+
+
+SILENT_BEATS = 3
+"""A supervisor that missed so many beats has fallen silent."""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -59,8 +64,10 @@ def finish(
     Raises Fenced when the claim was lost, LedgerError when the outcomes do not fit the slice.
     """
     _check(claim, page_outcomes, next_slices, plan)
+    # a short document is read by its plan slice at the first attempt: what that died of is still to be found out
+    suspect = bool(plan is not None and claim.crash_count and claim.document.pool and len(next_slices) == 1)
     document = lock_document(session, claim.document.id)
-    if not end_attempt(session, claim, result_key):
+    if not end_attempt(session, claim, result_key, clears=not suspect):
         return document.state
     if plan is not None:
         document = move_document(
@@ -69,7 +76,9 @@ def finish(
             started_at=_started_at(session, claim),
         )  # fmt: skip
     write_pages(session, document.id, claim.slice_id, page_outcomes)
-    add_slices(session, document, next_slices)
+    made = add_slices(session, document, next_slices, Suspicion(False, claim.crash_count) if suspect else Suspicion())
+    if suspect:
+        deaths.inherit(session, claim.slice_id, made)
     return advance(session, document)
 
 
@@ -114,8 +123,11 @@ _DONE = {
 _STANDS = select(SLICE.c.state, SLICE.c.token).where(SLICE.c.id == bindparam("slice_id"))
 
 
-def end_attempt(session: Session, claim: Claim, result_key: str) -> bool:
-    """RUNNING -> DONE by the holder of the token. False: this very claim has done so before. Raises Fenced."""
+def end_attempt(session: Session, claim: Claim, result_key: str, clears: bool = True) -> bool:
+    """RUNNING -> DONE by the holder of the token. False: this very claim has done so before. Raises Fenced.
+
+    `clears`: its earlier deaths were not its fault, since it has ended well.
+    """
     is_fenced = bool(session.info.get("fencing", True))
     holder = {"held": claim.token, "holder": claim.worker} if is_fenced else {}
     ended = session.execute(
@@ -127,6 +139,8 @@ def end_attempt(session: Session, claim: Claim, result_key: str) -> bool:
             return False
         raise Fenced()
     record_slices(session, [_event(claim.document.id, claim.slice_id, SliceState.DONE, claim.token, claim.worker, "")])
+    if clears and claim.document.pool and (claim.attempt > 1 or claim.crash_count):
+        deaths.clear(session, claim.slice_id)
     return True
 
 
@@ -156,14 +170,27 @@ def fail(session: Session, claim: Claim, failure: Failure, policy: RetryPolicy, 
 def expire_leases(
     session: Session, policy: RetryPolicy, together_seconds: float, jitter: Callable[[], float]
 ) -> list[Ended]:
-    """Takes back what lapsed. A lease that ran out alone is a crash of its slice; in company it is a loss."""
+    """Takes back what lapsed. A lease that ran out alone is a crash of its slice; in company it is a loss.
+
+    In the service, where supervisors keep the leases of their slots and see to their deaths, it is a loss whenever the
+    supervisor has fallen silent as well, and then there is nothing to wait for.
+    """
     now = session.execute(select(database_now())).scalar_one()
     rows = session.execute(
-        select(SliceRow.id, SliceRow.document_id, SliceRow.token, SliceRow.worker, SliceRow.lease_until)
+        select(
+            SliceRow.id, SliceRow.document_id, SliceRow.token, SliceRow.worker, SliceRow.lease_until, SliceRow.pool
+        )
         .where(SliceRow.state == SliceState.RUNNING, SliceRow.lease_until < now)
         .order_by(SliceRow.document_id, SliceRow.id)
-    ).all()
-    verdicts = judge_lapses([Lapse(row.id, row.lease_until) for row in rows], now, together_seconds)
+    ).all()  # fmt: skip
+    gone = workers.silent(
+        session, {workers.supervisor_of(row.worker) for row in rows if row.pool}, SILENT_BEATS * together_seconds
+    )
+    lost = {row.id for row in rows if row.pool and workers.supervisor_of(row.worker) in gone}
+    verdicts = judge_lapses(
+        [Lapse(row.id, row.lease_until) for row in rows if row.id not in lost], now, together_seconds
+    )
+    verdicts |= dict.fromkeys(lost, FailureKind.LOSS)
     ended = []
     for row in rows:
         if row.id not in verdicts:
@@ -184,8 +211,9 @@ def release_worker(
     working_on: Collection[int] | None,
     policy: RetryPolicy,
     jitter: Callable[[], float],
+    cause: str = "worker_died",
 ) -> list[Ended]:
-    """Takes back at once all that a worker known to be dead holds."""
+    """Takes back at once all that a worker known to be dead holds. `cause`: what ended it, where that was seen."""
     rows = session.execute(
         select(SliceRow.id, SliceRow.document_id, SliceRow.token)
         .where(SliceRow.state == SliceState.RUNNING, SliceRow.worker == worker)
@@ -197,7 +225,8 @@ def release_worker(
         document = lock_document(session, row.document_id)
         held = _running(session, row.id, row.token)
         if held is not None:
-            ended.append(_apply(session, document, held, _death(verdicts[row.id], worker), policy, jitter()))
+            death = _death(verdicts[row.id], worker, cause)
+            ended.append(_apply(session, document, held, death, policy, jitter()))
     return ended
 
 
@@ -219,9 +248,16 @@ def take_back_slice(
     return _apply(session, document, held, _death(kind, worker), policy, jitter)
 
 
-def _death(kind: FailureKind, worker: str) -> Failure:
+_ERRORS = document_error_codes()
+
+
+def _death(kind: FailureKind, worker: str, cause: str = "worker_died") -> Failure:
     if kind is FailureKind.WAIT:
         return Failure(kind, "worker_stopped", "Its worker was stopped.", worker)
+    if kind is FailureKind.LOSS:
+        return Failure(kind, "worker_died", "The machine or the worker that read these pages was lost.", worker)
+    if cause in _ERRORS and cause != "worker_died":
+        return Failure(kind, cause, (_ERRORS[cause].__doc__ or "").strip(), worker)
     return Failure(kind, "worker_died", "The process that read these pages died.", worker)
 
 
@@ -238,7 +274,7 @@ def _apply(
     session: Session, document: LockedDocument, row: SliceRow, failure: Failure, policy: RetryPolicy, jitter: float
 ) -> Ended:
     before = Counters(row.crash_count, row.error_count, row.wait_count, row.loss_count)
-    decision = policy.decide(failure, before, jitter, row.isolated)
+    decision = policy.decide(failure, before, jitter, row.isolated, deaths.weigh(session, row, failure))
     counters = decision.counters
     state = SliceState.DEAD if decision.action is Action.DEAD else SliceState.QUEUED
     split = _pages_apart(row, decision)
@@ -262,7 +298,9 @@ def _apply(
     record_slices(session, [_event(document.id, row.id, state, row.token, row.worker, decision.reason)])
     suspicion = Suspicion(True, counters.crashes, counters.errors, counters.losses)
     apart = [NewSlice(row.step, page, page, row.payload_json, row.priority) for page in split]
-    add_slices(session, document, apart, suspicion)
+    heirs = add_slices(session, document, apart, suspicion)
+    if heirs and row.pool:
+        deaths.inherit(session, row.id, heirs)
     document_state = document.state
     if state is SliceState.DEAD and document_state not in DOCUMENT_ENDS:
         document_state = give_up(session, document, row, failure)

@@ -17,13 +17,13 @@ from docfleet.domain.retry import Failure, FailureKind, RetryPolicy
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import LedgerError
-from docfleet.ledger import claiming, ending, in_one, overseeing, reading, registering, restarting
+from docfleet.ledger import claiming, ending, in_one, overseeing, reading, registering, restarting, workers
 from docfleet.ledger import window as dispatching
 from docfleet.ledger.dialect import connect, is_busy, translating_errors
 from docfleet.ledger.ending import Ended
 from docfleet.ledger.outbox import write_outbox
 from docfleet.ledger.schema import bring_up_to_date
-from docfleet.ledger.service_values import Waiting
+from docfleet.ledger.service_values import Waiting, WorkerFacts, WorkerView
 from docfleet.ledger.values import (
     BOTH_LANES,
     Claim,
@@ -270,13 +270,18 @@ class Ledger:
         together = self._lease_seconds * BEAT_SECONDS / LEASE_SECONDS
         return self._write(lambda session: ending.expire_leases(session, self._policy, together, self._jitter))
 
-    def release_worker(self, worker: str, crashed: bool, working_on: Collection[int] | None = None) -> list[Ended]:
+    def release_worker(
+        self, worker: str, crashed: bool, working_on: Collection[int] | None = None, cause: str = "worker_died"
+    ) -> list[Ended]:
         """Takes back at once what a worker *known to be dead* holds.
 
         `crashed`: by itself, so that the slice it was working on is to blame (`working_on`, or the only one it held).
+        `cause`: a code of `errors.py` where it was seen what ended it ("timed_out", "out_of_memory").
         """
         return self._write(
-            lambda session: ending.release_worker(session, worker, crashed, working_on, self._policy, self._jitter)
+            lambda session: ending.release_worker(
+                session, worker, crashed, working_on, self._policy, self._jitter, cause
+            )
         )
 
     def take_back(self, kind: FailureKind) -> list[Ended]:
@@ -302,6 +307,24 @@ class Ledger:
 
     def cancel_batch(self, batch_id: str, cause: str = "cancelled") -> int:
         return self._write(lambda session: restarting.cancel_batch(session, batch_id, cause))
+
+    # --- the fleet
+
+    def announce(self, facts: WorkerFacts) -> None:
+        """A worker (supervisor) has started, under a name no other ever had."""
+        self._write(lambda session: workers.announce(session, facts))
+
+    def see_worker(self, name: str, mode: str) -> None:
+        """It lives; every `BEAT_SECONDS`. `mode`: "broker" or "direct"."""
+        self._write(lambda session: workers.see(session, name, mode))
+
+    def end_worker(self, name: str, cause: str) -> None:
+        self._write(lambda session: workers.end(session, name, cause))
+
+    def workers(self, pool: str | None = None) -> list[WorkerView]:
+        """The workers seen within the last ten minutes, those that ended meanwhile included."""
+        with self.reading() as session:
+            return workers.listing(session, pool)
 
     # --- asking
 

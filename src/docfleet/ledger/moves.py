@@ -176,8 +176,8 @@ def add_slices(
     document: LockedDocument,
     slices: Sequence[NewSlice],
     suspicion: Suspicion = Suspicion(),  # noqa: B008 - frozen
-) -> int:
-    """Makes the slices that are not there yet in this round of the document; returns how many were made.
+) -> list[int]:
+    """Makes the slices that are not there yet in this round of the document; returns the ids of those made.
 
     The same slice asked for twice is one slice: the unique key decides, not a look beforehand.
     """
@@ -207,7 +207,7 @@ def add_slices(
             for slice_id in made
         ],
     )  # fmt: skip
-    return len(made)
+    return made
 
 
 def check_range(document: LockedDocument, new: NewSlice) -> None:

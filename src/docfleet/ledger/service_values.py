@@ -260,6 +260,24 @@ class WorkerFacts(msgspec.Struct, frozen=True):
     version: str
 
 
+class WorkerView(msgspec.Struct, frozen=True):
+    """A worker as it was last seen."""
+
+    name: str
+    host: str
+    pool: str
+    """One, or several with commas between them."""
+    region: str
+    slots: int
+    version: str
+    mode: str
+    """"broker" or "direct"."""
+    started_at: float
+    seen_at: float
+    ended_at: float | None
+    cause: str
+
+
 class Waiting(msgspec.Struct, frozen=True):
     """A slice that may be dispatched."""
 
