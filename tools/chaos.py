@@ -7,6 +7,7 @@ folder under /tmp; nothing else is touched.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +29,8 @@ SEEDS_A_TASK = 500
 
 def main() -> int:
     given = _arguments()
+    # so that the fleet is taken down in order
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     lines = [f"- {name}: {fact}" for name, fact in machine_facts().items() if name != "corpora"]
     wrong: list[str] = []
     if given.simulate:

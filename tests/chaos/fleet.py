@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from docfleet.stack.lifeline import start_program
 from docfleet.stack.servers import PostgresServer, RedisServer, start_postgres, start_redis
 from docfleet.store.keys import MasterKey
 
@@ -38,11 +39,10 @@ class Part:
         self.dead_since: float | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
+        # whatever ends this process ends the service: a run that was killed leaves nothing behind
+        self.process = start_program(
+            self.command, log=self.log, folder=None, last_signal=signal.SIGKILL, environment=self.environment
+        )
         self.starts += 1
         self.dead_since = None
 
@@ -98,7 +98,7 @@ class Fleet:
         self.master_key = MasterKey.generate().to_base64()
         self.store_url = str(folder / "store")
         self.parts: dict[str, Part] = {}
-        self.ports = {name: free_port() for name in ("api1", "api2")}
+        self.ports: dict[str, int] = {}
         self._settings = settings
         self._slots = slots
         self._plugins = plugins
@@ -131,11 +131,12 @@ class Fleet:
         part.start()
         return part
 
-    def start(self, wrong_clock: bool) -> None:
-        for name, port in self.ports.items():
-            self.add(name, ["api"], API__PORT=str(port))
+    def start(self, wrong_clock: bool, each: int) -> None:
+        for number in range(1, each + 1):
+            port = self.ports[f"api{number}"] = free_port()
+            self.add(f"api{number}", ["api"], API__PORT=str(port))
         self._wait_for_ledger()
-        for number in (1, 2):
+        for number in range(1, each + 1):
             self.add(f"dispatcher{number}", ["dispatcher"])
             # the second worker lives a minute in the future
             early = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+60s"} if wrong_clock and number == 2 else {}
@@ -194,8 +195,12 @@ def run_fleet(
     wrong_clock: bool = False,
     settings: Mapping[str, str] | None = None,
     plugins: Path | None = None,
+    each: int = 2,
 ) -> Iterator[Fleet]:
-    """A fleet with its data in `folder`, stopped at the end; `plugins`: where engines of strangers are installed."""
+    """A fleet of `each` APIs, dispatchers and workers with its data in `folder`, stopped at the end.
+
+    `plugins`: where engines of strangers are installed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "store").mkdir(exist_ok=True)
     with ExitStack() as stack:
@@ -204,7 +209,7 @@ def run_fleet(
         redis = stack.enter_context(start_redis(folder / "redis"))
         fleet = Fleet(folder, postgres, redis, settings or {}, slots, plugins)
         try:
-            fleet.start(wrong_clock)
+            fleet.start(wrong_clock, each)
             yield fleet
         finally:
             fleet.stop()

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -26,7 +26,6 @@ from chaos.receiver import run_receiver
 from chaos.recovery import LIMIT_SECONDS, Recovery, SliceChange, measure
 from docfleet.client import Client
 from docfleet.domain.access import Role
-from docfleet.errors import NotFound
 from docfleet.ledger import Ledger
 from docfleet.ledger.access import Access
 
@@ -110,8 +109,7 @@ def _storm(wish: Wish, folder: Path, fleet: Fleet, hook: str, tell: Callable[[st
         access.ensure_tenant(TENANT, "Chaos")
         _, key = access.make_key(TENANT, "chaos", Role.ADMIN)
         access.close()
-    with suppress(NotFound):
-        Client(fleet.urls[0], key).webhooks.add(hook)
+    Client(fleet.urls[0], key).webhooks.add(hook)
     load = Load(fleet.urls, key, folder / "accepted.jsonl", "chaos", wish.documents / wish.seconds)
     nemesis = Nemesis(fleet, wish.seed, wish.kinds, wish.every_seconds)
     begun = time.time()

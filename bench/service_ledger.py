@@ -1,0 +1,138 @@
+"""What the ledger costs: statements per document, and time per claim when it is small and when it is large."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import event, text
+
+from bench.table import Row
+from docfleet.domain.urgency import Pool, Urgency
+from docfleet.ledger import DocumentSummary, Ledger, PageOutcome, Plan
+from docfleet.ledger.access import Access
+from docfleet.ledger.desk import Desk
+from docfleet.ledger.service_values import ReadingOptions, Submission
+from docfleet.stack.servers import start_postgres
+
+POOL = str(Pool.PDF)
+SMALL = 1000
+
+
+def ledger_rows(large: int) -> list[Row]:
+    folder = Path(tempfile.mkdtemp(prefix="dfbench-", dir="/tmp"))
+    folder.chmod(0o755)
+    with start_postgres(folder / "pg", durable=False) as server, Ledger.open(server.url) as ledger:
+        access = Access(ledger)
+        access.ensure_tenant("bench", "Bench")
+        access.close()
+        desk = Desk(ledger)
+        for number in range(20):
+            _accept(desk, number)
+            _read(ledger)
+        statements = _count(ledger, lambda: (_accept(desk, 1000), _read(ledger)))
+        _fill(ledger, SMALL)
+        small = _claim_milliseconds(ledger)
+        _fill(ledger, large)
+        big = _claim_milliseconds(ledger)
+    return [
+        Row(
+            "ledger statements per one-page document (accept, claim, finish)",
+            str(statements),
+            "",
+            "stated",
+            None,
+        ),
+        Row(
+            f"time per claim by hint and next, {large:,} rows against {SMALL:,}",
+            f"{big[0]:.2f} and {big[1]:.2f} ms",
+            f"{small[0]:.2f} and {small[1]:.2f} ms",
+            "≤ 1.5×",
+            all(after <= 1.5 * before for after, before in zip(big, small, strict=True)),
+        ),
+    ]
+
+
+def _accept(desk: Desk, number: int) -> None:
+    desk.accept(
+        Submission(
+            "bench", f"{number}.pdf", f"content-{number}", b"key", f"sha-{number}", 7, "application/pdf", POOL,
+            Urgency.NORMAL, ReadingOptions(), idempotency_key=f"k{number}", request_digest="d",
+        )
+    )  # fmt: skip
+
+
+def _read(ledger: Ledger) -> None:
+    [waiting] = ledger.window(POOL, 1)
+    ledger.mark_dispatched([waiting.slice_id])
+    claim = ledger.claim_slice("bench/0-1", waiting.slice_id)
+    assert claim is not None
+    summary = DocumentSummary("contents/x/results/1-1", results_json='[{"path":"document.json"}]')
+    ledger.finish_in_one(claim, Plan(1), [PageOutcome(1)], "", summary)
+
+
+def _count(ledger: Ledger, work: Callable[[], object]) -> int:
+    seen: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(ledger._engine, "before_cursor_execute", note)
+    try:
+        work()
+    finally:
+        event.remove(ledger._engine, "before_cursor_execute", note)
+    return len(seen)
+
+
+def _fill(ledger: Ledger, rows: int) -> None:
+    """Documents with a waiting plan slice each, until there are so many; copied from one that was accepted."""
+    desk = Desk(ledger)
+    with ledger.reading() as session:
+        have = session.execute(text("SELECT count(*) FROM slice WHERE state = 'queued'")).scalar_one()
+    _accept(desk, 10_000 + rows)
+    missing = rows - have - 1
+    with ledger.unit_of_work() as session:
+        for table, changed in (("document", "id"), ("slice", "document_id")):
+            columns = session.execute(
+                text(
+                    "SELECT column_name FROM information_schema.columns WHERE table_name = :name "
+                    "AND column_name <> 'follows' AND NOT (:name = 'slice' AND column_name = 'id')"
+                ),
+                {"name": table},
+            ).scalars().all()  # fmt: skip
+            fresh = f"'copy-{rows}-' || n"
+            taken = [
+                fresh if name in (changed, "sha256", "options_digest") else "NULL" if name == "content_id" else name
+                for name in columns
+            ]
+            newest = "document.name = :name" if table == "document" else "slice.id = (SELECT max(id) FROM slice)"
+            session.execute(
+                text(
+                    f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(taken)} "
+                    f"FROM {table}, generate_series(1, :missing) AS n WHERE {newest}"
+                ),
+                {"missing": missing, "name": f"{10_000 + rows}.pdf"},
+            )
+    with ledger.unit_of_work() as session:
+        session.execute(text("ANALYZE"))
+
+
+def _claim_milliseconds(ledger: Ledger, times: int = 60) -> tuple[float, float]:
+    """(claim by hint, claim of what is next), the middle of many; what was claimed is handed back."""
+    hinted, nexts = [], []
+    for number in range(times):
+        [waiting] = ledger.window(POOL, 1)
+        begun = time.perf_counter()
+        claim = ledger.claim_slice(f"bench/{number}-1", waiting.slice_id)
+        hinted.append(time.perf_counter() - begun)
+        assert claim is not None
+        ledger.hand_back(claim, after_seconds=3600)
+        begun = time.perf_counter()
+        [claim] = ledger.claim_next(f"bench/{number}-2", [POOL])
+        nexts.append(time.perf_counter() - begun)
+        ledger.hand_back(claim, after_seconds=3600)
+    return 1000 * statistics.median(hinted), 1000 * statistics.median(nexts)
