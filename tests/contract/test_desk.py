@@ -15,6 +15,7 @@ from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import BadRequest, Conflict, IdempotencyMismatch, NotFound
 from docfleet.ledger import Ledger, NewSlice, PageOutcome, Plan
 from docfleet.ledger.desk import Desk
+from docfleet.ledger.moves import WHOLE, add_slices, lock_document, record_documents
 from docfleet.ledger.service_values import DocumentFilter, ReadingOptions
 
 HOSTILE = ["", "../../etc/passwd", "a\nb\r\nX: y", "'; DROP TABLE document; --", "\U0001f4a9", "ａ%_\\", "x" * 500]
@@ -95,7 +96,41 @@ def test_accepting_takes_few_statements(desk: Desk, ledger: Ledger) -> None:
     desk.accept(submission())
     with counting_statements(ledger) as sent:
         desk.accept(submission(idempotency_key="k"))
-    assert len(sent) <= 11, sent
+    assert len(sent) <= (3 if ledger._engine.dialect.name == "postgresql" else 8), sent
+
+
+def test_one_statement_writes_what_several_write(desk_address: str | Path, ledger: Ledger) -> None:
+    """Postgres has a way of its own to write a new document; its rows are those that `moves` makes."""
+    desk = Desk(ledger)
+    tables = {"document": "id", "slice": "document_id", "event": "document_id", "content": "id"}
+    id_ = desk.accept(submission(urgency=Urgency.HIGH, deadline_at=2e9, labels={"a": "b"})).document_id
+    content_id = desk.document("acme", id_).content_id
+
+    def rows() -> dict[str, list[dict[str, object]]]:
+        found = {}
+        with ledger.reading() as session:
+            for table, key in tables.items():
+                wanted = content_id if table == "content" else id_
+                statement = text(f"SELECT * FROM {table} WHERE {key} = :wanted ORDER BY 1")
+                found[table] = [dict(row) for row in session.execute(statement, {"wanted": wanted}).mappings()]
+        return found
+
+    at_once = rows()
+    with ledger.unit_of_work() as session:
+        session.execute(text("DELETE FROM slice"))
+        document = lock_document(session, id_)
+        record_documents(session, [id_], None, DocumentState.RECEIVED, "accepted")
+        add_slices(session, document, [WHOLE[Step.PLAN]])
+    by_steps = rows()
+    assert len(by_steps["event"]) == 4
+    by_steps["event"] = by_steps["event"][2:]
+    for table in ("slice", "event"):
+        for one, other in zip(at_once[table], by_steps[table], strict=True):
+            for name in one:
+                if name in ("created_at", "available_at", "at", "priority"):
+                    assert other[name] == pytest.approx(one[name], abs=60)
+                elif name not in ("id", "slice_id", "xact"):
+                    assert other[name] == one[name], name
 
 
 # --- the same request again

@@ -16,11 +16,12 @@ from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import BadRequest, Conflict, NotFound
 from docfleet.ledger.after_end import after_end
+from docfleet.ledger.at_once import write_new_document
 from docfleet.ledger.checks import checked_labels, known_id, plain_text, storable_name
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.earlier import copy_pages, find_earlier, hold_open, share_content
 from docfleet.ledger.idempotency import checked_key, claim_key, correct_answer, find_answer
-from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, record_documents
+from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, lock_document, record_documents
 from docfleet.ledger.registering import new_id
 from docfleet.ledger.rows import BATCH, DOCUMENT
 from docfleet.ledger.service_rows import CONTENT, LabelRow
@@ -146,32 +147,38 @@ def _open_batch(session: Session, submission: Submission) -> str:
 def _write(
     session: Session, submission: Submission, answer: Accepted, batch_id: str, region: str, earlier: Any
 ) -> None:
+    row = _document(submission, answer, batch_id, region) | _UNSAID | _UNREAD | {"follows": None, "duplicate_of": ""}
     if earlier is None:
-        session.execute(_ADD_CONTENT, _content(submission, region))
-    read = earlier if earlier is not None and _is_read(earlier) else None
-    row = _document(submission, answer, batch_id, region) | _UNSAID
-    if read is not None:
-        row |= {name: getattr(read, name) for name in _UNREAD} | {"media_type": read.media_type}
-        row |= {"follows": None, "duplicate_of": read.id}
+        _write_new(session, submission, row)
+    elif _is_read(earlier):
+        taken = {name: getattr(earlier, name) for name in (*_UNREAD, "media_type")}
+        session.execute(_ADD_ENDED, row | taken | {"duplicate_of": earlier.id})
     else:
-        row |= _UNREAD | {"follows": answer.duplicate_of or None, "duplicate_of": ""}
-    session.execute(_ADD_OPEN if read is None else _ADD_ENDED, row)
+        session.execute(_ADD_OPEN, row | {"follows": earlier.id})
     if submission.labels:
         session.execute(_ADD_LABELS, _labels(submission, answer.document_id))
-    fresh = LockedDocument(
-        answer.document_id, batch_id, answer.state, 1, PRIORITY, row["pages"], row["media_type"], None,
-        submission.tenant, answer.content_id,
-    )  # fmt: skip
-    if read is not None:
-        copy_pages(session, read.id, answer.document_id)
-        record_documents(session, [fresh.id], None, answer.state, f"same as {read.id}")
-        after_end(session, fresh)
-        return
-    cause = f"follows {earlier.id}" if earlier is not None else "accepted"
-    record_documents(session, [fresh.id], None, answer.state, cause)
     if earlier is None:
-        add_slices(session, fresh, [WHOLE[Step.PLAN]])
-        wake(session, submission.pool)
+        return
+    cause = f"{'same as' if _is_read(earlier) else 'follows'} {earlier.id}"
+    record_documents(session, [answer.document_id], None, answer.state, cause)
+    if _is_read(earlier):
+        copy_pages(session, earlier.id, answer.document_id)
+        after_end(session, lock_document(session, answer.document_id))
+
+
+def _write_new(session: Session, submission: Submission, row: dict[str, Any]) -> None:
+    content = _content(submission, row["region"])
+    if session.get_bind().dialect.name == "postgresql":
+        write_new_document(session, content, row, WORK_CHANNEL)
+        return
+    session.execute(_ADD_CONTENT, content)
+    session.execute(_ADD_OPEN, row)
+    record_documents(session, [row["id"]], None, DocumentState.RECEIVED, "accepted")
+    fresh = LockedDocument(
+        row["id"], row["batch_id"], DocumentState.RECEIVED, 1, PRIORITY, None, row["media_type"], None,
+        row["tenant_id"], row["content_id"],
+    )  # fmt: skip
+    add_slices(session, fresh, [WHOLE[Step.PLAN]])
 
 
 def _content(submission: Submission, region: str) -> dict[str, Any]:
