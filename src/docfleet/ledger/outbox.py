@@ -192,6 +192,14 @@ _BATCH_END = _messages(
 )
 
 
+_WHO_ASKS = select(
+    BATCH.c.implicit,
+    BATCH.c.finished_at,
+    exists().where(WEBHOOK.c.tenant_id == BATCH.c.tenant_id, WEBHOOK.c.disabled_at.is_(None)).label("asked_for"),
+).where(BATCH.c.id == bindparam("of_batch"))
+"""What most ends cost: nobody asks, and no batch is about to be finished."""
+
+
 class _Ends(msgspec.Struct):
     documents: list[str] = []
     batches: set[str] = set()
@@ -211,10 +219,17 @@ def write_outbox(session: Session) -> None:
     noted: _Ends | None = session.info.pop(_NOTED, None)
     if noted is None:
         return
-    session.flush()
-    session.execute(_ENDS[session.get_bind().dialect.name], {"document_ids": noted.documents})
+    explicit = []
+    told = False
     # in one order, so that no two transactions wait for each other
     for batch_id in sorted(noted.batches):
+        known = session.execute(_WHO_ASKS, {"of_batch": batch_id}).one()
+        told = told or known.asked_for
+        if not known.implicit and known.finished_at is None:
+            explicit.append(batch_id)
+    if told:
+        session.execute(_ENDS[session.get_bind().dialect.name], {"document_ids": noted.documents})
+    for batch_id in explicit:
         enqueue_finished_batch(session, batch_id)
 
 

@@ -16,7 +16,8 @@ from docfleet.errors import BadRequest
     "address",
     ["127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
      "192.0.0.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1",
-     "::ffff:10.0.0.1", "::ffff:127.0.0.1", "::127.0.0.1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1",
+     "::ffff:10.0.0.1", "::ffff:127.0.0.1", "::127.0.0.1",
+     "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1",
      "2001:db8::1", "2002:7f00:1::", "2002:a00:1::", "64:ff9b::7f00:1", "64:ff9b::808:808", "2001:0:1::1", "100::1"],
 )  # fmt: skip
 def test_what_is_not_the_open_internet(address: str) -> None:
@@ -32,9 +33,9 @@ def test_what_is(address: str) -> None:
     "url",
     ["", "example.org", "ftp://example.org/", "file:///etc/passwd", "https://", "https:///x", "http://example.org/",
      "https://user:pass@example.org/", "https://user@example.org/", "https://example.org/#x",
-     "https://example.org:22/", "https://example.org:80/", "https://example.org:0/", "https://example.org:99999/", "https://127.0.0.1/", "https://2130706433/",
-     "https://0x7f000001/", "https://0x7f.1/", "https://127.1/", "https://0/", "https://017700000001/",
-     "https://[::1]/",
+     "https://example.org:22/", "https://example.org:80/", "https://example.org:0/",
+     "https://example.org:99999/", "https://127.0.0.1/", "https://2130706433/", "https://0x7f000001/",
+     "https://0x7f.1/", "https://127.1/", "https://0/", "https://017700000001/", "https://[::1]/",
      "https://[::ffff:10.0.0.1]/", "https://[fe80::1]/", "https://localhost/", "https://LOCALHOST./",
      "https://a.localhost/", "https://169.254.169.254/latest/meta-data", "https://exam\nple.org/",
      "https://example.org/\r\nx: y", "javascript:alert(1)", "https://[::1", "https://\u0000/"],
