@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sqlalchemy.orm import Session
 
 from docfleet.ledger.followers import release_followers
 from docfleet.ledger.outbox import note_end
-
-if TYPE_CHECKING:
-    from docfleet.ledger.moves import LockedDocument
+from docfleet.ledger.recording import LockedDocument
 
 
 def after_end(session: Session, document: LockedDocument) -> None:
     """`document` has just ended: whoever waits for its results is served, whoever wants to be told is told."""
-    release_followers(session, document)
-    note_end(session, document)
+    for ended in [document, *release_followers(session, document)]:
+        note_end(session, ended)

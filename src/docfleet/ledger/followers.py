@@ -2,13 +2,107 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
+from sqlalchemy import bindparam, case, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-if TYPE_CHECKING:
-    from docfleet.ledger.moves import LockedDocument
+from docfleet.domain.urgency import RANK, Urgency
+from docfleet.domain.work import DocumentState, Step
+from docfleet.ledger.cutting import WHOLE, add_slices
+from docfleet.ledger.dialect import database_now
+from docfleet.ledger.recording import FACTS, LockedDocument, lock_document, record_documents
+from docfleet.ledger.rows import DOCUMENT, PAGE
+from docfleet.ledger.service_rows import CONTENT
+
+FEW_FOLLOWERS = 16
+"""Up to so many wait for one of them; of more, each half for one of its own.
+
+Whoever follows a document that fails again is moved on again: halves make that n log n moves in all instead of n * n.
+"""
+
+_leader = DOCUMENT.alias()
+_FOLLOWERS = (
+    select(DOCUMENT.c.id, DOCUMENT.c.content_id, DOCUMENT.c.urgency)
+    .where(DOCUMENT.c.follows == bindparam("leader_id"))
+    .order_by(DOCUMENT.c.id)
+    .with_for_update(key_share=True)
+)
+_SHARED = (
+    "content_id", "media_type", "plan_json", "pages", "pages_read", "pages_failed", "engines_json", "confidence",
+    "result_key", "results_json",
+)  # fmt: skip
+_TAKE_RESULTS = (
+    update(DOCUMENT)
+    .where(DOCUMENT.c.follows == bindparam("of_leader"), _leader.c.id == DOCUMENT.c.follows)
+    .values(
+        state=DocumentState.SUCCEEDED, follows=None, duplicate_of=_leader.c.id, started_at=_leader.c.started_at,
+        finished_at=database_now(), **{name: _leader.c[name] for name in _SHARED},
+    )
+)  # fmt: skip
+_PAGE_TOLD = ("number", "slice_id", "outcome", "engine", "reason", "detail", "confidence", "quality")
+_COPY_PAGES = insert(PAGE).from_select(
+    ["document_id", *_PAGE_TOLD, "cost_usd", "seconds"],
+    select(DOCUMENT.c.id, *(PAGE.c[name] for name in _PAGE_TOLD), literal(0.0), literal(0.0))
+    .join_from(DOCUMENT, PAGE, PAGE.c.document_id == DOCUMENT.c.follows)
+    .where(DOCUMENT.c.follows == bindparam("leader_id")),
+)
+_READY = select(*FACTS).where(DOCUMENT.c.id.in_(bindparam("ids", expanding=True))).order_by(DOCUMENT.c.id)
+_SHARE = update(CONTENT).where(CONTENT.c.id == bindparam("content")).values(refs=CONTENT.c.refs + bindparam("more"))
+_left = CONTENT.c.refs - bindparam("fewer")
+_LEAVE = (
+    update(CONTENT)
+    .where(CONTENT.c.id == bindparam("content"), CONTENT.c.erased_at.is_(None))
+    .values(
+        refs=_left,
+        wrapped_key=case((_left <= 0, None), else_=CONTENT.c.wrapped_key),
+        erased_at=case((_left <= 0, database_now()), else_=None),
+    )
+)
+_STOP_FOLLOWING = update(DOCUMENT).where(DOCUMENT.c.id == bindparam("freed")).values(follows=None)
+_FOLLOW = update(DOCUMENT).where(DOCUMENT.c.id.in_(bindparam("ids", expanding=True)))
 
 
-def release_followers(session: Session, document: LockedDocument) -> None:
-    """`document` has ended: its followers take its results, or, when there are none, are read themselves."""
+def release_followers(session: Session, document: LockedDocument) -> list[LockedDocument]:
+    """`document` has ended and is locked: its followers take its results, or, without any, are read themselves.
+
+    Returns those that ended with it. The leader is locked before its followers, and those in the order of their ids,
+    as everywhere.
+    """
+    if document.content_id is None:
+        return []
+    waiting = session.execute(_FOLLOWERS, {"leader_id": document.id}).all()
+    if not waiting:
+        return []
+    if document.state is DocumentState.SUCCEEDED:
+        return _take_results(session, document, waiting)
+    half = (len(waiting) + 1) // 2 if len(waiting) > FEW_FOLLOWERS else len(waiting)
+    for group in (waiting[:half], waiting[half:]):
+        if group:
+            _read_one(session, document, group)
+    return []
+
+
+def _take_results(session: Session, leader: LockedDocument, waiting: Any) -> list[LockedDocument]:
+    ids = [row.id for row in waiting]
+    session.execute(_COPY_PAGES, {"leader_id": leader.id})
+    session.execute(_TAKE_RESULTS, {"of_leader": leader.id})
+    moved = [row.content_id for row in waiting if row.content_id != leader.content_id]
+    if moved:
+        session.execute(_SHARE, {"content": leader.content_id, "more": len(moved)})
+        for content_id in sorted({content_id for content_id in moved if content_id is not None}):
+            session.execute(_LEAVE, {"content": content_id, "fewer": moved.count(content_id)})
+    record_documents(session, ids, DocumentState.RECEIVED, DocumentState.SUCCEEDED, f"same as {leader.id}")
+    return [LockedDocument(*row) for row in session.execute(_READY, {"ids": ids})]
+
+
+def _read_one(session: Session, leader: LockedDocument, group: Any) -> None:
+    """The most urgent of the group gets its plan; the others wait for it, so that each is at most as urgent as it."""
+    first = min(group, key=lambda row: (RANK[Urgency(row.urgency)], row.id))
+    session.execute(_STOP_FOLLOWING, {"freed": first.id})
+    others = [row.id for row in group if row.id != first.id]
+    if others:
+        session.execute(_FOLLOW.values(follows=first.id), {"ids": others})
+    document = lock_document(session, first.id)
+    record_documents(session, [first.id], document.state, document.state, f"{leader.id} ended {leader.state}")
+    add_slices(session, document, [WHOLE[Step.PLAN]])

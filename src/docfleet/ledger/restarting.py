@@ -115,6 +115,6 @@ def cancel_batch(session: Session, batch_id: str, cause: str) -> int:
         document = lock_document(session, document_id)
         if document.state not in DOCUMENT_ENDS:
             cancel_open_slices(session, document, cause)
-            move_document(session, document, DocumentState.CANCELLED, cause, finished_at=database_now())
+            move_document(session, document, DocumentState.CANCELLED, cause, finished_at=database_now(), follows=None)
             count += 1
     return count
