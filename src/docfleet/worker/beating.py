@@ -66,7 +66,8 @@ class Heart:
             return
         # the ledger looks at slice and token alone
         held = cast(Claim, cast(Any, holding))
-        if self._ledger.beat(slot.name, [held]):
+        if self._ledger.beat(slot.name, [held]) and slot.holding is holding:
+            # or it has just ended, and its last reply is on the way: to be told so does no harm then
             holding.lost_at = time.monotonic()
-            log.info("lease_lost", slot=slot.name, slice=holding.slice_id)
+            log.debug("lease_lost", slot=slot.name, slice=holding.slice_id)
             slot.send(Drop(holding.slice_id))
