@@ -126,6 +126,9 @@ class Resource:
             }
             if out is not None:
                 options["response_model"] = out
+            elif status != 204:
+                # bytes: otherwise the OpenAPI would tell of a body of JSON
+                options["response_class"] = Response
             if not upload:
                 options["max_body_size"] = MAX_JSON_BYTES
             self._declared.append((path, function, options))
