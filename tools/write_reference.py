@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
 import re
 import sys
-from collections.abc import Iterator
+import tempfile
+import textwrap
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +19,33 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from rich.text import Text
 
+from docfleet.api.app import make_app
+from docfleet.api.described import describe, operations
+from docfleet.api.parts import ApiParts
+from docfleet.api.problems import PROBLEM_JSON
+from docfleet.api.resource import NEED
 from docfleet.cli.main import app
-from docfleet.errors import DocumentError, document_error_codes
+from docfleet.domain.access import PERMISSIONS, Permission
+from docfleet.domain.work import DOCUMENT_TRANSITIONS, SLICE_TRANSITIONS, DocumentState, SliceState
+from docfleet.errors import (
+    BadRequest,
+    DocfleetError,
+    Forbidden,
+    KeyExpired,
+    LedgerUnavailable,
+    PayloadTooLarge,
+    RateLimited,
+    Unauthenticated,
+    document_error_codes,
+    request_error_codes,
+)
+from docfleet.ledger import Ledger
+from docfleet.ledger.access import Access
+from docfleet.ledger.desk import Desk
+from docfleet.ledger.webhooks import Webhooks
 from docfleet.settings import Settings
+from docfleet.store.encryption import MasterKey
+from docfleet.store.memory import MemoryStore
 from docfleet.worker.batch import CHEAP_CODES
 from docfleet.worker.results import PENDING
 
@@ -157,14 +187,126 @@ def outcomes() -> str:
     for code, cls in document_error_codes().items():
         retried, again = ("yes" if flag else "no" for flag in (cls.retryable, code in CHEAP_CODES))
         lines.append(f"| `{code}` | {_cell(_meaning(cls))} | {_cell(cls.remedy)} | {retried} | {again} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *_requests(), ""])
 
 
-def _meaning(cls: type[DocumentError]) -> str:
+def _requests() -> list[str]:
+    """The codes a request to the service may be refused with."""
+    lines = [
+        "## Requests",
+        "",
+        "What the service refuses, it refuses with a problem (RFC 9457) that has one of these codes, or, for a",
+        "document that cannot be read at all, one of those above with the status 422. *Again*: the same request may",
+        "succeed later, after the time that `Retry-After` says.",
+        "",
+        "| code | status | what happened | what to do | again |",
+        "|---|---|---|---|---|",
+    ]
+    known = {**request_error_codes(), LedgerUnavailable.code: LedgerUnavailable}
+    for code, cls in sorted(known.items(), key=lambda item: (item[1].status, item[0])):
+        again = "yes" if cls.retryable else "no"
+        lines.append(f"| `{code}` | {cls.status} | {_cell(_meaning(cls))} | {_cell(cls.remedy)} | {again} |")
+    return lines
+
+
+def _meaning(cls: type[DocfleetError]) -> str:
     return (cls.__doc__ or "").strip()
 
 
-PAGES = {"cli.md": cli, "settings.md": settings, "outcome-codes.md": outcomes}
+def states() -> str:
+    """States, and the moves between them that the database allows."""
+    lines = [
+        NOTE,
+        "# States\n",
+        "The database refuses every move that is not listed. Each change of state is an event, written in the same",
+        "transaction; clients can follow them ([Use the API](../how-to/use-the-api.md)).",
+        "",
+    ]
+    tables: list[tuple[str, type[StrEnum], Mapping[Any, frozenset[Any]]]] = [
+        ("Documents", DocumentState, DOCUMENT_TRANSITIONS),
+        ("Slices", SliceState, SLICE_TRANSITIONS),
+    ]
+    for title, kind, moves in tables:
+        said = _comments(kind)
+        lines += [f"## {title}", "", "| state | meaning | may become |", "|---|---|---|"]
+        for state in kind:
+            then = ", ".join(f"`{one}`" for one in kind if one in moves[state])
+            lines.append(f"| `{state}` | {_cell(said[state.name])} | {then} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _comments(kind: type[StrEnum]) -> dict[str, str]:
+    """Name of each member -> the sentence below it in the source."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    said: dict[str, str] = {}
+    for one, below in itertools.pairwise(body.body):
+        if isinstance(one, ast.Assign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            name = one.targets[0]
+            assert isinstance(name, ast.Name)
+            said[name.id] = inspect.cleandoc(str(below.value.value)).replace("\n", " ")
+    return said
+
+
+def api() -> str:
+    """Every route of the REST API, from its OpenAPI description."""
+    schema = _openapi()
+    lines = [
+        NOTE,
+        "# REST API\n",
+        "The same, with every field and example, is at `/docs` and `/openapi.json` of a running service.",
+        "[Use the API](../how-to/use-the-api.md) shows how; refusals are [problems](outcome-codes.md#requests). Any",
+        f"request may be refused with {', '.join(f'`{cls.code}`' for cls in _USUAL)};",
+        "the tables name what comes on top.",
+        "",
+    ]
+    by_tag: dict[str, list[str]] = {}
+    for path, method, operation in operations(schema):
+        cells = (f"`{method.upper()} {path}`", _cell(operation["summary"]), _asked(operation), _refusals(operation))
+        row = f"| {' | '.join(cells)} |"
+        by_tag.setdefault(operation["tags"][0], []).append(row)
+    for tag, rows in by_tag.items():
+        lines += [f"## {tag}", "", "| route | what it does | permission | may refuse with |"]
+        lines += ["|---|---|---|---|", *rows, ""]
+    lines += ["## Roles", "", "What a key of each role may do, unless its scopes narrow it:", ""]
+    lines += ["| role | permissions |", "|---|---|"]
+    for role, permissions in PERMISSIONS.items():
+        held = ", ".join(f"`{one}`" for one in Permission if one in permissions)
+        lines.append(f"| `{role}` | {held} |")
+    return "\n".join([*lines, ""])
+
+
+_USUAL = (BadRequest, Unauthenticated, KeyExpired, Forbidden, PayloadTooLarge, RateLimited, LedgerUnavailable)
+"""What any request may be refused with."""
+
+
+def _refusals(operation: dict[str, Any]) -> str:
+    """Codes beside the usual ones."""
+    found: set[str] = set()
+    for answer in operation["responses"].values():
+        found |= set(answer.get("content", {}).get(PROBLEM_JSON, {}).get("examples", {}))
+    return ", ".join(f"`{code}`" for code in sorted(found - {cls.code for cls in _USUAL}))
+
+
+def _asked(operation: dict[str, Any]) -> str:
+    need = operation.get(NEED, "")
+    return {"public": "no key", "any_key": "any key"}.get(need, f"`{need}`")
+
+
+def _openapi() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "ledger.db") as ledger:
+        parts = ApiParts(ledger, Desk(ledger), Access(ledger), Webhooks(ledger), MemoryStore(), MasterKey.generate())
+        return describe(make_app(parts))
+
+
+PAGES = {
+    "cli.md": cli,
+    "settings.md": settings,
+    "outcome-codes.md": outcomes,
+    "states.md": states,
+    "api.md": api,
+}
 
 
 def main() -> int:
