@@ -88,10 +88,19 @@ def fail_at_plan(ledger: Ledger, document_id: str, code: type[DocumentError] = P
 @contextmanager
 def counting_statements(ledger: Ledger) -> Iterator[list[str]]:
     """What is sent to the database meanwhile, in order."""
-    sent: list[str] = []
+    with watching_statements(ledger) as sent:
+        statements: list[str] = []
+        yield statements
+        statements += [statement for statement, _ in sent]
 
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        sent.append(statement)
+
+@contextmanager
+def watching_statements(ledger: Ledger) -> Iterator[list[tuple[str, Any]]]:
+    """The same, each with its parameters."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        sent.append((statement, parameters))
 
     engine = ledger._engine
     event.listen(engine, "before_cursor_execute", note)

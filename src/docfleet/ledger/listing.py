@@ -77,7 +77,8 @@ def _of_one_state(tenant: str, wanted: DocumentFilter, state: DocumentState | No
         # the labels' own index has their documents in order
         order = label.c.document_id if number == 0 else order
     if before is not None:
-        conditions.append(order < before)
+        # of both tables where there are two: a database does not conclude one from the other
+        conditions += [column < before for column in dict.fromkeys((DOCUMENT.c.id, order))]
     return found.where(*conditions).order_by(order.desc())
 
 
