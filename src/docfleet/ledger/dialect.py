@@ -16,7 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from docfleet.errors import LedgerError
+from docfleet.errors import LedgerError, LedgerUnavailable
 
 MIGRATION_LOCK = 0x646F63666C656574
 """Postgres advisory lock: one process migrates, the others wait. ("docfleet")"""
@@ -52,18 +52,45 @@ def connect(address: str | Path, busy_seconds: float, durable: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _connect_sqlite(url, busy_seconds, durable)
     if url.get_backend_name() == "postgresql":
-        engine = create_engine(
-            url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, isolation_level="READ COMMITTED"
-        )
-
-        @event.listens_for(engine, "connect")
-        def set_up(connection: Any, record: Any) -> None:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET lock_timeout = {int(busy_seconds * 1000)}")
-            connection.commit()
-
-        return engine
+        return _connect_postgres(url, busy_seconds)
     raise LedgerError(f"the ledger runs on SQLite and Postgres, not on {url.get_backend_name()}")
+
+
+NETWORK_PATIENCE = {
+    "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+}  # fmt: skip
+"""A database that vanished without a word is given up after seconds, not hours."""
+STATEMENT_SECONDS = 120
+IDLE_SECONDS = 15
+"""A process that was frozen within a transaction holds its locks no longer than this."""
+
+
+def _connect_postgres(url: URL, busy_seconds: float) -> Engine:
+    arguments = {name: value for name, value in NETWORK_PATIENCE.items() if name not in url.query}
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        connect_args=arguments,
+    )
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SET lock_timeout = {int(busy_seconds * 1000)}; SET statement_timeout = '{STATEMENT_SECONDS}s'; "
+                f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+            )
+        connection.commit()
+
+    return engine
+
+
+def allow_slow_reader(session: Session) -> None:
+    """Until the end of the transaction: whoever reads row by row may take his time between them."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
 def _url_of(address: str | Path) -> URL:
@@ -100,6 +127,7 @@ def _connect_sqlite(url: URL, busy_seconds: float, durable: bool) -> Engine:
 def lock_for_migration(connection: Connection) -> None:
     """Until the end of the transaction. SQLite: BEGIN IMMEDIATE has locked already."""
     if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 
 
@@ -119,13 +147,35 @@ def upsert(session: Session, table: Any) -> Any:
 
 @contextmanager
 def translating_errors() -> Iterator[None]:
-    """Turns the database's errors into LedgerError; everything else passes."""
+    """Turns the database's errors into LedgerError, lost connections into LedgerUnavailable; everything else passes."""
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
+        if is_lost(error):
+            raise LedgerUnavailable(f"the database cannot be reached ({_vendors_error(error)})") from error
         raise LedgerError(_explain(error)) from error
     except PoolTimeout as error:
-        raise LedgerError("no connection to the ledger became free in time") from error
+        raise LedgerUnavailable("no connection to the ledger became free in time") from error
+
+
+_LOST_STATES = ("57P01", "57P02", "57P03", "53300", "25P03")
+"""Postgres shuts down, crashed, starts up; has no connection left; ended one that was frozen."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone, or cannot be made. What was being committed may or may not be."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    vendor = _vendors_error(error)
+    if (getattr(vendor, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_CANTOPEN:
+        return True
+    state = getattr(vendor, "sqlstate", None)
+    if state is not None:
+        return state.startswith("08") or state in _LOST_STATES
+    # psycopg's connection errors have no state; by name, since psycopg is not there without Postgres
+    return any(
+        kind.__name__ == "OperationalError" and kind.__module__.startswith("psycopg") for kind in type(vendor).__mro__
+    )
 
 
 _SQLITE_CAUSES = {

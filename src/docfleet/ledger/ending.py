@@ -36,7 +36,6 @@ from docfleet.ledger.moves import (
 from docfleet.ledger.rows import SLICE, SliceRow
 from docfleet.ledger.values import Claim, DocumentSummary, NewSlice, PageOutcome, Plan
 
-
 SILENT_BEATS = 3
 """A supervisor that missed so many beats has fallen silent."""
 

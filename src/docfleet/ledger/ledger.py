@@ -10,16 +10,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, literal, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.retry import Failure, FailureKind, RetryPolicy
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState, Step
-from docfleet.errors import LedgerError
-from docfleet.ledger import claiming, ending, in_one, overseeing, reading, registering, restarting, workers
+from docfleet.errors import LedgerError, LedgerUnavailable
+from docfleet.ledger import claiming, ending, in_one, overseeing, reading, registering, restarting, stranded, workers
 from docfleet.ledger import window as dispatching
-from docfleet.ledger.dialect import connect, is_busy, translating_errors
+from docfleet.ledger.dialect import allow_slow_reader, connect, is_busy, translating_errors
 from docfleet.ledger.ending import Ended
 from docfleet.ledger.outbox import write_outbox
 from docfleet.ledger.schema import bring_up_to_date
@@ -48,6 +48,7 @@ BEAT_SECONDS = 3.0
 INPUTS_PER_TRANSACTION = 500
 
 T = TypeVar("T")
+_ANYTHING = select(literal(1))
 
 
 class Ledger:
@@ -73,6 +74,7 @@ class Ledger:
         self._lease_seconds = lease_seconds
         self._jitter = jitter
         self._info = {"fencing": fencing}
+        self._position = stranded.Position({})
 
     @classmethod
     def open(
@@ -127,14 +129,18 @@ class Ledger:
         with translating_errors(), Session(self._reading, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def _write(self, change: Callable[[Session], T]) -> T:
-        """One transaction; again when another got in its way (a deadlock ends with one side undone)."""
+    def _write(self, change: Callable[[Session], T], repeatable: bool = False) -> T:
+        """One transaction; again when another got in its way (a deadlock ends with one side undone).
+
+        `repeatable`: it may have been committed already when the connection is lost, so it is tried once more then.
+        """
         for attempt in range(3):
             try:
                 with self.unit_of_work() as session:
                     return change(session)
             except LedgerError as error:
-                if attempt == 2 or not is_busy(error):
+                may_help = is_busy(error) or (repeatable and attempt == 0 and isinstance(error, LedgerUnavailable))
+                if attempt == 2 or not may_help:
                     raise
                 time.sleep(0.05 * self._jitter())
         raise AssertionError("unreachable")
@@ -191,7 +197,7 @@ class Ledger:
         """Renews all leases of a worker (every `BEAT_SECONDS`); returns the slice ids it has lost and must drop."""
         if not held:
             return frozenset()
-        return self._write(lambda session: claiming.beat(session, worker, held, self._lease_seconds))
+        return self._write(lambda session: claiming.beat(session, worker, held, self._lease_seconds), repeatable=True)
 
     def finish(
         self,
@@ -207,11 +213,13 @@ class Ledger:
         passes the page on to one of `next_slices`. When it was the document's last, the assemble slice is made in
         the same transaction, once. `result_key` becomes visible with it. Raises `Fenced` when the claim was lost.
         """
-        return self._write(lambda session: ending.finish(session, claim, result_key, page_outcomes, next_slices, plan))
+        return self._write(
+            lambda session: ending.finish(session, claim, result_key, page_outcomes, next_slices, plan), repeatable=True
+        )
 
     def finish_document(self, claim: Claim, summary: DocumentSummary = DocumentSummary()) -> DocumentState:  # noqa: B008
         """Ends an assemble slice and its document: SUCCEEDED, PARTIAL or FAILED, as its page rows say."""
-        return self._write(lambda session: ending.finish_document(session, claim, summary))
+        return self._write(lambda session: ending.finish_document(session, claim, summary), repeatable=True)
 
     def finish_in_one(
         self,
@@ -223,7 +231,8 @@ class Ledger:
     ) -> DocumentState:
         """Ends a plan slice together with its whole document (see `in_one.finish_in_one`)."""
         return self._write(
-            lambda session: in_one.finish_in_one(session, claim, plan, page_outcomes, result_key, summary)
+            lambda session: in_one.finish_in_one(session, claim, plan, page_outcomes, result_key, summary),
+            repeatable=True,
         )
 
     def fail(self, claim: Claim, failure: Failure) -> Ended:
@@ -284,6 +293,15 @@ class Ledger:
             )
         )
 
+    def stranded(self) -> int:
+        """Gives open documents whose next slice is missing that slice; returns how many.
+
+        Looks at some thousands of documents at a call and goes on where it stopped; call it every second or so.
+        """
+        with self.reading() as session:
+            found = stranded.find(session, self._position)
+        return sum(self._write(lambda session, id_=id_: stranded.rescue(session, id_)) for id_ in found)  # type: ignore[misc]
+
     def take_back(self, kind: FailureKind) -> list[Ended]:
         """Takes back every running slice of a ledger that nobody else works on (see `overseeing.take_back`)."""
         return self._write(lambda session: overseeing.take_back(session, kind, self._policy, self._jitter))
@@ -328,6 +346,15 @@ class Ledger:
 
     # --- asking
 
+    def is_reachable(self) -> bool:
+        """Whether the database answers now."""
+        try:
+            with self.reading() as session:
+                session.execute(_ANYTHING)
+        except LedgerError:
+            return False
+        return True
+
     def find_batch(self, key: str) -> str | None:
         with self.reading() as session:
             return reading.find_batch(session, key)
@@ -346,10 +373,12 @@ class Ledger:
 
     def rows_for_index(self, batch_id: str) -> Iterator[IndexRow]:
         with self.reading() as session:
+            allow_slow_reader(session)
             yield from reading.rows_for_index(session, batch_id)
 
     def pages_of(self, document_id: str) -> Iterator[PageRecord]:
         with self.reading() as session:
+            allow_slow_reader(session)
             yield from reading.pages_of(session, document_id)
 
     def dead_letters(self, batch_id: str) -> list[DeadLetter]:

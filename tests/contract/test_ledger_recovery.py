@@ -1,0 +1,206 @@
+"""What the ledger does when the database goes, and when a document has lost its next slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from docfleet.domain.work import DocumentState, Step
+from docfleet.errors import LedgerUnavailable
+from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, Plan
+from ledger_driver import PostgresServer, audit, postgres_server, read
+from service_driver import document_row, submit
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        server.run_sql("CREATE DATABASE migrated")
+        Ledger.open(server.url("migrated")).close()
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    if request.param == "sqlite":
+        return tmp_path / "ledger.db"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url(server.new_database("migrated"))
+
+
+@pytest.fixture
+def ledger(address: str | Path) -> Iterator[Ledger]:
+    with Ledger.open(address, jitter=lambda: 0.0) as opened:
+        yield opened
+        audit(opened)
+
+
+@pytest.fixture
+def on_postgres(postgres: PostgresServer) -> Iterator[Ledger]:
+    with Ledger.open(postgres.url(postgres.new_database("migrated")), jitter=lambda: 0.0) as opened:
+        yield opened
+
+
+def claim_one(ledger: Ledger, worker: str = "w") -> Claim:
+    [claim] = ledger.claim_next(worker, ["pdf"])
+    return claim
+
+
+def run_sql(ledger: Ledger, *statements: str) -> None:
+    with ledger.unit_of_work() as session:
+        for statement in statements:
+            session.execute(text(statement))
+
+
+END_ALL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname LIKE 'test%'"
+)
+
+
+def test_a_lost_connection_is_said_so_and_made_anew(on_postgres: Ledger, postgres: PostgresServer) -> None:
+    document = submit(on_postgres)
+    with pytest.raises(LedgerUnavailable), on_postgres.unit_of_work() as session:  # noqa: PT012
+        session.execute(text("SELECT 1"))
+        postgres.run_sql(END_ALL)
+        session.execute(text("SELECT 1"))
+    assert claim_one(on_postgres).document.id == document
+    postgres.run_sql(END_ALL)
+    assert on_postgres.is_reachable(), "connections that are lost while nobody uses them go unnoticed"
+
+
+@pytest.mark.parametrize("in_one", [True, False])
+def test_a_finish_whose_reply_is_lost_is_a_finish(
+    on_postgres: Ledger, monkeypatch: pytest.MonkeyPatch, in_one: bool
+) -> None:
+    import psycopg
+
+    document = submit(on_postgres)
+    claim = claim_one(on_postgres)
+    dialect = on_postgres._engine.dialect
+    commit, lost = dialect.do_commit, []
+
+    def commit_and_lose(connection: Any) -> None:
+        commit(connection)
+        if not lost:
+            lost.append(True)
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(dialect, "do_commit", commit_and_lose)
+    if in_one:
+        assert on_postgres.finish_in_one(claim, Plan(1), read(1, 1), "k") is DocumentState.SUCCEEDED
+    else:
+        on_postgres.finish(claim, next_slices=[NewSlice(Step.LOCAL, 1, 1)], plan=Plan(1))
+        assert document_row(on_postgres, document).state is DocumentState.RUNNING
+    assert lost
+    audit(on_postgres)
+
+
+def test_a_claim_whose_reply_is_lost_is_not_told_to_be_none(
+    on_postgres: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    submit(on_postgres)
+
+    def lose(connection: Any) -> None:
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(on_postgres._engine.dialect, "do_commit", lose)
+    with pytest.raises(LedgerUnavailable):
+        on_postgres.claim_next("w", ["pdf"])
+
+
+def test_a_database_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(LedgerUnavailable):
+        Ledger.open(f"postgresql:///ledger?host={tmp_path}")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(LedgerUnavailable):
+        Ledger.open(tmp_path / "folder")
+
+
+def test_reachable_or_not(ledger: Ledger, address: str | Path) -> None:
+    assert ledger.is_reachable()
+
+
+def test_a_database_that_went_away_is_not_reachable(postgres: PostgresServer) -> None:
+    name = postgres.new_database("migrated")
+    with Ledger.open(postgres.url(name)) as ledger:
+        postgres.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
+        assert not ledger.is_reachable()
+
+
+def test_a_transaction_that_is_frozen_loses_its_locks(on_postgres: Ledger) -> None:
+    with on_postgres.reading() as session:
+        limits = [
+            session.execute(text(f"SHOW {name}")).scalar()
+            for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+        ]
+    assert limits == ["30s", "2min", "15s"]
+
+
+def test_nothing_is_stranded_that_has_work_or_a_leader(ledger: Ledger) -> None:
+    leader = submit(ledger)
+    submit(ledger, follows=leader)
+    submit(ledger, "b.pdf")
+    claim_one(ledger)
+    assert ledger.stranded() == 0
+
+
+def test_stranded_documents_get_their_next_slice(address: str | Path) -> None:
+    """Somebody wrote to the database, past the ledger and its log."""
+    with Ledger.open(address, jitter=lambda: 0.0) as ledger:
+        _strand_and_rescue(ledger)
+
+
+def _strand_and_rescue(ledger: Ledger) -> None:
+    received = submit(ledger, "received")
+    claim = claim_one(ledger)
+    running = submit(ledger, "running")
+    claim_running = claim_one(ledger)
+    ledger.finish(claim_running, next_slices=[NewSlice(Step.LOCAL, 1, 1)], plan=Plan(1))
+    assembling = submit(ledger, "assembling")
+    for _ in range(10):
+        plan = claim_one(ledger)
+        if plan.document.id == assembling:
+            break
+    ledger.finish(plan, next_slices=[NewSlice(Step.LOCAL, 1, 1)], plan=Plan(1))
+    pages = claim_one(ledger)
+    while pages.document.id != assembling:
+        pages = claim_one(ledger)
+    ledger.finish(pages, "k", read(1, 1))
+    follower = submit(ledger, "follower", follows=running)
+    run_sql(
+        ledger,
+        f"UPDATE slice SET state = 'cancelled', lease_until = NULL WHERE document_id = '{received}'",
+        f"DELETE FROM slice WHERE document_id = '{assembling}' AND step = 'assemble'",
+        f"UPDATE slice SET state = 'cancelled', lease_until = NULL WHERE document_id = '{running}' AND step = 'local'",
+    )
+    assert ledger.stranded() == 3
+    assert ledger.stranded() == 0
+    assert claim.document.id == received
+    assert document_row(ledger, received).round == 2
+    assert document_row(ledger, running).state is DocumentState.FAILED
+    assert document_row(ledger, follower).follows is None
+    ended = set()
+    for _ in range(4):
+        [found] = ledger.claim_next("w", ["pdf"]) or [None]
+        if found is None:
+            break
+        if found.step is Step.ASSEMBLE:
+            ledger.finish_document(found, DocumentSummary("r"))
+        else:
+            ledger.finish_in_one(found, Plan(1), read(1, 1), "k")
+        ended.add(found.document.id)
+    assert ended == {received, assembling, follower}
+
+
+def test_a_follower_whose_leader_ended_without_it_is_read(ledger: Ledger) -> None:
+    leader = submit(ledger)
+    ledger.finish_in_one(claim_one(ledger), Plan(1), read(1, 1), "k")
+    follower = submit(ledger, follows=leader)
+    assert ledger.stranded() == 1
+    assert claim_one(ledger).document.id == follower
