@@ -82,12 +82,12 @@ def _help(command: Any, name: str, commands: list[str] | None = None) -> str:
 
 def _usage(command: Any, commands: list[str] | None) -> str:
     arguments = [_argument(p) for p in command.params if _is_argument(p)]
-    options = ["[OPTIONS]"] if len(arguments) < len(command.params) else []
+    options = ["[OPTIONS]"] if commands or len(arguments) < len(command.params) else []
     return " ".join([*options, *arguments, *(["|".join(commands)] if commands else [])])
 
 
 def _argument(parameter: Any) -> str:
-    return f"{parameter.name.upper()}{'...' if parameter.nargs == -1 else ''}"
+    return f"{parameter.metavar or parameter.name.upper()}{'...' if parameter.nargs == -1 else ''}"
 
 
 def _is_argument(parameter: Any) -> bool:

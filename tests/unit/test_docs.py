@@ -9,6 +9,7 @@ import shlex
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -161,7 +162,8 @@ def commands_in(text: str) -> Iterator[tuple[str, bool]]:
 
 def check_command(line: str, *, whole: bool = True) -> None:
     """Raises what the command line itself would say; nothing is run. Only a whole one must have all it needs."""
-    arguments = shlex.split(line.replace("…", ""), comments=True)
+    words = shlex.split(line.replace("…", ""), comments=True)
+    arguments = list(takewhile(lambda word: word not in (">", "|", "&&"), words))
     if {"--version", "--help", "[OPTIONS]"} & set(arguments):
         return
     command, name, rest = root_command(), "", list(arguments)
