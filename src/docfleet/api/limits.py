@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -107,8 +107,9 @@ class SharedLimits:
         return max(0.1, min(60.0, stats.reset_time - time.time()))
 
     async def close(self) -> None:
-        # the storage has no way to close its connections; they end with the process
         self._shared_again_at = float("inf")
+        bridge: Any = self._storage.bridge
+        await bridge.get_connection().aclose()
 
 
 def make_limits(url: str, per_minute: int) -> RequestLimits:

@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Message
 
 from docfleet.api.problems import PROBLEM_JSON, problem_of
 from docfleet.domain.access import Permission
@@ -49,28 +51,47 @@ Guard = Callable[[Request, Need], Awaitable[None]]
 Function = TypeVar("Function", bound=Callable[..., Any])
 NEED = "x-docfleet-permission"
 """Under this name the OpenAPI tells what a route asks for."""
+_UPLOAD = "x-docfleet-upload"
 
 
 class GuardedRoute(APIRoute):
     """Asks the guard first. A route without a stated need cannot be built."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        stated = (options.get("openapi_extra") or {}).get(NEED)
+        # a copy: the declaration it comes from serves every app of this process
+        extra = dict(options.get("openapi_extra") or {})
+        stated = extra.get(NEED)
         if stated is None:
             raise TypeError(f"{path} states no permission")
         self.need: Need = Open(stated) if stated in set(Open) else Permission(stated)
-        super().__init__(path, endpoint, **options)
+        self.takes_upload: bool = extra.pop(_UPLOAD, False)
+        super().__init__(path, endpoint, **{**options, "openapi_extra": extra})
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        need = self.need
+        need, takes_upload = self.need, self.takes_upload
 
         async def guarded(request: Request) -> Response:
             guard: Guard = request.app.state.guard
             await guard(request, need)
-            return await handle(request)
+            return await handle(request if takes_upload else _limited(request))
 
         return guarded
+
+
+def _limited(request: Request) -> Request:
+    """The same request, whose body must not be longer than `MAX_JSON_BYTES`."""
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        if received > MAX_JSON_BYTES:
+            raise HTTPException(413)  # anything else FastAPI would call a malformed body
+        return message
+
+    return Request(request.scope, receive)
 
 
 class Resource:
@@ -129,8 +150,7 @@ class Resource:
             elif status != 204:
                 # bytes: otherwise the OpenAPI would tell of a body of JSON
                 options["response_class"] = Response
-            if not upload:
-                options["max_body_size"] = MAX_JSON_BYTES
+            options["openapi_extra"][_UPLOAD] = upload
             self._declared.append((path, function, options))
             return function
 
