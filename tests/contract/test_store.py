@@ -253,6 +253,16 @@ def test_a_medium_that_fails_is_translated(tmp_path: Path) -> None:
     assert store.get("a") == b"1"
 
 
+def test_a_stream_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 1000
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        FolderStore(tmp_path).put_stream("a", broken())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_killed_writer_left_is_told_of_and_deleted(tmp_path: Path) -> None:
     program = (
         "import sys, os, signal; from pathlib import Path; from docfleet.store import FolderStore\n"

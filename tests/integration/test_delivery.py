@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 import sys
@@ -219,10 +220,23 @@ def test_this_machine_is_never_reached(host: str) -> None:
     assert plain.received == secure.received == []
 
 
+def test_a_public_name_that_points_here_is_refused_when_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address gives nothing away; only looking the name up does."""
+    here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: here)
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("hooks.example").configure_cert(server)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    with receiver(tls=server) as there:
+        url = f"https://hooks.example:{there.port}/"
+        assert one_answer(url, OPEN_NET, trust).error.startswith("address_refused: hooks.example is at 127.0.0.1")
+        assert there.received == []
+
+
 def test_a_name_that_answers_differently_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection goes to the address that was judged, not to what the name says by then."""
-    import socket
-
     real = socket.getaddrinfo
     asked: list[str] = []
 
