@@ -13,8 +13,10 @@ from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState
 from docfleet.errors import BadRequest, Conflict, DocumentError, Gone, NotFound, PasswordRequired, UnsupportedType
 from docfleet.ledger import Ledger
+from docfleet.ledger.access import Access
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.service_values import DocumentFilter
+from docfleet.ledger.webhooks import Webhooks
 
 
 @pytest.fixture
@@ -61,6 +63,41 @@ def test_cancelling_one_that_waits_for_another_leaves_that_alone(desk: Desk, led
     assert desk.document("acme", second).state is DocumentState.CANCELLED
     desk.retry("acme", second)
     assert read_through(ledger, second) is DocumentState.SUCCEEDED
+
+
+def test_whoever_waited_has_the_results_for_itself(desk: Desk, ledger: Ledger) -> None:
+    first = desk.accept(submission("x")).document_id
+    second = desk.accept(submission("x", urgency=Urgency.BULK)).document_id
+    read_through(ledger, first)
+    view = desk.document("acme", second)
+    assert (view.state, view.duplicate_of, view.cost_usd) == (DocumentState.SUCCEEDED, first, 0.0)
+    desk.delete("acme", first)
+    assert desk.document("acme", second).results == (RESULT,)
+    assert desk.wrapped_key("acme", second)
+    assert [page.state for page in desk.pages("acme", second)] == ["read", "read"]
+    assert desk.accept(submission("x")).duplicate_of == second
+    desk.delete("acme", second)
+    assert desk.erased_contents() == []
+
+
+@pytest.mark.parametrize("end", ["cancelled and deleted", "partial", "failed"])
+def test_whoever_waited_for_nothing_is_read_itself(desk: Desk, ledger: Ledger, end: str) -> None:
+    first = desk.accept(submission("x"))
+    second = desk.accept(submission("x")).document_id
+    third = desk.accept(submission("x")).document_id
+    if end == "cancelled and deleted":
+        desk.cancel("acme", first.document_id)
+        desk.delete("acme", first.document_id)
+    elif end == "failed":
+        fail_at_plan(ledger, first.document_id)
+    else:
+        read_through(ledger, first.document_id, failed={2})
+    assert desk.document("acme", second).duplicate_of == ""
+    assert desk.document("acme", third).duplicate_of == second
+    assert desk.wrapped_key("acme", second)
+    assert read_through(ledger, second) is DocumentState.SUCCEEDED
+    assert desk.document("acme", third).state is DocumentState.SUCCEEDED
+    assert desk.document("acme", second).content_id == first.content_id
 
 
 # --- trying again
@@ -152,11 +189,14 @@ def test_whoever_waits_for_another_takes_it_along(desk: Desk) -> None:
 
 
 def test_a_deleted_document_is_gone_but_for_its_history(desk: Desk, ledger: Ledger) -> None:
+    Access(ledger).ensure_tenant("acme", "Acme")
+    Webhooks(ledger).add("acme", "https://example.com/hook", b"sealed")
     content = submission(name="secret name", labels={"secret label": "secret value"})
     id_ = desk.accept(content).document_id
     with pytest.raises(Conflict):
         desk.delete("acme", id_)
     read_through(ledger, id_, pages=2, failed={2})
+    assert everything_said(ledger).count("secret value") > 2
     desk.delete("acme", id_)
     for ask in (desk.document, desk.pages, desk.wrapped_key, desk.cancel, desk.retry, desk.delete):
         with pytest.raises(Gone):
@@ -168,6 +208,7 @@ def test_a_deleted_document_is_gone_but_for_its_history(desk: Desk, ledger: Ledg
     assert desk.dead_letters("acme").items == ()
     assert desk.retry_dead_letters("acme") == 0
     said = everything_said(ledger)
+    assert "document.partial" in said
     for secret in ("secret", RESULT.path, "The page is damaged", str(content.wrapped_key)):
         assert secret not in said
     history = desk.events("acme", document_id=id_, limit=100)

@@ -215,6 +215,31 @@ def test_one_that_ends_while_it_gets_a_follower_has_it_or_is_taken(on_postgres: 
     assert desk.document("acme", first.document_id).state is DocumentState.FAILED
 
 
+def test_equal_documents_of_one_batch_do_not_wait_for_each_other_in_circles(on_postgres: Ledger) -> None:
+    """Whoever ends a document locks its batch after it; so does whoever is accepted into the batch to follow it."""
+    desk = Desk(on_postgres)
+    batch = desk.open_batch("acme").id
+    for round_ in range(6):
+        name = f"x{round_}"
+        first = desk.accept(submission(name, batch_id=batch)).document_id
+
+        def act(number: int, name: str = name, first: str = first) -> Any:
+            if number == 0:
+                return read_through(on_postgres, first, pages=1)
+            return [desk.accept(submission(name, batch_id=batch)).document_id for _ in range(6)]
+
+        answers = at_once(6, act)
+        assert not [answer for answer in answers if isinstance(answer, Exception)], answers
+        for id_ in [first, *(id_ for ids in answers[1:] for id_ in ids)]:
+            assert desk.document("acme", id_).state is DocumentState.SUCCEEDED
+    # sessions tell what they counted when they have been idle for a second
+    time.sleep(1.5)
+    desk.batches("acme")
+    with on_postgres.reading() as session:
+        deadlocks = text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        assert session.execute(deadlocks).scalar_one() == 0
+
+
 def test_no_event_is_missed_when_transactions_commit_in_the_other_order(on_postgres: Ledger) -> None:
     desk = Desk(on_postgres)
     batch = desk.open_batch("acme").id

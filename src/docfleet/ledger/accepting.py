@@ -47,17 +47,18 @@ _ADD_OPEN = insert(DOCUMENT).values(created_at=_NOW, started_at=None, finished_a
 _ADD_ENDED = insert(DOCUMENT).values(created_at=_NOW, started_at=_NOW, finished_at=_NOW)
 _ADD_LABELS = insert(LabelRow.__table__)  # type: ignore[arg-type]
 _WAKE = select(func.pg_notify(WORK_CHANNEL, bindparam("pool")))
-_OPEN_BATCH = (
-    select(BATCH.c.sealed_at)
-    .where(
-        BATCH.c.id == bindparam("wanted_id"),
-        BATCH.c.tenant_id == bindparam("tenant"),
-        BATCH.c.implicit.is_(False),
-        BATCH.c.deleted_at.is_(None),
-    )
-    # whoever seals the batch waits until this document is in it
-    .with_for_update(read=True)
+_WANTED_BATCH = select(BATCH.c.sealed_at).where(
+    BATCH.c.id == bindparam("wanted_id"),
+    BATCH.c.tenant_id == bindparam("tenant"),
+    BATCH.c.implicit.is_(False),
+    BATCH.c.deleted_at.is_(None),
 )
+# Whoever seals the batch waits until this document is in it. Locked after other documents, as by whoever ends one; and
+# at once as strongly as ending this one will, since two that hold it weakly would wait for each other.
+_OPEN_BATCH = {
+    False: _WANTED_BATCH.with_for_update(read=True),
+    True: _WANTED_BATCH.with_for_update(key_share=True),
+}
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -92,7 +93,6 @@ def accept(session: Session, submission: Submission, home: Home) -> Accepted:
         if told is None:
             raise Conflict("The first request with this Idempotency-Key is being undone: send it again.")
         return told
-    batch_id = home.batch_id if submission.batch_id is None else _open_batch(session, submission)
     for _ in range(_TRIES):
         if earlier is None or _hold(session, earlier):
             break
@@ -102,6 +102,9 @@ def accept(session: Session, submission: Submission, home: Home) -> Accepted:
     was, answer = answer, _answer(submission, document_id, earlier)
     if submission.idempotency_key and answer != was:
         correct_answer(session, submission.tenant, submission.idempotency_key, answer)
+    batch_id = home.batch_id
+    if submission.batch_id is not None:
+        batch_id = _open_batch(session, submission, is_ended=answer.state is not DocumentState.RECEIVED)
     _write(session, submission, answer, batch_id, home.region, earlier)
     return answer
 
@@ -134,9 +137,10 @@ def _hold(session: Session, earlier: Any) -> bool:
     return (_is_read(earlier) or hold_open(session, earlier.id)) and share_content(session, earlier.content_id)
 
 
-def _open_batch(session: Session, submission: Submission) -> str:
+def _open_batch(session: Session, submission: Submission, is_ended: bool) -> str:
     assert submission.batch_id is not None
-    found = session.execute(_OPEN_BATCH, {"wanted_id": submission.batch_id, "tenant": submission.tenant}).one_or_none()
+    wanted = {"wanted_id": submission.batch_id, "tenant": submission.tenant}
+    found = session.execute(_OPEN_BATCH[is_ended], wanted).one_or_none()
     if found is None:
         raise NotFound("There is no batch with this id.")
     if found.sealed_at is not None:

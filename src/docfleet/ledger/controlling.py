@@ -100,6 +100,7 @@ def retry(session: Session, tenant: str, document_id: str, pages: Collection[int
     if pages is not None:
         _check_pages(session, document, pages)
     try_again(session, document, pages)
+    reopen_batches(session, [document.batch_id])
     wake(session, wanted.pool)
 
 
@@ -114,13 +115,19 @@ def require_retryable(document: LockedDocument) -> None:
 def try_again(session: Session, document: LockedDocument, pages: Collection[int] | None) -> None:
     """`document` is locked and has ended, but not well. Its dead letters (of these pages) count as dealt with."""
     settle(session, document.id, pages)
-    session.execute(
-        update(BATCH).where(BATCH.c.id == document.batch_id, BATCH.c.finished_at.is_not(None)).values(finished_at=None)
-    )
     if document.state is DocumentState.CANCELLED:
         restart(session, document, "tried again")
     else:
         retry_document(session, document, pages)
+
+
+def reopen_batches(session: Session, batch_ids: Collection[str]) -> None:
+    """They are not finished any more. After the documents, since everybody locks a batch last."""
+    session.execute(
+        update(BATCH)
+        .where(BATCH.c.id.in_(sorted(set(batch_ids))), BATCH.c.finished_at.is_not(None))
+        .values(finished_at=None)
+    )
 
 
 def _check_pages(session: Session, document: LockedDocument, pages: Collection[int]) -> None:

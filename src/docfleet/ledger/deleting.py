@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import msgspec
 from sqlalchemy import bindparam, case, delete, select, update
 from sqlalchemy.orm import Session
 
@@ -17,9 +18,9 @@ from docfleet.ledger.checks import known_id
 from docfleet.ledger.controlling import standing
 from docfleet.ledger.dead_letters import settle
 from docfleet.ledger.dialect import database_now
-from docfleet.ledger.moves import lock_document, record_documents
+from docfleet.ledger.moves import LockedDocument, lock_document, record_documents
 from docfleet.ledger.rows import DOCUMENT, PAGE, SLICE
-from docfleet.ledger.service_rows import CONTENT, LabelRow
+from docfleet.ledger.service_rows import CONTENT, DELIVERY, WEBHOOK, LabelRow
 
 _LAST = CONTENT.c.refs <= 1
 LET_GO = (
@@ -64,8 +65,26 @@ def delete_document(session: Session, tenant: str, document_id: str) -> None:
         .values(message="", detail="", payload_json="", result_key="")
     )
     record_documents(session, [document_id], document.state, document.state, "deleted")
+    _scrub_messages(session, tenant, document)
     if content_id is not None:
         session.execute(LET_GO, {"left_id": content_id})
+
+
+def _scrub_messages(session: Session, tenant: str, document: LockedDocument) -> None:
+    """What was, or is still to be, told of its ends is told without its name, labels and text."""
+    ends = [f"document.{state}" for state in DOCUMENT_ENDS]
+    keys = [f"{document.id}:{round_}:{end}" for round_ in range(1, document.round + 1) for end in ends]
+    webhooks = select(WEBHOOK.c.id).where(WEBHOOK.c.tenant_id == tenant)
+    messages = session.execute(
+        select(DELIVERY.c.id, DELIVERY.c.payload_json)
+        .where(DELIVERY.c.webhook_id.in_(webhooks), DELIVERY.c.dedupe_key.in_(keys))
+        .order_by(DELIVERY.c.id)
+    ).all()
+    for message in messages:
+        payload = msgspec.json.decode(message.payload_json)
+        payload["document"] = payload["document"] | {"name": "", "labels": {}, "message": ""}
+        scrubbed = update(DELIVERY).where(DELIVERY.c.id == message.id)
+        session.execute(scrubbed.values(payload_json=msgspec.json.encode(payload).decode()))
 
 
 def wrapped_key(session: Session, tenant: str, document_id: str) -> bytes:

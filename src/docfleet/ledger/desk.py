@@ -223,7 +223,7 @@ class Desk:
             total += self._write(lambda session, found=found: self._retry_letters(session, tenant, found))  # type: ignore[misc]
 
     def _retry_letters(self, session: Session, tenant: str, found: Mapping[str, Letters]) -> int:
-        count = 0
+        count, batch_ids = 0, set()
         for document_id, letters in found.items():
             try:
                 controlling.standing(session, tenant, document_id)
@@ -233,7 +233,9 @@ class Desk:
                 continue
             controlling.try_again(session, document, dead_letters.pages_of(letters))
             count += len(letters)
+            batch_ids.add(document.batch_id)
         if count:
+            controlling.reopen_batches(session, batch_ids)
             accepting.wake(session)
         return count
 
