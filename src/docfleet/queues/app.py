@@ -109,6 +109,5 @@ def _transport(options: QueueOptions) -> dict[str, Any]:
         "global_keyprefix": KEY_PREFIX,
         "queue_order_strategy": "docfleet.queues.order:UrgentFirst",
         "priority_steps": [0],
-        "client_name": "docfleet-celery",
         **({"master_name": options.sentinel_master} if options.is_sentinel else {}),
     }

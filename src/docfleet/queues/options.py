@@ -70,7 +70,6 @@ def connect(options: QueueOptions) -> redis.Redis:
         "socket_keepalive": True,
         "health_check_interval": options.health_check_interval,
         "retry": Retry(NoBackoff(), 0),
-        "client_name": "docfleet",
     }
     try:
         if options.is_sentinel:

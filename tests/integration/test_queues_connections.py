@@ -1,0 +1,146 @@
+"""The broker over TLS, behind an ACL, and through Sentinel: real servers, real clients."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from docfleet.domain.urgency import Pool, Urgency
+from docfleet.errors import BrokerUnavailable, UnsafeBroker
+from docfleet.queues.check import check_broker
+from docfleet.queues.hints import Hints
+from docfleet.queues.options import KEY_PREFIX, QueueOptions
+from docfleet.stack.programs import redis_program
+from docfleet.stack.servers import start_redis
+
+
+def works(options: QueueOptions) -> None:
+    """Checked, published to, counted, marked."""
+    assert check_broker(options).startswith(("redis ", "valkey "))
+    hints = Hints(options)
+    try:
+        assert hints.is_up()
+        hints.publish(Pool.PDF, Urgency.HIGH, 7)
+        assert hints.length(Pool.PDF)["pdf.high"] == 1
+        hints.set_epoch("now")
+        assert hints.epoch() == "now"
+    finally:
+        hints.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def program(folder: Path, *arguments: str) -> Iterator[None]:
+    """A server of the Redis binary with these arguments."""
+    process = subprocess.Popen([str(redis_program()), *arguments], cwd=folder, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_plain_with_a_password(tmp_path: Path) -> None:
+    with start_redis(tmp_path) as server:
+        works(QueueOptions(server.url))
+        with pytest.raises(UnsafeBroker, match="password"):
+            check_broker(QueueOptions(server.url.replace(server.password, "wrong")))
+        server.kill()
+        with pytest.raises(BrokerUnavailable):
+            check_broker(QueueOptions(server.url))
+        hints = Hints(QueueOptions(server.url))
+        assert not hints.is_up()
+        started = time.monotonic()
+        with pytest.raises(BrokerUnavailable):
+            hints.publish(Pool.PDF, Urgency.HIGH, 7)
+        assert time.monotonic() - started < 5
+
+
+def test_a_user_who_may_touch_nothing_but_the_fleets_keys(tmp_path: Path) -> None:
+    # the channels are kombu's, the commands those of lists, hashes and sorted sets
+    rule = f"user fleet on >secret ~{KEY_PREFIX}* &* +@all -@dangerous +info"
+    with start_redis(tmp_path, config={rule.split()[0]: rule.partition(" ")[2]}) as server:
+        works(QueueOptions(f"redis://fleet:secret@127.0.0.1:{server.port}/0"))
+
+
+def test_tls_with_a_private_authority(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with start_redis(tmp_path / "redis") as server, tls_in_front_of(server.port, context) as port:
+        url = f"rediss://:{server.password}@localhost:{port}/0"
+        works(QueueOptions(url, ca_file=str(tmp_path / "ca.pem")))
+        with pytest.raises(BrokerUnavailable, match="certificate"):
+            check_broker(QueueOptions(url))
+        with pytest.raises(BrokerUnavailable, match="certificate"):
+            check_broker(QueueOptions(url.replace("localhost", "127.0.0.1"), ca_file=str(tmp_path / "ca.pem")))
+
+
+@contextmanager
+def tls_in_front_of(port: int, context: ssl.SSLContext) -> Iterator[int]:
+    """A port that speaks TLS and passes on to a plain one: the wheel's Redis is built without TLS."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with (
+                suppress(OSError),
+                context.wrap_socket(self.request, server_side=True) as outer,
+                socket.create_connection(("127.0.0.1", port)) as inner,
+            ):
+                back = threading.Thread(target=pump, args=(inner, outer), daemon=True)
+                back.start()
+                pump(outer, inner)
+                back.join(2)
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError, ValueError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_through_sentinel(tmp_path: Path) -> None:
+    port = free_port()
+    with start_redis(tmp_path / "redis") as server:
+        (tmp_path / "sentinel.conf").write_text(
+            f"port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {server.port} 1\n"
+            f"sentinel auth-pass main {server.password}\n"
+        )
+        with program(tmp_path, "sentinel.conf", "--sentinel"):
+            options = QueueOptions(f"sentinel://:{server.password}@127.0.0.1:{port}/0", sentinel_master="main")
+            _await(options)
+            works(options)
+
+
+def _await(options: QueueOptions) -> None:
+    hints = Hints(options)
+    deadline = time.monotonic() + 15
+    while not hints.is_up():
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.1)
+    hints.close()
