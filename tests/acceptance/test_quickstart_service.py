@@ -82,10 +82,7 @@ def test_the_curl_lines(served: dict[str, Any]) -> None:
         script, changed = re.subn(rf"^export {name}=.*$", f"export {name}={value}", script, flags=re.MULTILINE)
         assert changed == 1
     # each line's failure counts, also that of HTTP
-    script = "set -eu\n" + script.replace("curl -s", "curl -sS --fail-with-body -")
-    script = script.replace("--fail-with-body - ", "--fail-with-body ").replace(
-        "--fail-with-body -N", "--fail-with-body -N"
-    )
+    script = "set -eu\n" + re.sub(r"\bcurl -s", "curl --fail-with-body -s", script)
     ran = subprocess.run(
         ["bash", "-c", script], cwd=served["here"], env=plain_environment(), capture_output=True, text=True,
         timeout=180, check=False,
@@ -95,10 +92,7 @@ def test_the_curl_lines(served: dict[str, Any]) -> None:
     assert (made["priority"], made["labels"]) == ("high", {"customer": "4711"})
     waited = json.JSONDecoder().raw_decode(ran.stdout.lstrip())[0]
     assert (waited["id"], waited["state"]) == (made["id"], "succeeded")
-    assert (
-        "Invoice" in (served["here"] / "invoice.txt").read_text()
-        or (served["here"] / "invoice.txt").stat().st_size > 100
-    )
+    assert (served["here"] / "invoice.txt").stat().st_size > 100
     assert "event: document.succeeded" in ran.stdout
     assert made["id"] in ran.stdout.rpartition('"items"')[2]
 

@@ -39,6 +39,7 @@ class Journal:
         """`path` None: remember nothing beyond this run."""
         self._path = path
         self._lock = threading.Lock()
+        self._is_first_write = path is not None and path.exists()
         self._batches: dict[str, Line] = {}
         self._documents: dict[str, Line] = {}
         self._folders: dict[str, str] = {}
@@ -70,7 +71,9 @@ class Journal:
             self._take(line)
             if self._path is not None:
                 with self._path.open("ab") as file:
-                    file.write(msgspec.json.encode(line) + b"\n")
+                    # a crash may have torn the line before: this one begins on its own
+                    file.write((b"\n" if self._is_first_write else b"") + msgspec.json.encode(line) + b"\n")
+                self._is_first_write = False
 
     def _take(self, line: Line) -> None:
         if line.key:
