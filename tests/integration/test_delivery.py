@@ -322,3 +322,15 @@ def test_another_master_key_sends_nothing(webhooks: Webhooks) -> None:
             soon(lambda: len(webhooks.attempts("acme", sent.id)) == 1)
     assert webhooks.attempts("acme", sent.id)[0].error.startswith("secret_unreadable:")
     assert there.received == []
+
+
+def test_old_messages_are_forgotten_by_the_senders(ledger: Ledger, webhooks: Webhooks) -> None:
+    with receiver() as there:
+        webhook = register(webhooks, there)
+        with senders(webhooks):
+            webhooks.send_test("acme", webhook.id)
+            soon(lambda: webhooks.deliveries("acme", webhook.id).items[0].state is DeliveryState.DELIVERED)
+        with ledger.unit_of_work() as session:
+            session.execute(text("UPDATE delivery SET finished_at = finished_at - 31 * 86400"))
+        with senders(webhooks):
+            soon(lambda: webhooks.deliveries("acme", webhook.id).items == ())

@@ -27,6 +27,7 @@ SLOW_SECONDS = 1.0
 LEASE_MARGIN_SECONDS = 30.0
 """For looking up the name and writing the outcome."""
 FINISH_TRIES = 5
+PRUNE_SECONDS = 600.0
 
 
 class DeliveryOptions(msgspec.Struct, frozen=True):
@@ -35,6 +36,8 @@ class DeliveryOptions(msgspec.Struct, frozen=True):
     allow_private: bool = False
     concurrency: int = 8
     poll_seconds: float = 0.5
+    keep_days: float = 30.0
+    """How long messages that are over, and their log, are kept."""
 
 
 class DeliveryParts(msgspec.Struct, frozen=True):
@@ -74,12 +77,14 @@ class _Senders:
         self._under_way: dict[str, Receiver] = {}
         self._slow: set[str] = set()
         self._changed = Event()
+        self._prune_at = 0.0
 
     def run(self) -> None:
         pause = self._parts.options.poll_seconds
         while not self._stop.is_set():
             try:
                 taken = self._take_up()
+                self._prune()
             except LedgerError as error:
                 _log.warning("deliveries_not_readable", error=str(error))
                 pause = min(2 * pause, 5.0)
@@ -91,6 +96,11 @@ class _Senders:
 
     def close(self) -> None:
         self._threads.shutdown(wait=True)
+
+    def _prune(self) -> None:
+        if time.monotonic() >= self._prune_at:
+            more = self._parts.webhooks.prune(self._parts.options.keep_days) > 0
+            self._prune_at = time.monotonic() + (0.0 if more else PRUNE_SECONDS)
 
     def _wait(self, seconds: float) -> None:
         """For a sender that becomes free, or, when all are, for news."""
