@@ -15,6 +15,7 @@ import httpx
 import uvicorn
 
 from docfleet.api.app import make_app
+from docfleet.api.connection import LimitedHeadProtocol
 from docfleet.api.parts import ApiOptions, ApiParts
 from docfleet.domain.access import Permission, Role
 from docfleet.domain.work import DocumentState, Step
@@ -77,7 +78,12 @@ def serving(
 @contextmanager
 def listening(app: Any) -> Iterator[str]:
     """`app` under uvicorn in a thread; yields its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", access_log=False, lifespan="on"))
+    config = uvicorn.Config(
+        app, http=LimitedHeadProtocol, port=0, log_level="critical", access_log=False, lifespan="on"
+    )
+    server = uvicorn.Server(config)
+        uvicorn.Config(app, http=LimitedHeadProtocol, port=0, log_level="critical", access_log=False, lifespan="on")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 10

@@ -255,3 +255,22 @@ def test_a_second_app_of_the_same_process_takes_large_uploads_too(tmp_path: Path
         with serving(folder) as served, served.client() as client:
             assert submit(client, PDF + bytes(3_000_000)).status_code == 202
             assert client.post("/v1/batches", content=b"[" * 3_000_000).json()["code"] == "payload_too_large"
+
+
+@pytest.mark.parametrize("flood", [b"X-Header: " + b"a" * 1000 + b"\r\n", b"a" * 1000])
+def test_a_head_without_end_is_cut_off(served: Served, flood: bytes) -> None:
+    place = urlsplit(served.url)
+    sent = 0
+    with socket.create_connection((place.hostname, place.port), timeout=5) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nY: ")
+        try:
+            while sent < 20_000_000:
+                connection.sendall(flood * 10)
+                sent += 10 * len(flood)
+        except OSError:
+            pass
+    assert sent < 10_000_000
+    with served.client() as client:
+        # a body that arrives with its head is none of it, and connections are used again
+        for number in range(3):
+            assert submit(client, PDF + bytes([number]) * 900_000).status_code == 202

@@ -132,8 +132,11 @@ def serve_http(
 
     `on_turn` is called about ten times a second by the loop that answers: a stuck one is seen from outside.
     """
+    from docfleet.api.connection import LimitedHeadProtocol
+
     config = uvicorn.Config(
         app,
+        http=LimitedHeadProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
