@@ -239,3 +239,17 @@ def test_the_same_bytes_are_read_once(served: Service, client: Client) -> None:
 def test_who_am_i(client: Client) -> None:
     me = client.me()
     assert (me.tenant, me.role) == ("acme", "admin")
+
+
+def test_webhooks(client: Client) -> None:
+    made = client.webhooks.add("https://example.com/docfleet", ["document.succeeded"])
+    assert (made.secret or "").startswith("whsec_")
+    assert client.webhooks.get(made.id).event_types == ["document.succeeded"]
+    assert client.webhooks.get(made.id).secret is None
+    client.webhooks.test(made.id)
+    [delivery] = client.webhooks.deliveries(made.id)
+    assert delivery.event_type == "webhook.test"
+    assert made.id in {one.id for one in client.webhooks.list()}
+    client.webhooks.remove(made.id)
+    with pytest.raises(NotFound):
+        client.webhooks.get(made.id)
