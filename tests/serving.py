@@ -82,8 +82,6 @@ def listening(app: Any) -> Iterator[str]:
         app, http=LimitedHeadProtocol, port=0, log_level="critical", access_log=False, lifespan="on"
     )
     server = uvicorn.Server(config)
-        uvicorn.Config(app, http=LimitedHeadProtocol, port=0, log_level="critical", access_log=False, lifespan="on")
-    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 10
