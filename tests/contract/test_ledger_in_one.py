@@ -12,6 +12,7 @@ from docfleet.domain.retry import Failure
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import EngineFailed, Fenced, LedgerError
 from docfleet.ledger import BOTH_LANES, Claim, DocumentSummary, Ledger, PageOutcome, Plan
+from docfleet.ledger.counting import counting_statements
 from ledger_driver import BATCH, PostgresServer, audit, file_named, finish_pages, pass_time, postgres_server, read
 from service_driver import document_row, submit
 
@@ -66,6 +67,17 @@ def test_a_short_document_ends_with_its_plan(ledger: Ledger) -> None:
         "received", "succeeded",
     ]  # fmt: skip
     assert ledger.claim_next("w", ["pdf"]) == []
+
+
+def test_a_short_document_costs_few_statements(ledger: Ledger) -> None:
+    submit(ledger)
+    [one] = ledger.window("pdf", 1)
+    with counting_statements(ledger) as counted:
+        claim = ledger.claim_slice("w", one.slice_id)
+        assert claim is not None
+        ledger.finish_in_one(claim, Plan(1), read(1, 1), "k", SUMMARY)
+    # SQLite says BEGIN itself
+    assert counted.total() - counted["BEGIN"] <= 14, counted
 
 
 def test_it_ends_once_however_often_it_is_said(ledger: Ledger) -> None:

@@ -66,12 +66,20 @@ def choose(heads: Sequence[Head], outstanding: Outstanding, limit: int, now: flo
     waiting: dict[str, list[Head]] = {}
     for head in sorted(heads, key=_last_first):
         waiting.setdefault(head.document_id, []).append(head)
+    classes: dict[tuple[int, bool], tuple[int, str]] = {}
+
+    def rank(head: Head) -> tuple[int, str]:
+        key = (head.slice_id, queues[head.tenant, head.urgency] > 0)
+        if key not in classes:
+            classes[key] = class_of(head, key[1], now)
+        return classes[key]
+
     chosen: list[Chosen] = []
     while waiting and len(chosen) < limit:
         best = min(
             (own[-1] for own in waiting.values()),
             key=lambda head: (
-                class_of(head, queues[head.tenant, head.urgency] > 0, now)[0],
+                rank(head)[0],
                 tenants[head.tenant],
                 RANK[head.urgency],
                 documents[head.document_id],
@@ -80,7 +88,7 @@ def choose(heads: Sequence[Head], outstanding: Outstanding, limit: int, now: flo
                 head.slice_id,
             ),
         )
-        chosen.append(Chosen(best.slice_id, class_of(best, queues[best.tenant, best.urgency] > 0, now)[1]))
+        chosen.append(Chosen(best.slice_id, rank(best)[1]))
         own = waiting[best.document_id]
         own.pop()
         if not own:

@@ -157,7 +157,7 @@ def claim_slice(
     return claims[0] if claims else None
 
 
-SPARE_CHOICES = 16
+SPARE_CHOICES = 4
 """How many more than asked for are looked at: others choose at the same time, by the same rules."""
 
 

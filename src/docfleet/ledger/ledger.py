@@ -101,6 +101,10 @@ class Ledger:
             raise
         return cls(engine, policy, lease_seconds, jitter, fencing)
 
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
     def close(self) -> None:
         self._engine.dispose()
 
