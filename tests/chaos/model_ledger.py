@@ -15,8 +15,10 @@ from docfleet.domain.retry import (
     Decision,
     Failure,
     FailureKind,
+    Hazard,
     Lapse,
     RetryPolicy,
+    evidence_of,
     judge_lapses,
     judge_release,
 )
@@ -40,6 +42,19 @@ from docfleet.domain.work import (
 
 LEASE_SECONDS = 15.0
 TOGETHER_SECONDS = 3.0
+SILENT_SECONDS = 9.0
+SPANS = (30.0, 120.0, 600.0)
+SLOTS = 2
+
+
+class Death:
+    """An attempt whose worker died under it; `innocent` once its slice ended well."""
+
+    __slots__ = ("at", "innocent", "seconds", "slice_id", "worker")
+
+    def __init__(self, at: float, worker: str, slice_id: int, seconds: float) -> None:
+        self.at, self.worker, self.slice_id, self.seconds = at, worker, slice_id, seconds
+        self.innocent = False
 
 
 class Document:
@@ -91,7 +106,9 @@ class ModelLedger:
         self._by_sha: dict[tuple[str, str], list[Document]] = {}
         self._slices: dict[int, Slice] = {}
         self._of: dict[str, list[Slice]] = {}
-        self._seen: dict[str, float] = {}
+        self._lives: dict[str, tuple[float, float]] = {}
+        """Supervisor -> (first seen, last seen)."""
+        self._deaths: list[Death] = []
         self._log: list[Change] = []
 
     # --- submitting
@@ -221,6 +238,9 @@ class ModelLedger:
                 return None
             raise Stale
         row.lease_until, row.result_key = None, result_key
+        for death in self._deaths:
+            # it ended well: what its workers died of was not it
+            death.innocent |= death.slice_id == row.id
         self._set(row, SliceState.DONE, held.token, held.worker, "")
         return row.document
 
@@ -237,20 +257,52 @@ class ModelLedger:
             self._apply(self._slices[slice_id], _death(kind))
 
     def announce(self, supervisor: str) -> None:
-        self._seen[supervisor] = self.now
+        self._lives[supervisor] = (self.now, self.now)
 
-    see = announce
+    def see(self, supervisor: str) -> None:
+        self._lives[supervisor] = (self._lives[supervisor][0], self.now)
 
     def expire_leases(self) -> None:
-        running = [row for row in self._slices.values() if row.state is SliceState.RUNNING]
-        lapses = [Lapse(row.id, row.lease_until or 0.0) for row in running if (row.lease_until or 0.0) < self.now]
-        for slice_id, kind in judge_lapses(lapses, self.now, TOGETHER_SECONDS).items():
-            row = self._slices[slice_id]
-            silent = self.now - self._seen.get(row.worker.split("/")[0], self.now) >= LEASE_SECONDS - TOGETHER_SECONDS
-            self._apply(row, _death(FailureKind.LOSS if silent else kind))
+        lapsed = [
+            row
+            for row in self._slices.values()
+            if row.state is SliceState.RUNNING and (row.lease_until or 0.0) < self.now
+        ]
+        verdicts = dict.fromkeys((row.id for row in lapsed if self._is_silent(row.worker)), FailureKind.LOSS)
+        alone = [Lapse(row.id, row.lease_until or 0.0) for row in lapsed if row.id not in verdicts]
+        verdicts |= judge_lapses(alone, self.now, TOGETHER_SECONDS)
+        for slice_id, kind in verdicts.items():
+            self._apply(self._slices[slice_id], _death(kind))
+
+    def _is_silent(self, worker: str) -> bool:
+        return self.now - self._lives[worker.split("/")[0]][1] > SILENT_SECONDS
+
+    def _weigh(self, row: Slice, failure: Failure) -> float | None:
+        if failure.kind not in (FailureKind.CRASH, FailureKind.LOSS):
+            return None
+        until = min(self.now, row.lease_until or self.now)
+        self._deaths.append(Death(until, row.worker, row.id, max(0.0, until - row.started_at)))
+        against = [death.seconds for death in self._deaths if death.slice_id == row.id and not death.innocent]
+        return evidence_of(against, [self._hazard(span) for span in SPANS])
+
+    def _hazard(self, span: float) -> Hazard:
+        since = self.now - span
+        by_worker: dict[str, list[Death]] = {}
+        for death in self._deaths:
+            by_worker.setdefault(death.worker, []).append(death)
+        died = sum(
+            all(death.innocent for death in own) and max(death.at for death in own) > since
+            for own in by_worker.values()
+        )
+        lived = sum(
+            SLOTS * max(0.0, (self.now if self.now - last < SILENT_SECONDS else last) - max(first, since))
+            for first, last in self._lives.values()
+        )
+        return Hazard(died, lived)
 
     def _apply(self, row: Slice, failure: Failure) -> None:
-        decision = self.policy.decide(failure, row.counters, 0.0, row.isolated)
+        evidence = self._weigh(row, failure)
+        decision = self.policy.decide(failure, row.counters, 0.0, row.isolated, evidence)
         row.counters, row.isolated = decision.counters, decision.isolated
         row.lease_until = row.dispatched_at = None
         if failure.kind is not FailureKind.WAIT:
@@ -270,6 +322,8 @@ class ModelLedger:
             apart = self._add(row.document, row.step, page, page)
             apart.isolated = True
             apart.counters = Counters(decision.counters.crashes, decision.counters.errors, 0, decision.counters.losses)
+            known = [death for death in self._deaths if death.slice_id == row.id]
+            self._deaths += [Death(death.at, death.worker, apart.id, death.seconds) for death in known]
         row.last_page = row.first_page
 
     def _give_up(self, row: Slice, failure: Failure) -> None:
@@ -342,6 +396,9 @@ class ModelLedger:
             row.dispatched_at = None
 
     # --- asking
+
+    def is_isolated(self, slice_id: int) -> bool:
+        return self._slices[slice_id].isolated
 
     def is_open(self) -> bool:
         return any(document.state not in DOCUMENT_ENDS for document in self._documents.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.model_ledger import ModelLedger
+from chaos.real_ledger import RealLedger
 from chaos.simulation import Faults, World
 
 
@@ -40,3 +41,27 @@ def test_without_repair_it_turns_red() -> None:
 def test_equal_seeds_are_equal_runs() -> None:
     first, second = (run_model(7, Faults()).book.changes() for _ in range(2))
     assert first == second
+
+
+def run_real(seed: int, faults: Faults, fencing: bool = True) -> World:
+    """The same run over the real ledger on SQLite, in some thousand times the model's time."""
+    book = RealLedger(fencing)
+    try:
+        return World(book, seed, faults, documents=4).run(limit_seconds=150.0)
+    finally:
+        book.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_real_ledger_loses_nothing_either(seed: int) -> None:
+    assert run_real(seed, Faults(storm_seconds=25.0, two_leaders=seed % 4 == 0)).violations == []
+
+
+def test_the_real_ledger_without_repair_turns_red() -> None:
+    faults = Faults(storm_seconds=25.0, repair=False)
+    assert any(run_real(seed, faults).violations for seed in range(4))
+
+
+def test_the_real_ledger_without_fencing_turns_red() -> None:
+    faults = Faults(pause=0.05, storm_seconds=40.0, kill=0.0, redis=False)
+    assert any(run_real(seed, faults, fencing=False).violations for seed in range(12))
