@@ -212,6 +212,7 @@ def test_a_wrong_command_would_be_noticed() -> None:
 def test_options_in_code_font_exist(page: Path) -> None:
     known = {option for c in every_command() for p in c.params for option in (*p.opts, *p.secondary_opts)}
     known |= {"--quick", "--only", "--help", "--check"}  # of `python -m bench` and the tools
+    known |= set(re.findall(r'"(--[a-z-]+)"', read("tools/chaos.py")))
     for code in code_of(page.read_text(encoding="utf-8")):
         if code.startswith("--"):
             assert code.split()[0].rstrip(",") in known, code
