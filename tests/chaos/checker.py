@@ -53,7 +53,11 @@ class Checker:
             self._say(f"I2 gap in the log of {entity}: {before} became {change.before}")
         self._last[entity] = change.after
         if change.slice_id is None:
-            if before and DocumentState(change.after) not in DOCUMENT_TRANSITIONS[DocumentState(before)]:
+            # a follower that is read itself after all tells so, and stays where it stands
+            if (
+                before not in ("", change.after)
+                and DocumentState(change.after) not in DOCUMENT_TRANSITIONS[DocumentState(before)]
+            ):
                 self._say(f"I2 document {entity} went from {before} to {change.after}")
             return
         if before and SliceState(change.after) not in SLICE_TRANSITIONS[SliceState(before)]:
