@@ -33,7 +33,7 @@ def service(tmp_path: Path) -> Iterator[WorkerService]:
     service = WorkerService(
         tmp_path,
         "",
-        work={"slice_seconds": 6.0, "lease_seconds": 3.0, "heartbeat_seconds": 0.6},
+        work={"slice_seconds": 40.0, "lease_seconds": 3.0, "heartbeat_seconds": 0.6},
         fleet={"worker_memory_bytes": 700 << 20, "grace_seconds": 8.0},
     )
     yield service
@@ -89,13 +89,15 @@ def test_a_stopped_slot_loses_its_slice_and_its_late_write_changes_nothing(
 ) -> None:
     first = service.worker(path=engines)
     with service.dispatching():
-        accepted = service.submit(page_image(SLOW, 300), options=POISON)
+        accepted = service.submit(page_image(SLOW, 900), options=POISON)
         wait_running(service, accepted)
         [slot] = first.slots()
-        os.kill(slot, signal.SIGSTOP)
         second = service.worker(path=engines)
-        view = service.wait_end(accepted)
+        wait_for(second.slots)
+        os.kill(slot, signal.SIGSTOP)
+        wait_for(lambda: any(row.attempt == 2 for row in service.slices(accepted)))
         os.kill(slot, signal.SIGCONT)
+        view = service.wait_end(accepted)
         wait_for(lambda: first.events("claim_lost"))
     assert view.state is DocumentState.SUCCEEDED
     assert second.events("slot_died") == []
@@ -161,10 +163,10 @@ def test_a_store_that_is_away_costs_no_attempt(service: WorkerService, tmp_path:
     accepted = service.submit(page_image())
     hidden = next(path for path in folder.rglob("source") if path.is_file())
     hidden.rename(hidden.with_name("away"))
-    hidden.mkdir()  # reading it fails with another error than its absence
+    hidden.symlink_to(hidden.name)  # reading it fails with another error than its absence
     service.worker()
     wait_for(lambda: any(row.wait_count for row in service.slices(accepted)))
-    hidden.rmdir()
+    hidden.unlink()
     hidden.with_name("away").rename(hidden)
     view = service.wait_end(accepted)
     assert view.state is DocumentState.SUCCEEDED
