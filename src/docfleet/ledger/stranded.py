@@ -7,7 +7,7 @@ to the database, or restored a part of it.
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import exists, func, literal_column, or_, select, update
+from sqlalchemy import and_, exists, func, literal_column, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import DOCUMENT_ENDS, OPEN_SLICES, DocumentState, Step
@@ -41,8 +41,9 @@ def find(session: Session, position: Position) -> list[str]:
     """Ids of documents that may be stranded, among the next `AT_ONCE` of each state; moves the position."""
     found: list[str] = []
     for state in _OPEN:
-        # the state is literal: the index of open documents is a partial one
-        of_state = DOCUMENT.c.state == literal_column(f"'{state}'")
+        # literally as the partial index of open documents says it
+        is_open = text("document.state IN ('received', 'running', 'assembling')")
+        of_state = and_(is_open, DOCUMENT.c.state == literal_column(f"'{state}'"))
         some = (
             select(DOCUMENT.c.id)
             .where(of_state, DOCUMENT.c.id > position.after.get(state, ""))

@@ -45,7 +45,8 @@ _CANDIDATE = "s.state = 'queued' AND s.dispatched_at IS NULL"
 def _heads(dialect: str) -> TextClause:
     """The first slices of every queue of a pool. The recursion finds the tenants, one jump in the index for each."""
     words = _WORDS[dialect]
-    tenant = f"SELECT min(s.tenant_id) FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool AND s.urgency = "
+    tenant = f"SELECT s.tenant_id FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool AND s.urgency = "
+    next_one = "ORDER BY s.tenant_id LIMIT 1"
     urgencies = ", ".join(f"('{urgency}')" for urgency in Urgency)
     some = f"(SELECT {words['max']}(2, {HEADS_PER_CHOICE} * :limit / {words['max']}(1, count(*))) FROM queue)"
     first = (
@@ -58,8 +59,8 @@ def _heads(dialect: str) -> TextClause:
         join = f"CROSS JOIN slice s ON s.id IN (SELECT s.id {first})"
     return text(
         f"WITH RECURSIVE wanted(urgency) AS (VALUES {urgencies}), queue(urgency, tenant, n) AS ("
-        f"SELECT wanted.urgency, ({tenant} wanted.urgency), 1 FROM wanted "
-        f"UNION ALL SELECT queue.urgency, ({tenant} queue.urgency AND s.tenant_id > queue.tenant), n + 1 "
+        f"SELECT wanted.urgency, ({tenant} wanted.urgency {next_one}), 1 FROM wanted "
+        f"UNION ALL SELECT queue.urgency, ({tenant} queue.urgency AND s.tenant_id > queue.tenant {next_one}), n + 1 "
         f"FROM queue WHERE queue.tenant IS NOT NULL AND n < {MOST_TENANTS}) "
         f"SELECT {_SHOWN} FROM queue {join}"
     )
