@@ -21,6 +21,7 @@ def run_receiver(log: Path, seed: int, refuse: float = 0.05) -> Iterator[str]:
     """Yields its URL. A share of `refuse` of the requests is answered 500, as many are taken but not answered."""
     dice = random.Random(seed)
     lock = threading.Lock()
+    troubled: set[str] = set()
     out = log.open("ab", buffering=0)
 
     class Handler(BaseHTTPRequestHandler):
@@ -30,10 +31,13 @@ def run_receiver(log: Path, seed: int, refuse: float = 0.05) -> Iterator[str]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             document = body.get("data", {}).get("document") or {}
             with lock:
-                draw = dice.random()
+                # each message is troubled once: after a second failure senders wait for minutes
+                id_ = self.headers["webhook-id"]
+                draw = 1.0 if id_ in troubled else dice.random()
+                troubled.add(id_)
                 status = 500 if draw < refuse else 204
                 line = Reception(
-                    time.time(), self.headers["webhook-id"], body["type"], document.get("id", ""),
+                    time.time(), id_, body["type"], document.get("id", ""),
                     document.get("state", ""), status,
                 )  # fmt: skip
                 out.write(msgspec.json.encode(line) + b"\n")
