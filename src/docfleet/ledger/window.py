@@ -29,11 +29,18 @@ HEADS_PER_CHOICE = 4
 """Heads read for each slice that is to be chosen, over all queues; at least two of each queue."""
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
-    "sqlite": {"now": "((julianday('now') - 2440587.5) * 86400.0)", "isolated": "s.isolated IS 1", "max": "max"},
+    "sqlite": {
+        "now": "((julianday('now') - 2440587.5) * 86400.0)",
+        "isolated": "s.isolated IS 1",
+        "max": "max",
+        # it would rather look through all that waits
+        "by": "INDEXED BY ix_slice_isolated",
+    },
     "postgresql": {
         "now": "EXTRACT(EPOCH FROM clock_timestamp())::double precision",
         "isolated": "s.isolated IS true",
         "max": "greatest",
+        "by": "",
     },
 }
 _COLUMNS = ("id", "document_id", "tenant_id", "urgency", "priority", "deadline_at", "created_at", "pool", "isolated")
@@ -70,7 +77,7 @@ _HEADS = {dialect: _heads(dialect) for dialect in _WORDS}
 _OTHER = "r.state = 'running' OR (r.state = 'queued' AND r.dispatched_at IS NOT NULL)"
 _ISOLATED_HEADS = {
     dialect: text(
-        f"SELECT {_SHOWN} FROM slice s WHERE {words['isolated']} AND {_CANDIDATE} AND s.pool = :pool "
+        f"SELECT {_SHOWN} FROM slice s {words['by']} WHERE {words['isolated']} AND {_CANDIDATE} AND s.pool = :pool "
         f"AND s.available_at <= {words['now']} AND NOT EXISTS "
         f"(SELECT 1 FROM slice r WHERE {words['isolated'].replace('s.', 'r.')} AND ({_OTHER})) "
         "ORDER BY s.priority, s.id LIMIT 1"
