@@ -20,7 +20,7 @@ Back-off with full jitter: https://aws.amazon.com/blogs/architecture/exponential
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from math import comb, expm1, log
 
