@@ -33,7 +33,7 @@
     │   ├── NotIntact                 what is stored was altered or cut off
     │   └── BadKey                    not a key a store takes
     ├── LedgerError
-    │   ├── LedgerUnavailable         the database cannot be reached                             503, retryable
+    │   ├── LedgerUnavailable         the database cannot be reached, or takes no changes now    503, retryable
     │   └── Fenced                    a stale worker's write was refused
     ├── BrokerUnavailable             Redis cannot be reached; nothing is lost                   retryable
     ├── UnsafeBroker                  settings under which Redis would hang or lose more than it must    exit 2
@@ -318,7 +318,7 @@ class LedgerError(DocfleetError):
 
 
 class LedgerUnavailable(LedgerError):
-    """The database cannot be reached."""
+    """The database cannot be reached, or takes no changes now."""
 
     code = "ledger_unavailable"
     retryable = True

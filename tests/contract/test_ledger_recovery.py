@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from docfleet.domain.retry import Failure, FailureKind
 from docfleet.domain.work import DocumentState, Step
-from docfleet.errors import LedgerUnavailable
+from docfleet.errors import LedgerError, LedgerUnavailable
 from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, Plan
 from ledger_driver import PostgresServer, audit, postgres_server, read
 from service_driver import document_row, submit
@@ -70,6 +71,41 @@ def test_a_lost_connection_is_said_so_and_made_anew(on_postgres: Ledger, postgre
     assert claim_one(on_postgres).document.id == document
     postgres.run_sql(END_ALL)
     assert on_postgres.is_reachable(), "connections that are lost while nobody uses them go unnoticed"
+
+
+def test_a_database_that_takes_no_changes_now_is_waited_for_like_one_that_is_away(
+    on_postgres: Ledger, postgres: PostgresServer
+) -> None:
+    submit(on_postgres)
+    claim = claim_one(on_postgres)
+    name = on_postgres.engine.url.database
+    postgres.run_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    on_postgres.engine.dispose()
+    with pytest.raises(LedgerUnavailable, match="read-only"):
+        on_postgres.finish_in_one(claim, Plan(1), read(1, 1), "k")
+    with pytest.raises(LedgerUnavailable):
+        on_postgres.fail(claim, Failure(FailureKind.WAIT, "handed_back"))
+    postgres.run_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    on_postgres.engine.dispose()
+    assert on_postgres.finish_in_one(claim, Plan(1), read(1, 1), "k") is DocumentState.SUCCEEDED
+
+
+def test_a_ledger_that_is_locked_too_long_is_waited_for(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path / "ledger.db", busy_seconds=0.05) as ledger:
+        submit(ledger)
+        claim = claim_one(ledger)
+        with ledger.unit_of_work() as session:
+            session.execute(text("SELECT 1"))
+            with pytest.raises(LedgerUnavailable, match="locked"):
+                ledger.finish_in_one(claim, Plan(1), read(1, 1), "k")
+        assert ledger.finish_in_one(claim, Plan(1), read(1, 1), "k") is DocumentState.SUCCEEDED
+
+
+def test_an_illegal_change_is_no_reason_to_wait(ledger: Ledger) -> None:
+    submit(ledger)
+    with pytest.raises(LedgerError) as refused:
+        run_sql(ledger, "UPDATE slice SET state = 'done'")
+    assert not isinstance(refused.value, LedgerUnavailable)
 
 
 @pytest.mark.parametrize("in_one", [True, False])

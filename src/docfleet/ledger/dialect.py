@@ -147,13 +147,17 @@ def upsert(session: Session, table: Any) -> Any:
 
 @contextmanager
 def translating_errors() -> Iterator[None]:
-    """Turns the database's errors into LedgerError, lost connections into LedgerUnavailable; everything else passes."""
+    """Turns the database's errors into LedgerError; everything else passes.
+
+    A database that cannot be reached, or takes nothing now whatever it is told (locked, full, read-only, overloaded),
+    is LedgerUnavailable: no document is to blame for it, and waiting may help.
+    """
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         if is_lost(error):
             raise LedgerUnavailable(f"the database cannot be reached ({_vendors_error(error)})") from error
-        raise LedgerError(_explain(error)) from error
+        raise (LedgerUnavailable if _refuses(error) else LedgerError)(_explain(error)) from error
     except PoolTimeout as error:
         raise LedgerUnavailable("no connection to the ledger became free in time") from error
 
@@ -176,6 +180,23 @@ def is_lost(error: BaseException) -> bool:
     return any(
         kind.__name__ == "OperationalError" and kind.__module__.startswith("psycopg") for kind in type(vendor).__mro__
     )
+
+
+_REFUSALS = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PROTOCOL,
+    }
+)  # fmt: skip
+_REFUSING_STATES = ("25006", "40001", "40P01", "53", "55P03", "57014", "58")
+"""Postgres: read-only, in each other's way, out of some resource, locked for too long, too slow, a failing system."""
+
+
+def _refuses(error: BaseException) -> bool:
+    """Whether the database would have refused any change, or this one only now."""
+    vendor = _vendors_error(error)
+    state = getattr(vendor, "sqlstate", None) or ""
+    return (getattr(vendor, "sqlite_errorcode", 0) & 0xFF) in _REFUSALS or state.startswith(_REFUSING_STATES)
 
 
 _SQLITE_CAUSES = {
