@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_driver import read_through, submission
+from desk_driver import fail_at_plan, read_through, submission
 from sqlalchemy import insert, text
 
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState
 from docfleet.errors import Conflict, Gone
-from docfleet.ledger import Ledger, accepting
+from docfleet.ledger import Ledger, accepting, deleting
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.rows import EVENT
@@ -180,6 +180,29 @@ def test_a_batch_is_not_sealed_past_a_document_on_its_way_in(on_postgres: Ledger
     view = desk.batch("acme", batch)
     assert view.sealed_at is not None
     assert view.documents[DocumentState.RECEIVED] == 1
+
+
+@pytest.mark.parametrize("act", ["retry", "retry_dead_letters"])
+def test_what_is_just_being_deleted_is_not_tried_again(on_postgres: Ledger, act: str) -> None:
+    desk = Desk(on_postgres)
+    id_ = desk.accept(submission("x")).document_id
+    fail_at_plan(on_postgres, id_)
+    answers: list[Any] = []
+
+    def retry() -> None:
+        try:
+            answers.append(desk.retry("acme", id_) if act == "retry" else desk.retry_dead_letters("acme"))
+        except Gone:
+            answers.append("gone")
+
+    with on_postgres.unit_of_work() as session:
+        deleting.delete_document(session, "acme", id_)
+        other = threading.Thread(target=retry)
+        other.start()
+        wait_for_lock(on_postgres)
+    other.join()
+    assert answers == ["gone" if act == "retry" else 0]
+    assert not on_postgres.claim("w"), "a tombstone is not read again"
 
 
 def test_no_results_are_taken_of_a_content_that_is_just_being_erased(on_postgres: Ledger) -> None:

@@ -94,8 +94,10 @@ def retry(session: Session, tenant: str, document_id: str, pages: Collection[int
 
     Raises Conflict when it succeeded, is open, or has read one of the pages; BadRequest for pages it does not have.
     """
-    wanted = standing(session, tenant, document_id)
+    standing(session, tenant, document_id)
     document = lock_document(session, document_id)
+    # again under the lock: it may have been deleted meanwhile
+    wanted = standing(session, tenant, document_id)
     require_retryable(document)
     if pages is not None:
         _check_pages(session, document, pages)

@@ -226,8 +226,9 @@ class Desk:
         count, batch_ids = 0, set()
         for document_id, letters in found.items():
             try:
-                controlling.standing(session, tenant, document_id)
                 document = lock_document(session, document_id)
+                # under the lock: it may have been deleted meanwhile
+                controlling.standing(session, tenant, document_id)
                 controlling.require_retryable(document)
             except (Conflict, Gone):
                 continue
