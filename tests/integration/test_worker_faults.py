@@ -12,7 +12,8 @@ import msgspec
 import pytest
 from worker_service import WorkerService, is_alive, page_image, wait_for
 
-from docfleet.domain.work import DocumentState, SliceState
+from docfleet.domain.work import DocumentState, SliceState, Step
+from docfleet.ledger import NewSlice, PageOutcome, Plan
 from docfleet.ledger.service_values import ReadingOptions
 from engine_packages import install
 
@@ -171,6 +172,21 @@ def test_a_store_that_is_away_costs_no_attempt(service: WorkerService, tmp_path:
     view = service.wait_end(accepted)
     assert view.state is DocumentState.SUCCEEDED
     assert all(row.error_count == row.crash_count == 0 for row in service.slices(accepted))
+
+
+def test_pages_that_are_gone_from_the_store_end_the_document_instead_of_waiting_for_ever(
+    service: WorkerService, tmp_path: Path
+) -> None:
+    accepted = service.submit(page_image())
+    ledger = service.runtime.ledger
+    [plan] = ledger.claim_next("elsewhere", ["image"])
+    ledger.finish(plan, next_slices=[NewSlice(Step.LOCAL, 1, 1)], plan=Plan(1))
+    [pages] = ledger.claim_next("elsewhere", ["image"])
+    ledger.finish(pages, f"{pages.result_prefix}/pages.msgpack", [PageOutcome(1, engine="null")])
+    service.worker()
+    view = service.wait_end(accepted)
+    assert (view.state, view.code) == (DocumentState.FAILED, "source_damaged")
+    assert service.slices(accepted)[-1].wait_count == 0
 
 
 def test_an_engine_that_raises_fails_its_page_alone(service: WorkerService, engines: Path) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from docfleet.domain.cascade import CascadePolicy, Route
 from docfleet.domain.work import PAGE_READ, DocumentState, Step
-from docfleet.errors import NotIntact, SourceDamaged, StoreError
+from docfleet.errors import NotIntact, NotStored, SourceDamaged, StoreError
 from docfleet.exports.base import ExportFormat
 from docfleet.exports.registry import choose_exports
 from docfleet.exports.tables import FOLDER_NAME as TABLES
@@ -106,7 +106,7 @@ class ServicePlace:
         store = self._store(claim)
         try:
             summary = self._write(claim, self._open(claim), StoredPages(store, records))
-        except NotIntact as error:
+        except (NotStored, NotIntact) as error:
             raise SourceDamaged("What was read of the document is not in the store any more.") from error
         state = self._patiently(lambda: self._parts.ledger.finish_document(claim, summary))
         if state is DocumentState.SUCCEEDED:
