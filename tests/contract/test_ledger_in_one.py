@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from docfleet.domain.retry import Failure
+from docfleet.domain.retry import Failure, FailureKind
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import EngineFailed, Fenced, LedgerError
 from docfleet.ledger import BOTH_LANES, Claim, DocumentSummary, Ledger, PageOutcome, Plan
@@ -45,6 +45,26 @@ def ledger(address: str | Path) -> Iterator[Ledger]:
 def claim_one(ledger: Ledger, worker: str = "w") -> Claim:
     [claim] = ledger.claim_next(worker, ["pdf"], lanes=BOTH_LANES)
     return claim
+
+
+HOSTILE = "NUL \x00 and half a pair \ud800"
+
+
+def test_what_no_database_stores_is_no_reason_to_fail(ledger: Ledger) -> None:
+    document = submit(ledger)
+    claim = claim_one(ledger)
+    told = PageOutcome(1, engine=HOSTILE, reason=HOSTILE, detail=HOSTILE, confidence=0.5)
+    bad = PageOutcome(2, outcome="engine_failed", detail=HOSTILE)
+    summary = DocumentSummary("k", HOSTILE)
+    assert ledger.finish_in_one(claim, Plan(2), [told, bad], "k", summary) is DocumentState.PARTIAL
+    assert document_row(ledger, document).message.endswith("NUL \ufffd and half a pair \ufffd")
+
+
+def test_a_failure_may_say_what_no_database_stores(ledger: Ledger) -> None:
+    document = submit(ledger)
+    failure = Failure(FailureKind.ERROR, "engine_failed", HOSTILE, HOSTILE, retryable=False)
+    assert ledger.fail(claim_one(ledger), failure).document_state is DocumentState.FAILED
+    assert "\ufffd" in document_row(ledger, document).message
 
 
 def test_a_short_document_ends_with_its_plan(ledger: Ledger) -> None:

@@ -33,7 +33,12 @@ def storable_name(name: str) -> str:
     """
     if len(name) > MAX_NAME:
         raise BadRequest(f"A name may have {MAX_NAME} characters, this one has {len(name)}.")
-    return _UNSTORABLE.sub("\ufffd", name)
+    return storable(name)
+
+
+def storable(text: str) -> str:
+    """The text; what no database stores becomes U+FFFD. Engines and parsers say what they like."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 def plain_text(text: str, what: str, longest: int) -> str:

@@ -23,10 +23,21 @@ from docfleet.domain.work import (
     judge_document,
     judge_pages,
 )
+from docfleet.ledger.checks import storable
 from docfleet.ledger.dialect import database_now, upserts
 from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, move_document
 from docfleet.ledger.rows import PAGE, SLICE, SliceRow
 from docfleet.ledger.values import DocumentSummary, PageOutcome, Plan
+
+_SAID = ("outcome", "engine", "reason", "detail")
+
+
+def storable_outcomes(outcomes: Sequence[PageOutcome]) -> list[PageOutcome]:
+    """The same with texts that every database stores."""
+    return [
+        msgspec.structs.replace(page, **{name: storable(getattr(page, name)) for name in _SAID}) for page in outcomes
+    ]
+
 
 _TOLD = ("slice_id", "outcome", "engine", "reason", "detail", "confidence", "quality")
 _PAID = ("cost_usd", "seconds")
@@ -196,7 +207,7 @@ def _end(
     if state is not DocumentState.SUCCEEDED:
         code, message = _cause(session, document, reason, counts.failed)
     return move_document(
-        session, document, state, reason, code=code, message=message, detail=summary.detail,
+        session, document, state, reason, code=code, message=message, detail=storable(summary.detail),
         result_key=summary.result_key, results_json=summary.results_json, finished_at=database_now(),
         **counts.columns(), **known,
     ).state  # fmt: skip

@@ -23,8 +23,9 @@ from docfleet.domain.retry import (
 from docfleet.domain.work import DOCUMENT_ENDS, PAGE_STEPS, DocumentState, SliceState, Step
 from docfleet.errors import Fenced, LedgerError, document_error_codes
 from docfleet.ledger import deaths, workers
+from docfleet.ledger.checks import storable
 from docfleet.ledger.dialect import database_now
-from docfleet.ledger.documents import advance, conclude, give_up, write_pages
+from docfleet.ledger.documents import advance, conclude, give_up, storable_outcomes, write_pages
 from docfleet.ledger.moves import (
     LockedDocument,
     Suspicion,
@@ -74,7 +75,7 @@ def finish(
             plan_json=plan.plan_json, media_type=plan.media_type or document.media_type,
             started_at=_started_at(session, claim),
         )  # fmt: skip
-    write_pages(session, document.id, claim.slice_id, page_outcomes)
+    write_pages(session, document.id, claim.slice_id, storable_outcomes(page_outcomes))
     made = add_slices(session, document, next_slices, Suspicion(False, claim.crash_count) if suspect else Suspicion())
     if suspect:
         deaths.inherit(session, claim.slice_id, made)
@@ -159,6 +160,8 @@ def fail(session: Session, claim: Claim, failure: Failure, policy: RetryPolicy, 
 
     Raises Fenced when the claim was lost.
     """
+    said = {"message": storable(failure.message), "detail": storable(failure.detail)}
+    failure = msgspec.structs.replace(failure, **said)
     document = lock_document(session, claim.document.id)
     row = _running(session, claim.slice_id, claim.token)
     if row is None or row.worker != claim.worker:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from docfleet.domain.work import DocumentState, SliceState, Step
 from docfleet.errors import LedgerError
 from docfleet.ledger.dialect import database_now
-from docfleet.ledger.documents import end_at_once, write_pages
+from docfleet.ledger.documents import end_at_once, storable_outcomes, write_pages
 from docfleet.ledger.ending import end_attempt
 from docfleet.ledger.moves import lock_document, record_slices
 from docfleet.ledger.rows import SLICE
@@ -63,6 +63,7 @@ def finish_in_one(
         raise LedgerError(f"a {claim.step} slice does not end its document at once")
     if sorted(outcome.page for outcome in page_outcomes) != list(range(1, plan.pages + 1)):
         raise LedgerError(f"the outcomes are not those of pages 1 to {plan.pages}")
+    page_outcomes = storable_outcomes(page_outcomes)
     document = lock_document(session, claim.document.id)
     if not end_attempt(session, claim, ""):
         return document.state
