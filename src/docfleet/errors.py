@@ -124,14 +124,20 @@ class PasswordRequired(DocumentError):
     """The document is encrypted and no password was given."""
 
     code = "password_required"
-    remedy = "Put its password on a line of a text file and pass that file with --password-file."
+    remedy = (
+        "Give its password: --password-file takes a text file with one password a line; over the API it is "
+        "the field `password`."
+    )
 
 
 class PasswordWrong(DocumentError):
     """The document is encrypted and none of the given passwords opens it."""
 
     code = "password_wrong"
-    remedy = "Add the right password to the file passed with --password-file."
+    remedy = (
+        "Give the right password: --password-file takes a text file with one password a line; over the API it is "
+        "the field `password`."
+    )
 
 
 class Damaged(DocumentError):

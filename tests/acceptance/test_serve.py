@@ -269,3 +269,18 @@ def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         wait_for(lambda: not any(is_alive(other) for other in others), 60)
+
+
+def test_a_locked_document_is_tried_again_when_its_password_is_there(tmp_path: Path) -> None:
+    words = SAMPLES.parent / "tests" / "samples_truth" / "passwords.txt"
+    with running("serve", "--port", 0, folder=tmp_path) as (_, told):
+        command = ["submit", SAMPLES / "password-protected.pdf", "--out", tmp_path / "results"]
+        env = {"DOCFLEET_URL": told["url"], "DOCFLEET_API_KEY": told["api_key"]}
+        ran = docfleet(*command, env=env)
+        assert (ran.exit_code, "password_required" in ran.stderr) == (1, True), ran.stderr
+        ran = docfleet(*command, "--password-file", words, env=env)
+        assert ran.exit_code == 0, ran.stderr
+        assert (tmp_path / "results" / "password-protected" / "document.txt").read_text().strip()
+        assert len(list(connect(told["url"], told["api_key"]).documents())) == 1
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "docfleet-data").glob("ledger.db*"))
+    assert not any(word.encode() in kept for word in words.read_text().split())

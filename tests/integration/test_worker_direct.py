@@ -15,6 +15,7 @@ from worker_service import TENANT, WorkerService, page_image
 
 from docfleet.domain.work import DocumentState, SliceState, Step
 from docfleet.ledger.service_values import ReadingOptions
+from docfleet.store.passwords import seal_passwords
 
 
 @pytest.fixture
@@ -120,3 +121,19 @@ def test_a_page_that_fails_leaves_a_partial_document_that_can_be_tried_again(
     service.worker()
     accepted = service.submit(page_image(), options=ReadingOptions(("txt",), mode="ocr", engine="null"))
     assert service.wait_end(accepted).state is DocumentState.SUCCEEDED
+
+
+def test_an_encrypted_document_opens_with_the_password_of_its_retry(service: WorkerService) -> None:
+    samples = Path(__file__).parents[2] / "samples"
+    words = (samples.parent / "tests" / "samples_truth" / "passwords.txt").read_text().splitlines()
+    worker = service.worker()
+    accepted = service.submit((samples / "password-protected.pdf").read_bytes(), "locked.pdf")
+    assert service.wait_end(accepted).code == "password_required"
+    key, sha256 = service.runtime.master_key, service.view(accepted).sha256
+    for given, code in ((["nonsense"], "password_wrong"), (words, "")):
+        sealed = seal_passwords(key, given, TENANT, sha256)
+        service.runtime.desk.retry(TENANT, accepted.document_id, sealed_passwords=sealed)
+        assert service.wait_end(accepted).code == code
+    assert service.result(accepted, "document.txt").strip()
+    log = worker.log.read_text()
+    assert not any(word in log for word in words)

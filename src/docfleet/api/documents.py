@@ -11,7 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from docfleet.api.inputs import DocumentId, IdempotencyKey, Moment, Parts, Text, Who, optional_seconds, seconds_of
+from docfleet.api.inputs import (
+    DocumentId,
+    IdempotencyKey,
+    Moment,
+    Parts,
+    Passwords,
+    Text,
+    Who,
+    optional_seconds,
+    seconds_of,
+)
 from docfleet.api.parts import ApiParts
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import DocumentOut, DocumentsOut, PageOut, PagesOut
@@ -32,6 +42,7 @@ from docfleet.errors import (
     UnsupportedType,
 )
 from docfleet.ledger.service_values import DocumentFilter, DocumentView
+from docfleet.store.passwords import seal_passwords
 
 documents = Resource("Documents")
 MAX_WAIT_SECONDS = 60.0
@@ -192,6 +203,7 @@ class RetryIn(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"pages": [2, 3]}, {}]})
 
     pages: list[Annotated[int, Field(ge=1, le=10_000_000)]] | None = Field(None, min_length=1, max_length=100_000)
+    password: Passwords = ()
 
 
 @documents.route(
@@ -202,8 +214,15 @@ class RetryIn(BaseModel):
     problems=(NotFound, Gone, Conflict),
 )
 def retry_document(document_id: DocumentId, parts: Parts, caller: Who, body: RetryIn | None = None) -> DocumentOut:
-    """Try a failed, partial or cancelled document again; pages that were read stay read."""
-    view = parts.desk.retry(caller.tenant, document_id, body.pages if body else None)
+    """Try a failed, partial or cancelled document again; pages that were read stay read.
+
+    An encrypted document needs its password again: the one it came with was forgotten when it ended.
+    """
+    sealed = None
+    if body is not None and body.password:
+        sha256 = parts.desk.document(caller.tenant, document_id).sha256
+        sealed = seal_passwords(parts.master_key, body.password, caller.tenant, sha256)
+    view = parts.desk.retry(caller.tenant, document_id, body.pages if body else None, sealed)
     parts.on_accepted()
     return DocumentOut.of(view, parts.options.public_url)
 

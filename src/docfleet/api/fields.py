@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from docfleet.api.inputs import Labels, Moment, Text, optional_seconds
+from docfleet.api.inputs import Labels, Moment, Passwords, Text, optional_seconds
 from docfleet.api.parts import ApiOptions
-from docfleet.api.problems import Refusal
+from docfleet.api.problems import Refusal, said_of
 from docfleet.api.storing import StoredSource
 from docfleet.domain.access import Caller
 from docfleet.domain.urgency import DEFAULT_URGENCY, POOL_OF_KIND, Urgency
@@ -41,6 +41,7 @@ class SubmissionFields(BaseModel):
     engine: Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = ""
     batch: Annotated[Text, Field(max_length=64)] = Field("", description="Id of an open batch it joins.")
     reuse: bool = Field(True, description="Take earlier results of the same bytes and options, where there are any.")
+    password: Passwords = ()
 
 
 class SourceFields(SubmissionFields):
@@ -56,7 +57,7 @@ class SourceFields(SubmissionFields):
 
 
 _LISTS = {"formats", "languages"}
-_SINGLE = set(SubmissionFields.model_fields) - _LISTS - {"labels"}
+_SINGLE = set(SubmissionFields.model_fields) - _LISTS - {"labels", "password"}
 
 
 def fields_of_pairs(pairs: Iterable[tuple[str, str]]) -> SubmissionFields:
@@ -67,6 +68,8 @@ def fields_of_pairs(pairs: Iterable[tuple[str, str]]) -> SubmissionFields:
             said.setdefault("labels", {}).update(_labels_of(value))
         elif name in _LISTS:
             said.setdefault(name, []).extend(part.strip() for part in value.split(",") if part.strip())
+        elif name == "password":
+            said.setdefault(name, []).append(value)
         elif name in said:
             raise BadRequest(f"The field {name} was given twice.")
         elif value or name not in _SINGLE:
@@ -78,7 +81,7 @@ def _labels_of(value: str) -> dict[str, str]:
     if value.lstrip().startswith("{"):
         try:
             found = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadRequest("The labels are no JSON object.") from error
         if not all(isinstance(text, str) for text in found.values()):
             raise BadRequest("The values of labels are strings.")
@@ -98,7 +101,7 @@ def checked(model: type[Fields], said: Any) -> Fields:
         return model.model_validate(said)
     except ValidationError as error:
         wrong = [
-            {"where": ".".join(str(part) for part in item["loc"])[:200], "message": str(item["msg"])}
+            {"where": ".".join(str(part) for part in item["loc"])[:200], "message": said_of(item)}
             for item in error.errors(include_url=False, include_input=False)[:20]
         ]
         first = wrong[0]
@@ -128,6 +131,7 @@ def submission_of(
     caller: Caller,
     file_name: str,
     idempotency_key: str,
+    sealed_passwords: bytes | None = None,
 ) -> Submission:
     """All of it, as the desk takes it."""
     pool = POOL_OF_KIND[source.media.kind]
@@ -149,14 +153,20 @@ def submission_of(
         submitted_by=caller.key_id,
         reuse=fields.reuse,
         idempotency_key=idempotency_key,
-        request_digest=digest_of(fields, reading, source.sha256, name) if idempotency_key else "",
+        request_digest=digest_of(fields, reading, source.sha256, name, sealed_passwords) if idempotency_key else "",
+        sealed_passwords=sealed_passwords,
     )
 
 
-def digest_of(fields: SubmissionFields, reading: ReadingOptions, sha256: str, name: str) -> str:
-    """Digest of all that makes a request the same request."""
+def digest_of(
+    fields: SubmissionFields, reading: ReadingOptions, sha256: str, name: str, sealed_passwords: bytes | None = None
+) -> str:
+    """Digest of all that makes a request the same request.
+
+    Of passwords only whether there are any: a digest that is kept would let whoever reads it try passwords.
+    """
     said = [
         sha256, name, fields.priority, sorted(fields.labels.items()), optional_seconds(fields.deadline), reading.key,
-        fields.batch, fields.reuse,
+        fields.batch, fields.reuse, sealed_passwords is not None,
     ]  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()

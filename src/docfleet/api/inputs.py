@@ -13,6 +13,7 @@ from docfleet.api.parts import ApiParts, caller_of, parts_of
 from docfleet.domain.access import Caller
 from docfleet.errors import NotFound
 from docfleet.ledger.checks import MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS
+from docfleet.store.passwords import MAX_PASSWORDS
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -65,7 +66,21 @@ def _no_number(value: object) -> object:
     return value
 
 
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 Text = Annotated[str, AfterValidator(storable)]
+Passwords = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_several),
+    Field(
+        repr=False,
+        max_length=MAX_PASSWORDS,
+        description="Of an encrypted document; several are tried in turn. Kept encrypted until the document has ended, "
+        "then forgotten.",
+    ),
+]
 Labels = Annotated[dict[str, str], AfterValidator(_labels), Field(examples=[{"customer": "4711"}])]
 Moment = Annotated[
     datetime, BeforeValidator(_no_number), AfterValidator(_aware), Field(examples=["2026-03-14T09:26:53Z"])

@@ -132,11 +132,18 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
     """What FastAPI found wrong: where and why, but not the value, which may be anything."""
     assert isinstance(error, RequestValidationError)
     found = [
-        {"where": ".".join(str(part) for part in item["loc"]), "message": str(item["msg"])}
-        for item in error.errors()[:20]
+        {"where": ".".join(str(part) for part in item["loc"]), "message": said_of(item)} for item in error.errors()[:20]
     ]
     first = found[0] if found else {"where": "request", "message": "not understood"}
     return respond(request, BadRequest(f"{first['where']}: {first['message']}."), errors=found)
+
+
+def said_of(item: Mapping[str, Any]) -> str:
+    """The sentence of a check, in words about the request and not about pydantic."""
+    if item["type"] == "too_long" and item["ctx"]["field_type"] == "Value":
+        # a text with a check of ours before: what is counted are characters, and not "items after validation"
+        return f"String should have at most {item['ctx']['max_length']} characters"
+    return str(item["msg"]).removeprefix("Value error, ")
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -146,6 +153,8 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
             return respond(request, NotFound("There is no such path in this API."))
         case 413:
             return respond(request, PayloadTooLarge("The body of this request is larger than the limit."))
+        case 400:  # what FastAPI says of a body that is no JSON
+            return respond(request, BadRequest("The body of the request is no JSON that can be read."))
         case status if 400 <= status < 500:
             said = HTTPStatus(status).phrase
             return respond(request, BadRequest(f"{said}."), status=status, headers=error.headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import anyio.to_thread
 import msgspec
@@ -29,6 +29,9 @@ from docfleet.api.uploads import body_chunks, check_announced_size, receive
 from docfleet.domain.access import Caller
 from docfleet.errors import BadRequest, PayloadTooLarge, RequestError
 from docfleet.ledger.service_values import DocumentView
+from docfleet.store.passwords import seal_passwords
+
+PASSWORD_HEADER = "Docfleet-Password"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -41,11 +44,14 @@ class _Said(msgspec.Struct):
 
     fields: Callable[[], SubmissionFields]
     file_name: Callable[[], str]
+    passwords: tuple[str, ...] = ()
+    """Those of the header."""
 
 
 async def submit(request: Request, parts: ApiParts, caller: Caller, idempotency_key: str) -> Answer:
     """Raises what the OpenAPI of `POST /v1/documents` lists; then nothing of the submission is left."""
     check_announced_size(request, parts.options)
+    passwords = passwords_of(request)
     state = request.app.state
     with state.admission.uploading(caller.tenant):
         await run_in_threadpool(state.admission.check, caller.tenant)
@@ -53,6 +59,7 @@ async def submit(request: Request, parts: ApiParts, caller: Caller, idempotency_
         body = body_chunks(request, parts.options)
         if kind == "application/json":
             chunks, said = await _of_source(request, parts, body)
+            said.passwords = passwords
             return await anyio.to_thread.run_sync(
                 _accept, state.keeper, parts, caller, idempotency_key, said, chunks, limiter=state.upload_threads
             )
@@ -62,16 +69,24 @@ async def submit(request: Request, parts: ApiParts, caller: Caller, idempotency_
             form = Form(request.headers["content-type"])
             incoming = _checking_early(file_chunks(form, body), form, parts)
             query = request.query_params.multi_items()
-            said = _Said(lambda: fields_of_pairs([*query, *form.fields]), lambda: form.file_name or "")
+            said = _Said(lambda: fields_of_pairs([*query, *form.fields]), lambda: form.file_name or "", passwords)
         else:
             fields = fields_of_pairs(request.query_params.multi_items())
             reading_options(fields, parts.options)
-            incoming, said = body, _Said(lambda: fields, lambda: "")
+            incoming, said = body, _Said(lambda: fields, lambda: "", passwords)
         return await receive(
             incoming,
             lambda chunks: _accept(state.keeper, parts, caller, idempotency_key, said, chunks),
             state.upload_threads,
         )
+
+
+def passwords_of(request: Request) -> tuple[str, ...]:
+    """Those of the header. Raises `BadRequest` for one in the query: addresses are written into logs on their way."""
+    if "password" in request.query_params:
+        raise BadRequest(f"A password does not belong into the address: send it in the form or as {PASSWORD_HEADER}.")
+    given = request.headers.getlist(PASSWORD_HEADER)
+    return tuple(unquote(part.strip()) for value in given for part in value.split(",") if part.strip())
 
 
 async def _checking_early(chunks: AsyncIterator[bytes], form: Form, parts: ApiParts) -> AsyncIterator[bytes]:
@@ -92,7 +107,7 @@ async def _of_source(request: Request, parts: ApiParts, body: AsyncIterator[byte
             raise PayloadTooLarge(f"A JSON body may have {MAX_JSON_BYTES:,} bytes.")
     try:
         given = msgspec.json.decode(bytes(gathered))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("The body is no JSON.") from error
     fields = checked(SourceFields, given)
     reading_options(fields, parts.options)
@@ -109,7 +124,9 @@ def _accept(
     try:
         fields = said.fields()
         reading = reading_options(fields, parts.options)
-        submission = submission_of(fields, reading, source, caller, said.file_name(), idempotency_key)
+        passwords = (*said.passwords, *fields.password)
+        sealed = seal_passwords(parts.master_key, passwords, caller.tenant, source.sha256)
+        submission = submission_of(fields, reading, source, caller, said.file_name(), idempotency_key, sealed)
         accepted = parts.desk.accept(submission)
     except (RequestError, Refusal):
         # nothing was made. After any other error it may have been: a commit whose answer was lost. Then the bytes are
@@ -158,4 +175,14 @@ SUBMIT_BODY: dict[str, Any] = {
 SUBMIT_PARAMETERS: list[dict[str, Any]] = [
     {"name": name, "in": "query", "required": False, "schema": schema, "description": schema.get("description", "")}
     for name, schema in _FORM_FIELDS.items()
+    if name != "password"
+] + [
+    {
+        "name": PASSWORD_HEADER,
+        "in": "header",
+        "required": False,
+        "description": "Passwords of an encrypted document where there is no form: percent-encoded UTF-8, divided by "
+        "commas.",
+        "schema": {"type": "string"},
+    }
 ]

@@ -27,16 +27,18 @@ class Item(msgspec.Struct, frozen=True):
     error: DocumentError | None = None
 
 
-def gather(inputs: Sequence[str], unpacked: Path, exclude: Path | None = None) -> Iterator[Item]:
+def gather(
+    inputs: Sequence[str], unpacked: Path, exclude: Path | None = None, passwords: Sequence[str] = ()
+) -> Iterator[Item]:
     """Every input, in a stable order. Archives are unpacked below `unpacked` (which exists), in a sandbox.
 
     Raises `UsageError` for a name that matches nothing.
     """
     for number, file in enumerate(collect(inputs, exclude=exclude)):
-        yield from _items_of(file, unpacked / f"{number:06d}")
+        yield from _items_of(file, unpacked / f"{number:06d}", passwords)
 
 
-def _items_of(file: SourceFile, place: Path) -> Iterator[Item]:
+def _items_of(file: SourceFile, place: Path, passwords: Sequence[str]) -> Iterator[Item]:
     try:
         if not file.path.exists():
             raise SourceChanged
@@ -46,7 +48,7 @@ def _items_of(file: SourceFile, place: Path) -> Iterator[Item]:
             head = opened.read(HEAD_BYTES)
         if recognise_signature(head) is ZIP:
             place.mkdir()
-            yield from _members_of(file, place)
+            yield from _members_of(file, place, passwords)
         else:
             yield _item(file.shown, file.path, file.path.name)
     except PermissionError:
@@ -61,7 +63,7 @@ def _item(shown: str, path: Path, file_name: str) -> Item:
     return Item(shown, path, path.stat().st_size, sha256_of(path), folder_name(name_as_text(file_name)))
 
 
-def _members_of(file: SourceFile, place: Path) -> Iterator[Item]:
+def _members_of(file: SourceFile, place: Path, passwords: Sequence[str]) -> Iterator[Item]:
     # the sandbox and its limits are only loaded when there is an archive
     from docfleet.pipeline.identify import identify
     from docfleet.runtime import archive_limits, sandbox_limits
@@ -72,7 +74,7 @@ def _members_of(file: SourceFile, place: Path) -> Iterator[Item]:
     limits = read_settings().limits
     sandbox = Sandbox(sandbox_limits(limits))
     try:
-        for member in sandbox.unpack(file.path, place, archive_limits(limits)):
+        for member in sandbox.unpack(file.path, place, archive_limits(limits), passwords):
             shown = f"{file.shown}/{member.name}"
             if member.error is not None or member.path is None:
                 yield Item(shown, error=member.error or SourceChanged())

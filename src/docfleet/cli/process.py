@@ -22,6 +22,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from docfleet.cli.passwords import PasswordFile, read_passwords
 from docfleet.cli.progress import display
 from docfleet.domain.file_names import name_as_text, printable
 from docfleet.engines.registry import available
@@ -69,9 +70,7 @@ def process(
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Worker processes.  \\[default: one for each core]")
     ] = None,
-    password_file: Annotated[
-        Path | None, typer.Option(help="Text file with one password a line, tried in turn on encrypted documents.")
-    ] = None,
+    password_file: PasswordFile = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try the documents again that failed in an earlier run.")
     ] = False,
@@ -100,7 +99,7 @@ def process(
     Exit codes: 0 all read, 1 some documents failed, 2 wrong use, 130 interrupted.
     """
     settings = _settings(formats, languages, engine, mode, workers, report)
-    passwords = _passwords(password_file)
+    passwords = read_passwords(password_file)
     files = collect(inputs, exclude=out)
     if not files:
         raise UsageError(f"There is no file to read in {name_as_text(', '.join(inputs))}.")
@@ -139,16 +138,6 @@ def _settings(
             f"There is no engine {settings.reading.engine}; installed are: {', '.join(sorted(available()))}."
         )
     return settings
-
-
-def _passwords(path: Path | None) -> list[str]:
-    if path is None:
-        return []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The password file {path} cannot be read: {error}.") from error
-    return [line for line in text.splitlines() if line]
 
 
 @contextmanager

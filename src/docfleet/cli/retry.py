@@ -18,6 +18,7 @@ from docfleet.cli.connection import (
     pages_of,
     print_json,
 )
+from docfleet.cli.passwords import PasswordFile, read_passwords
 from docfleet.client import DocumentFacts
 from docfleet.errors import Conflict, DocfleetError, UsageError
 
@@ -30,6 +31,7 @@ def retry(
         str | None, typer.Option(help="Every failed or partial document of this batch, by its id or name.")
     ] = None,
     pages: Annotated[str | None, typer.Option(help="Only these pages, as in 1,3-5, of one document.")] = None,
+    password_file: PasswordFile = None,
     to: To = "",
     key_file: KeyFile = None,
     ca_file: CaFile = None,
@@ -45,7 +47,7 @@ def retry(
 
     Exit codes: 0 all are tried again, 1 some cannot be, 2 wrong use.
     """
-    wanted = pages_of(pages)
+    wanted, passwords = pages_of(pages), read_passwords(password_file)
     if wanted is not None and len(ids or ()) != 1:
         raise UsageError("--pages is about one document.")
     done, refused = [], []
@@ -54,7 +56,7 @@ def retry(
             if batch is not None and document.state not in _MAY_BE_RETRIED:
                 continue
             try:
-                done.append(document.retry(wanted).facts)
+                done.append(document.retry(wanted, password=passwords).facts)
             except Conflict as error:
                 refused.append((document.id, error))
     _tell(done, refused, as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from docfleet.cli.transfer import Transfer
 from docfleet.client import Client, Document
 from docfleet.client.parallel import in_parallel
 from docfleet.errors import (
+    Conflict,
     DocfleetError,
     DocumentError,
     Gone,
     NotFound,
+    PasswordRequired,
+    PasswordWrong,
     PayloadTooLarge,
     SourceNotAllowed,
 )
@@ -27,6 +31,9 @@ from docfleet.pipeline.outcome import IndexRow
 
 REFUSES_ONE = (DocumentError, PayloadTooLarge, SourceNotAllowed)
 """Errors that are about one document; any other would stop the next one as well."""
+
+_LOCKED = frozenset({PasswordRequired.code, PasswordWrong.code})
+"""What another password may cure."""
 
 
 class Stopped(Exception):
@@ -58,6 +65,7 @@ class Sending:
         batch: str,
         labels: Mapping[str, str],
         options: Mapping[str, Any],
+        passwords: Sequence[str],
         out: Path | None,
         concurrency: int,
     ) -> None:
@@ -68,6 +76,7 @@ class Sending:
         self._batch_name = batch
         self._labels = dict(labels)
         self._options = dict(options)
+        self._passwords = list(passwords)
         # "in half an hour" is another time at the next run, but the same wish
         self._said = {**self._options, "deadline": None, "labels": self._labels}
         self._out = out
@@ -144,6 +153,9 @@ class Sending:
         document = self._accepted(line) if line is not None else None
         if line is None or document is None:
             return None
+        if self._passwords and document.facts.code in _LOCKED:
+            with suppress(Conflict):  # somebody else tries it again
+                document.retry(password=self._passwords)
         folder = line.folder or self._folder(item)
         if folder != line.folder:
             self._journal.note_document(key, document.id, line.batch_id, item.name, folder)
@@ -190,6 +202,7 @@ class Sending:
                 # whatever is part of the request is part of its key
                 idempotency_key=document_key(key, self.batch_id, "", self._options["deadline"]),
                 on_sent=on_sent,
+                password=self._passwords,
                 **self._options,
             )
         except REFUSES_ONE as error:

@@ -23,6 +23,7 @@ from rich.text import Text
 from docfleet.cli.connection import INTERRUPTED, AsJson, CaFile, KeyFile, To, connect, labels_of, print_json
 from docfleet.cli.gathering import gather
 from docfleet.cli.journal import open_journal
+from docfleet.cli.passwords import PasswordFile, read_passwords
 from docfleet.cli.sending import Sending
 from docfleet.cli.transfer import Transfer
 from docfleet.client import Client
@@ -67,6 +68,7 @@ def submit(
     reuse: Annotated[
         bool, typer.Option("--reuse/--no-reuse", help="Take results of the same bytes that were read before.")
     ] = True,
+    password_file: PasswordFile = None,
     concurrency: Annotated[int, typer.Option(min=1, max=32, help="Uploads and downloads at a time.")] = 4,
     key_file: KeyFile = None,
     ca_file: CaFile = None,
@@ -93,6 +95,7 @@ def submit(
     if out is not None and (out / "ledger").is_dir():
         raise UsageError(f"{out} is an output folder of docfleet process; choose another for the service's results.")
     labels = labels_of(label)
+    passwords = read_passwords(password_file)
     options = _options(priority, deadline, formats, languages, mode, engine, reuse)
     console = Console(stderr=True, highlight=False)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -102,7 +105,7 @@ def submit(
         tempfile.TemporaryDirectory(prefix="docfleet-submit-") as unpacked,
     ):
         client.me()  # a wrong address or key is told before anything is hashed
-        items = list(gather(inputs, Path(unpacked), out))
+        items = list(gather(inputs, Path(unpacked), out, passwords))
         if not items:
             raise UsageError(f"There is no file to submit in {name_as_text(', '.join(inputs))}.")
         sending = Sending(
@@ -112,6 +115,7 @@ def submit(
             batch=batch or _batch_name(inputs),
             labels=labels,
             options=options,
+            passwords=passwords,
             out=out,
             concurrency=concurrency,
         )

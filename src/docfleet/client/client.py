@@ -20,7 +20,7 @@ from docfleet.client.finishing import as_finished
 from docfleet.client.listing import listed
 from docfleet.client.parallel import in_parallel
 from docfleet.client.repeating import RepeatPolicy
-from docfleet.client.uploading import OnSent, Source, Upload, fields
+from docfleet.client.uploading import OnSent, Source, Upload, fields, password_header
 from docfleet.client.values import BatchFacts, DocumentFacts, Identity
 from docfleet.client.webhooks import Webhooks
 from docfleet.errors import DocfleetError
@@ -91,6 +91,7 @@ class Client:
         engine: str | None = None,
         batch: str | None = None,
         reuse: bool = True,
+        password: str | Sequence[str] = (),
         idempotency_key: str = "",
         on_sent: OnSent | None = None,
     ) -> Document:
@@ -99,6 +100,7 @@ class Client:
         Streams; memory does not grow with the file. When this returns, the service has it and will not lose it. It is
         sent under an Idempotency-Key (a fresh one unless given), so that a repeated attempt makes no second document.
         `priority`: critical, high, normal or bulk. `reuse=False`: read it even if the same bytes were read before.
+        `password`: of an encrypted document; several are tried in turn, and forgotten when it has ended.
         Raises what refuses it: `UnsupportedType`, `Empty`, `PayloadTooLarge`, `RateLimited`, `Overloaded` …
         """
         upload = Upload(source, name, on_sent)
@@ -114,6 +116,7 @@ class Client:
                 "Content-Type": ANY_BYTES,
                 "Content-Length": str(upload.size_bytes),
                 "Idempotency-Key": idempotency_key or uuid.uuid4().hex,
+                **password_header(password),
             },
             body=lambda: {"content": upload.chunks()},
             repeatable=True,

@@ -135,9 +135,15 @@ class Document:
                 raise
             return self
 
-    def retry(self, pages: Sequence[int] | None = None) -> Document:
-        """Tries again what failed; only these pages when given. Raises `Conflict` where nothing failed."""
-        return self._post("retry", {"pages": list(pages)} if pages is not None else {})
+    def retry(self, pages: Sequence[int] | None = None, *, password: str | Sequence[str] = ()) -> Document:
+        """Tries again what failed; only these pages when given. Raises `Conflict` where nothing failed.
+
+        `password`: of an encrypted document, also if it was given before.
+        """
+        said: dict[str, Any] = {} if pages is None else {"pages": list(pages)}
+        if password:
+            said["password"] = password if isinstance(password, str) else list(password)
+        return self._post("retry", said)
 
     def reprioritise(self, priority: str | None = None, deadline: datetime | None = None) -> Document:
         said = {"priority": priority, "deadline": deadline.isoformat() if deadline else None}

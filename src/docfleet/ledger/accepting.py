@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.urgency import Urgency
-from docfleet.domain.work import DocumentState, Step
+from docfleet.domain.work import DOCUMENT_ENDS, DocumentState, Step
 from docfleet.errors import BadRequest, Conflict, NotFound
 from docfleet.ledger.after_end import after_end
 from docfleet.ledger.at_once import write_new_document
@@ -203,6 +203,8 @@ def _document(submission: Submission, answer: Accepted, batch_id: str, region: s
         "options_json": msgspec.json.encode(submission.options).decode(), "options_key": submission.options.key,
         "urgency": Urgency(submission.urgency).value, "pool": submission.pool, "deadline_at": submission.deadline_at,
         "submitted_by": submission.submitted_by,
+        # results that are there need none
+        "sealed_passwords": None if answer.state in DOCUMENT_ENDS else submission.sealed_passwords,
     }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ _IN_DOCUMENT = (
     "plan_json", "code", "message", "detail", "result_key", "pages_read", "pages_failed", "engines_json", "cost_usd",
     "work_seconds", "tenant_id", "region", "content_id", "name", "labels_json", "options_json", "options_key",
     "urgency", "pool", "deadline_at", "results_json", "duplicate_of", "submitted_by",
+    "sealed_passwords",
 )  # fmt: skip
 _document = insert(DOCUMENT).values(created_at=_NOW, **_given(DOCUMENT, *_IN_DOCUMENT)).cte("new_document")
 _slice = (

@@ -237,7 +237,7 @@ _DOCUMENTS = (
         DOCUMENT.c.pages, DOCUMENT.c.plan_json, DOCUMENT.c.folder, DOCUMENT.c.options_digest,
         func.coalesce(INPUT.c.name, DOCUMENT.c.name).label("name"), INPUT.c.path, INPUT.c.member,
         DOCUMENT.c.tenant_id, DOCUMENT.c.content_id, CONTENT.c.wrapped_key, DOCUMENT.c.options_json,
-        DOCUMENT.c.urgency, DOCUMENT.c.pool,
+        DOCUMENT.c.urgency, DOCUMENT.c.pool, DOCUMENT.c.sealed_passwords,
     )
     .select_from(DOCUMENT)
     .outerjoin(INPUT, INPUT.c.id == _FIRST_INPUT.scalar_subquery())
@@ -252,6 +252,7 @@ def _claimed_documents(session: Session, ids: Collection[str]) -> dict[str, Clai
             row.id, row.batch_id, row.sha256, row.size_bytes, row.media_type, row.pages, row.plan_json, row.folder,
             row.options_digest, Source(row.name, row.path or "", row.member or ""), row.tenant_id, row.content_id,
             row.wrapped_key, row.options_json, Urgency(row.urgency), row.pool,
+            row.sealed_passwords,
         )
         for row in session.execute(_DOCUMENTS, {"ids": list(ids)})
     }  # fmt: skip

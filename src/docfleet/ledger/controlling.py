@@ -89,8 +89,16 @@ def cancel_some(session: Session, document_ids: Collection[str], cause: str) -> 
     return count
 
 
-def retry(session: Session, tenant: str, document_id: str, pages: Collection[int] | None) -> None:
+def retry(
+    session: Session,
+    tenant: str,
+    document_id: str,
+    pages: Collection[int] | None,
+    sealed_passwords: bytes | None = None,
+) -> None:
     """A new round of a document that did not succeed: what was not read, or of that these pages only.
+
+    An encrypted document needs its passwords again: those it came with were forgotten when it ended.
 
     Raises Conflict when it succeeded, is open, or has read one of the pages; BadRequest for pages it does not have.
     """
@@ -102,6 +110,9 @@ def retry(session: Session, tenant: str, document_id: str, pages: Collection[int
     if pages is not None:
         _check_pages(session, document, pages)
     try_again(session, document, pages)
+    if sealed_passwords is not None:
+        known = update(DOCUMENT).where(DOCUMENT.c.id == document_id)
+        session.execute(known.values(sealed_passwords=sealed_passwords))
     reopen_batches(session, [document.batch_id])
     wake(session, wanted.pool)
 

@@ -139,9 +139,14 @@ class Desk:
         self._write(lambda session: controlling.cancel(session, tenant, id))
         return self.document(tenant, id)
 
-    def retry(self, tenant: str, id: str, pages: Collection[int] | None = None) -> DocumentView:
-        """A new round, of these pages only when given. Conflict when it succeeded or has not ended."""
-        self._write(lambda session: controlling.retry(session, tenant, id, pages))
+    def retry(
+        self, tenant: str, id: str, pages: Collection[int] | None = None, sealed_passwords: bytes | None = None
+    ) -> DocumentView:
+        """A new round, of these pages only when given. Conflict when it succeeded or has not ended.
+
+        `sealed_passwords`: as in `Submission`, since those it came with were forgotten when it ended.
+        """
+        self._write(lambda session: controlling.retry(session, tenant, id, pages, sealed_passwords))
         return self.document(tenant, id)
 
     def reprioritise(self, tenant: str, id: str, urgency: Urgency, deadline_at: float | None = None) -> DocumentView:

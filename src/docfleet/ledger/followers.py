@@ -37,7 +37,7 @@ _TAKE_RESULTS = (
     .where(DOCUMENT.c.follows == bindparam("of_leader"), _leader.c.id == DOCUMENT.c.follows)
     .values(
         state=DocumentState.SUCCEEDED, follows=None, duplicate_of=_leader.c.id, started_at=_leader.c.started_at,
-        finished_at=database_now(), **{name: _leader.c[name] for name in _SHARED},
+        finished_at=database_now(), sealed_passwords=None, **{name: _leader.c[name] for name in _SHARED},
     )
 )  # fmt: skip
 _PAGE_TOLD = ("number", "slice_id", "outcome", "engine", "reason", "detail", "confidence", "quality")

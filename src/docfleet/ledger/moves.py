@@ -52,6 +52,8 @@ def move_document(
     session: Session, document: LockedDocument, to: DocumentState, cause: str, **columns: Any
 ) -> LockedDocument:
     """Guarded: raises LedgerError when the document is no longer in the state it was read in, or may not move there."""
+    if to in DOCUMENT_ENDS:
+        columns["sealed_passwords"] = None  # nobody needs them any more
     moved = session.execute(
         update(DOCUMENT)
         .where(DOCUMENT.c.id == document.id, DOCUMENT.c.state == document.state)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     UniqueConstraint,
@@ -163,6 +164,8 @@ class DocumentRow(Base):
     """`list[ResultFile]`: what was written."""
     submitted_by: Mapped[str] = mapped_column(server_default="")
     """Id of the API key."""
+    sealed_passwords: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What may open an encrypted document, encrypted with the master key; null once the document has ended."""
     deleted_at: Mapped[float | None]
     """A tombstone: name, labels and results are gone, the history stays."""
 

@@ -62,6 +62,8 @@ class Submission(msgspec.Struct, frozen=True):
     """Earlier results of the same bytes and options may be taken."""
     idempotency_key: str = ""
     request_digest: str = ""
+    sealed_passwords: bytes | None = None
+    """What may open it, sealed (`store.passwords`); kept until the document has ended."""
 
 
 class Accepted(msgspec.Struct, frozen=True):

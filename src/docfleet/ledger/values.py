@@ -116,6 +116,8 @@ class ClaimedDocument(msgspec.Struct, frozen=True):
     """`ReadingOptions`."""
     urgency: Urgency = Urgency.NORMAL
     pool: str = ""
+    sealed_passwords: bytes | None = None
+    """What may open it, sealed (`store.passwords`)."""
 
 
 class Claim(msgspec.Struct, frozen=True):

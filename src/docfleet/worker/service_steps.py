@@ -28,6 +28,7 @@ from docfleet.sandbox import Opened, Sandbox
 from docfleet.settings import Settings
 from docfleet.store import Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
+from docfleet.store.passwords import open_passwords
 from docfleet.worker.engine_shelf import EngineShelf
 from docfleet.worker.patience import patiently
 from docfleet.worker.sources import Sources
@@ -137,7 +138,13 @@ class ServicePlace:
         return self._parts.sources.fetch(document.content_id, store, document.sha256, document.size_bytes)
 
     def _open(self, claim: Claim) -> Opened:
-        return self._parts.sandbox.open(self._source(claim), claim.document.media_type)
+        document = claim.document
+        passwords: tuple[str, ...] = ()
+        if document.sealed_passwords is not None:
+            passwords = open_passwords(
+                self._parts.master_key, document.sealed_passwords, document.tenant, document.sha256
+            )
+        return self._parts.sandbox.open(self._source(claim), document.media_type, passwords)
 
     def _pages(self, claim: Claim, opened: Opened, numbers: Sequence[int]) -> list[ReadPage]:
         plan = self._reading_plan(claim)

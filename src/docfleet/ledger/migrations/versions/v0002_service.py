@@ -211,13 +211,14 @@ def _widen_batch_and_document() -> None:
     ):  # fmt: skip
         op.add_column("batch", column)
     op.create_index("ix_batch_tenant_id_id", "batch", ["tenant_id", "id"])
-    for column in (
+    wider: tuple[sa.Column[Any], ...] = (
         _text("tenant_id", "local"), _text("region", ""), sa.Column("content_id", sa.String), _text("name", ""),
         _text("labels_json", "{}"), _text("options_json", "{}"), _text("options_key", ""), _text("urgency", "normal"),
         _text("pool", ""), _real("deadline_at", nullable=True), sa.Column("follows", sa.String),
         _text("duplicate_of", ""), _text("results_json", "[]"), _text("submitted_by", ""),
-        _real("deleted_at", nullable=True),
-    ):  # fmt: skip
+        sa.Column("sealed_passwords", sa.LargeBinary), _real("deleted_at", nullable=True),
+    )  # fmt: skip
+    for column in wider:
         op.add_column("document", column)
     op.create_index("ix_document_tenant_id_id", "document", ["tenant_id", "id"])
     op.create_index("ix_document_tenant_id_state_id", "document", ["tenant_id", "state", "id"])
