@@ -215,8 +215,22 @@ def test_odd_requests_are_problems(served: Served, method: str, path: str, statu
         assert answer.headers["x-request-id"]
 
 
+DEEP = b'{"a":' * 10_000 + b"1" + b"}" * 10_000
+
+
 @pytest.mark.parametrize(
-    "body", [b"{", b"[]", b"null", b'{"source_url": 1}', b'{"name": "\\ud800"}', b"\xff", b"{" * 2_000_000]
+    "body",
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b'{"source_url": 1}',
+        b'{"name": "\\ud800"}',
+        b"\xff",
+        b"{" * 2_000_000,
+        b"[" * 100_000,
+        DEEP,
+    ],
 )
 def test_odd_bodies_are_problems(served: Served, body: bytes) -> None:
     with served.client() as client:
@@ -224,6 +238,20 @@ def test_odd_bodies_are_problems(served: Served, body: bytes) -> None:
             answer = client.post(path, content=body, headers={"content-type": "application/json"})
             assert 400 <= answer.status_code < 500, (path, answer.text)
             assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_sentences_are_about_the_request_and_not_about_pydantic(served: Served) -> None:
+    with served.client() as client:
+        for fields, said in (
+            ({"labels": DEEP.decode()}, "The labels are no JSON object."),
+            ({"name": "a\0"}, "name: holds a character that cannot be stored."),
+            ({"name": "x" * 501}, "name: String should have at most 500 characters."),
+        ):
+            answer = client.post("/v1/documents", files={"file": ("a.pdf", PDF)}, data=fields)
+            assert_problem(answer, 400, "bad_request")
+            assert answer.json()["detail"] == said
+        answer = client.post("/v1/batches", content=b"{", headers={"content-type": "application/json"})
+        assert "JSON" in answer.json()["detail"]
 
 
 def test_what_is_no_http_disturbs_nobody(served: Served) -> None:
