@@ -173,6 +173,25 @@ def test_an_assembly_goes_before_new_work(ledger: Ledger) -> None:
     assert waiting(ledger)[0] == first
 
 
+def test_the_isolation_lane_does_not_wait_for_a_pool_without_workers(ledger: Ledger) -> None:
+    for pool in ("pdf", "image"):
+        submit(ledger, pool=pool)
+        for _ in range(2):
+            [claim] = ledger.claim_next("w", [pool])
+            ledger.release_worker("w", crashed=True)
+            pass_time(ledger, 10)
+    [unmanned] = ledger.window("pdf", 5)
+    ledger.mark_dispatched([unmanned.slice_id])
+    [hinted] = ledger.window("image", 5)
+    ledger.mark_dispatched([hinted.slice_id])
+    claim = claim_hinted(ledger, "w2", hinted.slice_id)
+    assert claim.isolated
+    assert ledger.claim_slice("w3", unmanned.slice_id) is None, "the lane still holds one slice"
+    assert ledger.window("pdf", 5) == [], "it is hinted again when the lane is free"
+    ledger.hand_back(claim)
+    assert [one.slice_id for one in ledger.window("pdf", 5)] == [unmanned.slice_id]
+
+
 def test_the_isolation_lane_is_hinted_one_at_a_time(ledger: Ledger) -> None:
     submit(ledger, "a.pdf", count=2)
     suspects = []

@@ -74,7 +74,8 @@ def _heads(dialect: str) -> TextClause:
 
 
 _HEADS = {dialect: _heads(dialect) for dialect in _WORDS}
-_OTHER = "r.state = 'running' OR (r.state = 'queued' AND r.dispatched_at IS NOT NULL)"
+# one hint of each pool: another pool may have no worker that takes its own
+_OTHER = "r.state = 'running' OR (r.state = 'queued' AND r.dispatched_at IS NOT NULL AND r.pool = :pool)"
 _ISOLATED_HEADS = {
     dialect: text(
         f"SELECT {_SHOWN} FROM slice s {words['by']} WHERE {words['isolated']} AND {_CANDIDATE} AND s.pool = :pool "
