@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import redis
 import trustme
 
 from docfleet.domain.urgency import Pool, Urgency
@@ -70,6 +71,20 @@ def test_plain_with_a_password(tmp_path: Path) -> None:
         with pytest.raises(BrokerUnavailable):
             hints.publish(Pool.PDF, Urgency.HIGH, 7)
         assert time.monotonic() - started < 5
+
+
+def test_a_redis_that_takes_no_writes_is_not_up(tmp_path: Path) -> None:
+    with start_redis(tmp_path) as server, redis.Redis.from_url(server.url) as client:
+        hints = Hints(QueueOptions(server.url))
+        assert hints.is_up()
+        for name, wrong, right in (("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")):
+            client.config_set(name, wrong)
+            assert not hints.is_up(), name
+            with pytest.raises(BrokerUnavailable):
+                hints.publish(Pool.PDF, Urgency.HIGH, 7)
+            client.config_set(name, right)
+            assert hints.is_up()
+        hints.close()
 
 
 def test_a_user_who_may_touch_nothing_but_the_fleets_keys(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from docfleet.queues.app import WORK_SLICE, make_app
 from docfleet.queues.options import KEY_PREFIX, QueueOptions, connect, queues_of
 
 EPOCH_KEY = f"{KEY_PREFIX}epoch"
+PROBE_KEY = f"{KEY_PREFIX}probe"
 
 
 class Hints:
@@ -69,9 +70,9 @@ class Hints:
             raise BrokerUnavailable(f"The broker cannot be reached: {error}.") from error
 
     def is_up(self) -> bool:
-        """Whether Redis answers now; never raises, takes seconds at most."""
+        """Whether Redis answers and takes writes now (it may be full, or a replica); never raises, takes seconds."""
         try:
-            return bool(self._client.ping())
+            return bool(self._client.set(PROBE_KEY, b"", ex=60))
         except (redis.RedisError, OSError):
             return False
 
