@@ -87,6 +87,13 @@ def test_a_wiped_redis_only_costs_hints(service: WorkerService, redis: RedisServ
         assert service.wait_end(service.submit(page_image(301))).state is DocumentState.SUCCEEDED
 
 
+def test_a_free_slot_looks_for_itself_when_no_hint_comes(service: WorkerService) -> None:
+    service.worker()
+    # nobody dispatches: as when the leader was stopped with its lock in hand
+    assert service.wait_end(service.submit(page_image())).state is DocumentState.SUCCEEDED
+    assert mode_of(service) == "broker"
+
+
 def test_a_worker_starts_without_its_broker(service: WorkerService, redis: RedisServer) -> None:
     redis.kill()
     service.worker()

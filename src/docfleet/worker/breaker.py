@@ -26,15 +26,25 @@ class Breaker(msgspec.Struct, frozen=True):
 
 
 class Stall(msgspec.Struct, frozen=True):
-    """Since when a slot idles although hints wait; seconds of any steady clock."""
+    """Since when hints wait, a slot was free for them, and none was taken; seconds of any steady clock.
+
+    A free slot finds work in the ledger by itself before long (see `direct_mode`), so being busy proves nothing: only
+    a hint that is taken does.
+    """
 
     since: float | None = None
+    taken: int = 0
+    """Hints taken up to then."""
+    has_free_slot: bool = False
 
-    def after(self, now: float, waiting: int, idle_slots: int) -> Stall:
+    def after(self, now: float, waiting: int, idle_slots: int, taken: int) -> Stall:
         """One more look. Hints that wait while a slot idles are normal for a moment, and only for that."""
-        if waiting == 0 or idle_slots == 0:
+        if waiting == 0 or (self.since is not None and taken != self.taken):
             return Stall()
-        return self if self.since is not None else Stall(now)
+        if self.since is None:
+            return Stall(now, taken, True) if idle_slots else self
+        return Stall(self.since, taken, idle_slots > 0)
 
     def lasts(self, now: float, seconds: float) -> bool:
-        return self.since is not None and now - self.since >= seconds
+        """Never while all slots are busy: their work would be broken off."""
+        return self.since is not None and self.has_free_slot and now - self.since >= seconds

@@ -46,6 +46,7 @@ class BrokerMode:
         self._breaker = Breaker()
         self._stall = Stall()
         self._is_checked = False
+        self._taken = 0
 
     def start(self) -> None:
         """Raises UnsafeBroker when the broker or its settings must not be used. One that is away is waited for."""
@@ -63,7 +64,7 @@ class BrokerMode:
         self._hints.close()
 
     def is_stalled(self, seconds: float) -> bool:
-        """Hints have waited for so long although a slot idled all the time: consuming has come to a halt."""
+        """Hints have waited for so long although a slot was free for them: consuming has come to a halt."""
         return self._stall.lasts(time.monotonic(), seconds)
 
     def _check(self) -> None:
@@ -101,10 +102,11 @@ class BrokerMode:
             waiting = sum(sum(self._hints.length(pool).values()) for pool in self._pools)
         except BrokerUnavailable:
             return False
-        self._stall = self._stall.after(time.monotonic(), waiting, self._slots.idle_count())
+        self._stall = self._stall.after(time.monotonic(), waiting, self._slots.idle_count(), self._taken)
         return self._consumer.is_consuming
 
     def _work(self, slice_id: int) -> None:
+        self._taken += 1
         if self._driver.work(slice_id) == "no_ledger":
             # hints are not to be used up while nobody can claim
             self._stop.wait(_NO_LEDGER_PAUSE)

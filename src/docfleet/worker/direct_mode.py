@@ -1,8 +1,15 @@
-"""Work without a broker: free slots claim straight from the ledger."""
+"""Work without a broker: free slots claim straight from the ledger.
+
+While the broker is well they do so too when nothing has come for a moment. Whatever keeps hints from arriving (a
+dispatcher that died or was stopped with its lock in hand, a hint that got lost, a consumer that reconnected but
+does not consume) then costs a few seconds, for the price of one indexed query every few seconds of idling.
+"""
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 
 from docfleet.telemetry import logger
 from docfleet.worker.driving import Driver
@@ -13,12 +20,14 @@ PAUSES = (0.05, 0.1, 0.2, 0.35, 0.5)
 """Seconds between two looks while nothing is due: short at first, since the slices of a document being planned are
 near."""
 _NO_LEDGER_PAUSE = 1.0
+IDLE_LOOK_SECONDS = (2.0, 4.0)
+"""A slot that has been free for this long looks for itself; spread, so that a fleet does not ask all at once."""
 
 log = logger("worker")
 
 
 class DirectMode:
-    """As many threads as slots, of which one at a time looks for work. Idle until `on` is set."""
+    """As many threads as slots, of which one at a time looks for work: always while `on` is set, else now and then."""
 
     def __init__(self, slots: Slots, driver: Driver, stop: threading.Event) -> None:
         self.on = threading.Event()
@@ -27,6 +36,8 @@ class DirectMode:
         self._stop = stop
         self._looking = threading.Lock()
         self._idle_looks = 0
+        self._free_since: float | None = None
+        self._patience = random.uniform(*IDLE_LOOK_SECONDS)
         self._threads = [
             threading.Thread(target=self._run, name=f"direct-{number}", daemon=True) for number in range(slots.count)
         ]
@@ -42,12 +53,25 @@ class DirectMode:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if self.on.wait(0.5) and not self._stop.is_set():
+            if (self.on.wait(0.5) or self._is_left_waiting()) and not self._stop.is_set():
                 self._work_one()
+
+    def _is_left_waiting(self) -> bool:
+        """A slot has been free for some seconds, as far as looks twice a second can tell."""
+        now = time.monotonic()
+        if not self._slots.idle_count():
+            self._free_since = None
+        elif self._free_since is None:
+            self._free_since = now
+        elif now - self._free_since >= self._patience:
+            self._free_since = now
+            self._patience = random.uniform(*IDLE_LOOK_SECONDS)
+            return True
+        return False
 
     def _work_one(self) -> None:
         with self._looking:
-            slot = self._slots.take(0.5) if self.on.is_set() else None
+            slot = self._slots.take(0.5)
             if slot is None:
                 return
             reply = self._driver.begin(slot, Next())

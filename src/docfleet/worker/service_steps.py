@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from docfleet.domain.cascade import CascadePolicy, Route
+from docfleet.domain.media import MEDIA_TYPES
 from docfleet.domain.work import PAGE_READ, DocumentState, Step
 from docfleet.errors import NotIntact, NotStored, SourceDamaged, StoreError
 from docfleet.exports.base import ExportFormat
@@ -68,6 +69,11 @@ class ServicePlace:
 
     def do(self, claim: Claim) -> None:
         {Step.PLAN: self._plan, Step.LOCAL: self._read, Step.ASSEMBLE: self._assemble}[claim.step](claim)
+
+    def forget(self) -> None:
+        """Nothing of a document stays behind in the clear: neither its bytes nor its key."""
+        self._content = None
+        self._parts.sources.clear()
 
     # --- steps
 
@@ -175,11 +181,13 @@ class ServicePlace:
         document, settings = claim.document, self._parts.settings
         formats = choose_exports(_options(document.options_json).formats or settings.output.formats)
         draft = self._parts.sources.folder / "results"
+        media_type = opened.mime_type or document.media_type
         job = AssemblyJob(
-            file=document.source.name,
+            # documents with the same bytes share these results: they carry the name of none of them
+            file=f"document{MEDIA_TYPES[media_type].extension}",
             source=self._source(claim),
             password=opened.password,
-            media_type=opened.mime_type or document.media_type,
+            media_type=media_type,
             sha256=document.sha256,
             size_bytes=document.size_bytes,
             repaired=opened.repaired,

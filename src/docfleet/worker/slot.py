@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -55,6 +56,8 @@ from docfleet.worker.steps import Interrupted
 
 STORE_PAUSE_SECONDS = 5.0
 """A slice whose store was away is due again after this."""
+_KEPT_SECONDS = 5.0
+"""The plain copy of a document is kept so long for its other slices, and not until another document comes."""
 _LINGER_SECONDS = 5.0
 """After the order to stop, a slot that is still in one page ends itself after this long."""
 
@@ -71,9 +74,13 @@ class Orders:
         self.slice_id = 0
         """What is being worked on."""
 
-    def next(self) -> Work | Next | None:
-        """The next slice to work on; None: stop."""
-        return self._waiting.get()
+    def next(self, on_idle: Callable[[], None]) -> Work | Next | None:
+        """The next slice to work on; None: stop. `on_idle` is called when none comes for a while."""
+        try:
+            return self._waiting.get(timeout=_KEPT_SECONDS)
+        except queue.Empty:
+            on_idle()
+            return self._waiting.get()
 
     def may_go_on(self) -> bool:
         return not self._stop.is_set() and self.slice_id not in self._dropped
@@ -110,7 +117,7 @@ class Slot:
 
     def run(self) -> None:
         self._say(Ready())
-        while (order := self._orders.next()) is not None:
+        while (order := self._orders.next(self._place.forget)) is not None:
             outcome = self._obey(order)
             self._say(Ended(outcome, resident_bytes(), self._slices))
 

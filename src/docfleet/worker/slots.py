@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import stat
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -235,6 +237,10 @@ class Slots:
 def scratch_folder(root: Path, supervisor: str) -> Path:
     """A private folder for plain copies of documents, below `root`; what dead supervisors left there is removed."""
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_mine_alone(root):
+        # the name is known to everybody, and whoever made it first could look into it, or exchange what is in it
+        log.warning("scratch_not_private", folder=str(root))
+        root = Path(tempfile.mkdtemp(prefix=f"{root.name}-", dir=root.parent))
     for entry in root.iterdir():
         if not _is_alive(entry.name):
             log.info("scratch_removed", folder=entry.name)
@@ -242,6 +248,11 @@ def scratch_folder(root: Path, supervisor: str) -> Path:
     folder = root / f"{os.getpid()}-{supervisor.rpartition('-')[2]}"
     folder.mkdir(mode=0o700)
     return folder
+
+
+def _is_mine_alone(folder: Path) -> bool:
+    facts = folder.lstat()
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077
 
 
 def _is_alive(name: str) -> bool:

@@ -41,10 +41,17 @@ def test_a_broker_that_comes_and_goes_every_second_changes_nothing() -> None:
     assert not any(after(*[True, False] * 30))
 
 
-def test_hints_that_wait_beside_an_idle_slot_are_a_stall_only_when_it_lasts() -> None:
-    stall = Stall().after(0, waiting=3, idle_slots=1).after(29, waiting=1, idle_slots=2)
+def test_hints_that_wait_beside_a_free_slot_are_a_stall_only_when_it_lasts() -> None:
+    stall = Stall().after(0, waiting=3, idle_slots=1, taken=7).after(29, waiting=1, idle_slots=2, taken=7)
     assert not stall.lasts(29, 30)
     assert stall.lasts(30, 30)
-    assert not stall.after(30, waiting=0, idle_slots=2).lasts(61, 30)
-    assert not stall.after(30, waiting=9, idle_slots=0).lasts(61, 30)
+    assert not stall.after(30, waiting=0, idle_slots=2, taken=7).lasts(61, 30)
+    assert not stall.after(30, waiting=9, idle_slots=1, taken=8).lasts(61, 30)
     assert not Stall().lasts(100, 30)
+    assert not Stall().after(0, waiting=9, idle_slots=0, taken=0).lasts(100, 30)
+
+
+def test_a_slot_that_found_work_by_itself_hides_no_stall_but_is_not_broken_off() -> None:
+    stall = Stall().after(0, waiting=3, idle_slots=1, taken=7).after(31, waiting=3, idle_slots=0, taken=7)
+    assert not stall.lasts(31, 30)
+    assert stall.after(32, waiting=3, idle_slots=1, taken=7).lasts(32, 30)
