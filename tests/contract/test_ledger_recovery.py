@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,25 @@ def test_a_ledger_that_is_locked_too_long_is_waited_for(tmp_path: Path) -> None:
             with pytest.raises(LedgerUnavailable, match="locked"):
                 ledger.finish_in_one(claim, Plan(1), read(1, 1), "k")
         assert ledger.finish_in_one(claim, Plan(1), read(1, 1), "k") is DocumentState.SUCCEEDED
+
+
+def test_a_beat_does_not_wait_for_whoever_ends_the_slice(on_postgres: Ledger) -> None:
+    for _ in range(2):
+        submit(on_postgres)
+    claims = on_postgres.claim_next("w", ["pdf"], limit=2)
+    ending, going_on = claims
+    with on_postgres.unit_of_work() as session:
+        session.execute(text("SELECT 1 FROM slice WHERE id = :id FOR UPDATE"), {"id": ending.slice_id})
+        leases = "SELECT id, lease_until FROM slice"
+        before = dict(session.execute(text(leases)).all())  # type: ignore[arg-type]
+        started = time.monotonic()
+        assert on_postgres.beat("w", claims) == frozenset(), "who is to finish holds it still"
+        assert time.monotonic() - started < 5
+        after = dict(session.execute(text(leases)).all())  # type: ignore[arg-type]
+    assert after[ending.slice_id] == before[ending.slice_id]
+    assert after[going_on.slice_id] > before[going_on.slice_id]
+    on_postgres.hand_back(ending)
+    assert on_postgres.beat("w", claims) == {ending.slice_id}
 
 
 def test_an_illegal_change_is_no_reason_to_wait(ledger: Ledger) -> None:

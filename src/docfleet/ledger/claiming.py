@@ -258,17 +258,27 @@ def _claimed_documents(session: Session, ids: Collection[str]) -> dict[str, Clai
     }  # fmt: skip
 
 
-_BEAT = (
-    update(SLICE)
-    .where(
-        SLICE.c.worker == bindparam("beating"),
-        SLICE.c.state == SliceState.RUNNING,
-        # by token too: a claim the worker does not know it holds must run out
-        tuple_(SLICE.c.id, SLICE.c.token).in_(bindparam("held", expanding=True)),
-    )
-    .values(lease_until=database_now() + bindparam("lease_seconds", type_=Double()))
-    .returning(SLICE.c.id, SLICE.c.token)
+_IS_HELD = (
+    SLICE.c.worker == bindparam("beating"),
+    SLICE.c.state == SliceState.RUNNING,
+    # by token too: a claim the worker does not know it holds must run out
+    tuple_(SLICE.c.id, SLICE.c.token).in_(bindparam("held", expanding=True)),
 )
+_RENEWED = {"lease_until": database_now() + bindparam("lease_seconds", type_=Double())}
+
+
+def _beat_past_locks() -> Select[Any]:
+    """What is locked is just being ended, and stays as it is: one long finish must not cost others their leases."""
+    held = select(SLICE.c.id).where(*_IS_HELD).cte("held_ones")
+    free = select(SLICE.c.id).where(*_IS_HELD).with_for_update(key_share=True, skip_locked=True).cte("free_ones")
+    beaten = update(SLICE).where(SLICE.c.id.in_(select(free.c.id))).values(_RENEWED).returning(SLICE.c.id).cte("beaten")
+    return select(held.c.id).add_cte(beaten)
+
+
+_BEAT: dict[str, Any] = {
+    "sqlite": update(SLICE).where(*_IS_HELD).values(_RENEWED).returning(SLICE.c.id),
+    "postgresql": _beat_past_locks(),
+}
 
 
 def beat(session: Session, worker: str, held: Collection[Claim], lease_seconds: float) -> frozenset[int]:
@@ -280,6 +290,7 @@ def beat(session: Session, worker: str, held: Collection[Claim], lease_seconds: 
     if not held:
         return frozenset()
     tokens = [(item.slice_id, item.token) for item in held]
-    kept = session.execute(_BEAT, {"beating": worker, "held": tokens, "lease_seconds": lease_seconds})
+    statement = _BEAT[session.get_bind().dialect.name]
+    kept = session.execute(statement, {"beating": worker, "held": tokens, "lease_seconds": lease_seconds})
     # by slice: an old claim beside a new one of the same slice must not take the new one down (its finish is fenced)
     return frozenset(item.slice_id for item in held) - {row.id for row in kept}
