@@ -297,6 +297,19 @@ def test_one_leads_and_another_follows_when_it_is_gone(place: Place) -> None:
     second.resign()
 
 
+def test_a_leader_that_is_frozen_leads_no_more(place: Place) -> None:
+    frozen, second = (PostgresLeader(place.url, "local", idle_seconds=1.0) for _ in range(2))
+    try:
+        assert frozen.leads()
+        assert not second.leads()
+        wait_for(second.leads, 10)
+        assert not frozen.leads()
+        assert not frozen.leads(), "it has a new connection, and stands in line"
+    finally:
+        frozen.resign()
+        second.resign()
+
+
 def test_the_lock_of_a_file(tmp_path: Path) -> None:
     first, second = FileLeader(tmp_path / "lock"), FileLeader(tmp_path / "lock")
     assert first.leads()

@@ -17,6 +17,8 @@ from docfleet.dispatch.connecting import connect
 if TYPE_CHECKING:
     import psycopg
 
+IDLE_SECONDS = 10.0
+
 
 class Leader(Protocol):
     def leads(self) -> bool:
@@ -29,8 +31,10 @@ class Leader(Protocol):
 class PostgresLeader:
     """Leads while its own connection holds the region's advisory lock; the server frees it with the connection."""
 
-    def __init__(self, url: str, region: str) -> None:
+    def __init__(self, url: str, region: str, idle_seconds: float = IDLE_SECONDS) -> None:
+        """`idle_seconds`: who does not say for so long that it leads, leads no more."""
         self._url = url
+        self._idle_seconds = idle_seconds
         self._key = int.from_bytes(hashlib.sha256(f"docfleet dispatcher {region}".encode()).digest()[:8], signed=True)
         self._connection: psycopg.Connection[Any] | None = None
         self._holds = False
@@ -41,6 +45,9 @@ class PostgresLeader:
         try:
             if self._connection is None:
                 self._connection = connect(self._url)
+                if self._connection.info.server_version >= 140000:
+                    # a leader that is frozen, process or machine, answers the network still
+                    self._connection.execute(f"SET idle_session_timeout = '{self._idle_seconds:g}s'")
             if self._holds:
                 self._connection.execute("SELECT 1")
             else:
