@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any, cast
 
-from docfleet.errors import DocfleetError, LedgerError
+from docfleet.errors import LedgerError
 from docfleet.ledger import Claim, Ledger
 from docfleet.telemetry import logger
 from docfleet.worker.messages import Drop
@@ -51,8 +51,9 @@ class Heart:
             except LedgerError as error:
                 log.warning("heartbeat_failed", message=error.message)
                 return False
-            except DocfleetError as error:
-                log.error("heartbeat_failed", message=error.message)
+            except Exception:
+                # whatever it is: without this thread every slot loses its leases for ever
+                log.exception("heartbeat_failed")
                 return False
         self.beaten_at = time.monotonic()
         return True
