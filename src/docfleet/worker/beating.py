@@ -45,16 +45,16 @@ class Heart:
 
     def beat(self) -> bool:
         """Renews every lease once; False when the ledger could not be asked."""
-        for slot in self._slots.busy():
-            try:
+        try:
+            for slot in self._slots.busy():
                 self._beat_for(slot)
-            except LedgerError as error:
-                log.warning("heartbeat_failed", message=error.message)
-                return False
-            except Exception:
-                # whatever it is: without this thread every slot loses its leases for ever
-                log.exception("heartbeat_failed")
-                return False
+        except LedgerError as error:
+            log.warning("heartbeat_failed", message=error.message)
+            return False
+        except Exception:
+            # whatever it is: without this thread every slot loses its leases for ever
+            log.exception("heartbeat_failed")
+            return False
         self.beaten_at = time.monotonic()
         return True
 
