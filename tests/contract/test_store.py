@@ -308,9 +308,12 @@ def test_a_durable_store_flushes_file_and_new_folders(tmp_path: Path, monkeypatc
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda file: (flushed.append(os.readlink(f"/proc/self/fd/{file}")), real(file)))
     FolderStore(tmp_path, durable=True).put("a/b/c", b"x")
-    assert flushed[:2] == [str(tmp_path), str(tmp_path / "a")]
-    assert flushed[2].startswith(str(tmp_path / "a" / "b" / "c#"))
-    assert flushed[3:] == [str(tmp_path / "a" / "b")]
+    # what is in it before its name, and the names of new folders as well
+    assert flushed[0].startswith(str(tmp_path / "a" / "b" / "c#"))
+    assert sorted(flushed[1:]) == [str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "b")]
+    flushed.clear()
+    FolderStore(tmp_path, durable=True).put_many({"a/b/d": b"x", "a/b/e": b"x"})
+    assert [Path(path).name.partition("#")[0] for path in flushed] == ["d", "e", "b"]
     flushed.clear()
     FolderStore(tmp_path).put("a/b/d", b"x")
     assert flushed == []
@@ -323,3 +326,14 @@ def test_a_folder_that_went_away_is_noticed(tmp_path: Path) -> None:
         store.check()
     with pytest.raises(StoreError):
         store.free_bytes()
+
+
+def test_many_are_put_at_once(store: Store) -> None:
+    store.put("many/a", b"before")
+    store.put_many({"many/a": b"after", "many/deep/b": b"b" * 1000, "other/c": b""})
+    assert sorted(store.list()) == ["many/a", "many/deep/b", "other/c"]
+    assert [store.get(key) for key in ("many/a", "many/deep/b", "other/c")] == [b"after", b"b" * 1000, b""]
+    store.put_many({})
+    with pytest.raises(BadKey):
+        store.put_many({"many/d": b"d", "../e": b"e"})
+    assert sorted(store.list_with_times("many"), key=lambda one: one[0])[-1][0] in ("many/d", "many/deep/b")

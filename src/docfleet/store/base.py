@@ -7,7 +7,7 @@ by the pointer that `Ledger.finish` commits. What no pointer names may be delete
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -26,6 +26,10 @@ class Store(Protocol):
 
     def put(self, key: str, data: Data) -> None:
         """Stores all of it or nothing, over whatever was there; a reader never sees a part."""
+        ...
+
+    def put_many(self, objects: Mapping[str, Data]) -> None:
+        """Like `put` for each, at less cost together. When it raises, some may be stored and others not."""
         ...
 
     def put_stream(self, key: str, chunks: Iterable[Data]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from docfleet.errors import NotIntact, NotStored, StoreError
@@ -28,6 +28,9 @@ class EncryptedStore:
 
     def put(self, key: str, data: Data) -> None:
         self._store.put(key, b"".join(self._encrypted(key, (data,))))
+
+    def put_many(self, objects: Mapping[str, Data]) -> None:
+        self._store.put_many({key: b"".join(self._encrypted(key, (data,))) for key, data in objects.items()})
 
     def put_stream(self, key: str, chunks: Iterable[Data]) -> int:
         """As `Store.put_stream`; the number is of the plain bytes."""

@@ -6,8 +6,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from obstore.store import LocalStore as _LocalObjects
@@ -37,65 +37,25 @@ class FolderStore(ObjectStore):
         super().__init__(_LocalObjects(prefix=self._folder))
 
     def put(self, key: str, data: Data) -> None:
-        self.put_stream(key, (data,))
+        self.put_many({key: data})
+
+    def put_many(self, objects: Mapping[str, Data]) -> None:
+        with self._drafts() as drafts:
+            for key, data in objects.items():
+                drafts.write(key, (data,))
 
     def put_stream(self, key: str, chunks: Iterable[Data]) -> int:
-        place = self._folder / check_key(key)
-        written = 0
-        unfinished, file = self._begin(key, place)
+        with self._drafts() as drafts:
+            return drafts.write(key, chunks)
+
+    @contextmanager
+    def _drafts(self) -> Iterator[_Drafts]:
+        drafts = _Drafts(str(self._folder), self._durable)
         try:
-            try:
-                for chunk in chunks:
-                    try:
-                        _write_all(file, chunk)
-                    except OSError as error:
-                        raise _refused(key, error) from error
-                    written += len(chunk)
-                try:
-                    if self._durable:
-                        os.fsync(file)
-                except OSError as error:
-                    raise _refused(key, error) from error
-            finally:
-                os.close(file)
-            self._commit(key, unfinished, place)
-        except BaseException:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
-        return written
-
-    def _begin(self, key: str, place: Path) -> tuple[Path, int]:
-        unfinished = _beside(place)
-        for attempt in range(3):
-            try:
-                self._make_folders(place.parent)
-                return unfinished, os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            except FileNotFoundError as error:
-                # the folder was deleted in between, with all that was in it
-                if attempt == 2:
-                    raise _refused(key, error) from error
-            except OSError as error:
-                raise _refused(key, error) from error
-        raise AssertionError("unreachable")
-
-    def _make_folders(self, folder: Path) -> None:
-        missing = []
-        while not folder.is_dir():
-            missing.append(folder)
-            folder = folder.parent
-        for new in reversed(missing):
-            new.mkdir(exist_ok=True)
-            if self._durable:
-                _flush_folder(new.parent)
-
-    def _commit(self, key: str, unfinished: Path, place: Path) -> None:
-        try:
-            unfinished.replace(place)
-            if self._durable:
-                _flush_folder(place.parent)
-        except OSError as error:
-            raise _refused(key, error) from error
+            yield drafts
+            drafts.commit()
+        finally:
+            drafts.discard()
 
     def delete_prefix(self, prefix: str) -> int:
         where = check_prefix(prefix)
@@ -155,6 +115,97 @@ class FolderStore(ObjectStore):
             raise StoreError(f"the store's folder {self._folder} cannot be read: {error.strerror}") from error
 
 
+class _Drafts:
+    """Files written beside their places, which take them all at the end.
+
+    Paths are plain text here: this runs for every result of every document, and `Path` would take a third of it.
+    """
+
+    def __init__(self, root: str, durable: bool) -> None:
+        self._root = root
+        self._durable = durable
+        self._written: list[tuple[str, str, str]] = []
+        """(Key, unfinished file, its place)."""
+        self._changed: set[str] = set()
+        """Folders with new names in them; each is flushed once, however many there are."""
+
+    def write(self, key: str, chunks: Iterable[Data]) -> int:
+        """Returns how many bytes there were. What `chunks` raises passes unchanged."""
+        place = f"{self._root}/{check_key(key)}"
+        unfinished, file = self._begin(key, place)
+        self._written.append((key, unfinished, place))
+        size = 0
+        try:
+            for chunk in chunks:
+                try:
+                    _write_all(file, chunk)
+                except OSError as error:
+                    raise _refused(key, error) from error
+                size += len(chunk)
+            try:
+                if self._durable:
+                    os.fsync(file)
+            except OSError as error:
+                raise _refused(key, error) from error
+        finally:
+            os.close(file)
+        return size
+
+    def commit(self) -> None:
+        while self._written:
+            key, unfinished, place = self._written[0]
+            try:
+                os.replace(unfinished, place)
+            except OSError as error:
+                raise _refused(key, error) from error
+            del self._written[0]
+        if not self._durable:
+            return
+        for folder in self._changed:
+            try:
+                _flush_folder(folder)
+            except OSError as error:
+                raise StoreError(f"{folder} cannot be flushed to the disk: {error.strerror}") from error
+
+    def discard(self) -> None:
+        """Removes what was not committed."""
+        for _, unfinished, _ in self._written:
+            with suppress(OSError):
+                os.unlink(unfinished)
+
+    def _begin(self, key: str, place: str) -> tuple[str, int]:
+        unfinished = f"{place}#{secrets.randbits(63)}"
+        folder = os.path.dirname(place)
+        self._changed.add(folder)
+        for attempt in range(4):
+            try:
+                return unfinished, os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            except FileNotFoundError as error:
+                # the folder was not there yet, or was deleted in between with all that was in it
+                if attempt == 3:
+                    raise _refused(key, error) from error
+                self._make_folders(key, folder)
+            except OSError as error:
+                raise _refused(key, error) from error
+        raise AssertionError("unreachable")
+
+    def _make_folders(self, key: str, folder: str) -> None:
+        missing = []
+        while not os.path.isdir(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        for new in reversed(missing):
+            self._changed.add(os.path.dirname(new))
+            try:
+                os.mkdir(new)
+            except FileExistsError:
+                continue
+            except FileNotFoundError:
+                return  # deleted in between
+            except OSError as error:
+                raise _refused(key, error) from error
+
+
 def _beside(place: Path) -> Path:
     return place.with_name(f"{place.name}#{secrets.randbits(63)}")
 
@@ -165,7 +216,7 @@ def _write_all(file: int, chunk: Data) -> None:
         left = left[os.write(file, left) :]
 
 
-def _flush_folder(folder: Path) -> None:
+def _flush_folder(folder: str) -> None:
     """A new name survives a power cut only when its folder was flushed as well."""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -35,6 +35,10 @@ class ObjectStore:
     def put(self, key: str, data: Data) -> None:
         with translating_errors(key):
             self._objects.put(check_key(key), bytes(data), use_multipart=len(data) > PART_BYTES)
+
+    def put_many(self, objects: Mapping[str, Data]) -> None:
+        for key, data in objects.items():
+            self.put(key, data)
 
     def put_stream(self, key: str, chunks: Iterable[Data]) -> int:
         check_key(key)
