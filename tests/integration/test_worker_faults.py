@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import create_engine
 from worker_service import WorkerService, is_alive, page_image, wait_for
 
 from docfleet.domain.work import DocumentState, SliceState, Step
 from docfleet.ledger import NewSlice, PageOutcome, Plan
 from docfleet.ledger.service_values import ReadingOptions
+from docfleet.worker.service import Supervisor
 from engine_packages import install
 
 POISON = ReadingOptions(("txt",), mode="ocr", engine="poison")
@@ -172,6 +174,19 @@ def test_a_store_that_is_away_costs_no_attempt(service: WorkerService, tmp_path:
     view = service.wait_end(accepted)
     assert view.state is DocumentState.SUCCEEDED
     assert all(row.error_count == row.crash_count == 0 for row in service.slices(accepted))
+
+
+def test_a_worker_that_could_not_announce_itself_does_so_later(
+    service: WorkerService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = service.runtime.ledger
+    supervisor = Supervisor(service.runtime, ledger, ["pdf"], 1, "host-1-ab", None)
+    with monkeypatch.context() as away:
+        away.setattr(ledger, "_engine", create_engine("sqlite:////nowhere/ledger.db"))
+        supervisor._announce()
+    assert ledger.workers() == []
+    supervisor._keep_house()
+    assert [(one.name, one.slots, one.mode) for one in ledger.workers()] == [("host-1-ab", 1, "broker")]
 
 
 def test_pages_that_are_gone_from_the_store_end_the_document_instead_of_waiting_for_ever(

@@ -99,6 +99,7 @@ class Supervisor:
             BrokerMode(options, pools, self._slots, self._driver, self._direct.on, self._stopping) if options else None
         )
         self._told_at = self._touched_at = 0.0
+        self._is_announced = False
 
     def run(self, stop: threading.Event, signals_seen: list[int]) -> int:
         code = 0
@@ -129,6 +130,8 @@ class Supervisor:
             touch(self._liveness_file)
         if now - self._told_at >= self._settings.work.heartbeat_seconds:
             self._told_at = now
+            if not self._is_announced:
+                self._announce()
             try:
                 self._ledger.see_worker(self.name, "direct" if self._direct.on.is_set() else "broker")
             except LedgerError as error:
@@ -153,6 +156,7 @@ class Supervisor:
         )
         try:
             self._ledger.announce(facts)
+            self._is_announced = True
         except LedgerError as error:
             log.warning("worker_unseen", message=error.message)
 
