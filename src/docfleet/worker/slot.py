@@ -114,6 +114,8 @@ class Slot:
         self._place = place
         self._orders = orders
         self._slices = 0
+        self._may_hold = False
+        """The ledger may think that this slot works on something: it could not be told, or its answer was lost."""
 
     def run(self) -> None:
         self._say(Ready())
@@ -129,6 +131,7 @@ class Slot:
             claim = self._claim(order)
         except LedgerUnavailable as error:
             log.warning("ledger_unavailable", message=error.message)
+            self._may_hold = True
             return "no_ledger"
         if claim is None:
             return "nothing"
@@ -138,10 +141,15 @@ class Slot:
         started = time.monotonic()
         outcome = self._work(claim)
         self._orders.slice_id = 0
+        self._may_hold = outcome == "no_ledger"
         log.debug("slice_ended", step=claim.step, slice=claim.slice_id, outcome=outcome, seconds=_since(started))
         return outcome
 
     def _claim(self, order: Work | Next) -> Claim | None:
+        if self._may_hold:
+            # left to its lease, it would look as if this worker had died of it
+            self._ledger.release_worker(self._config.name, crashed=False)
+            self._may_hold = False
         if isinstance(order, Work):
             return self._ledger.claim_slice(self._config.name, order.slice_id)
         claims = self._ledger.claim_next(self._config.name, self._config.pools)
