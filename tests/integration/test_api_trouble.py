@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from docfleet.api import connection as arriving
 from docfleet.api.limits import SharedLimits
+from docfleet.api.parts import ApiOptions
 from docfleet.errors import LedgerUnavailable, StoreError
 from docfleet.ledger.service_values import Accepted, Submission
 from docfleet.stack.servers import start_redis
@@ -261,6 +263,46 @@ def test_what_is_no_http_disturbs_nobody(served: Served) -> None:
             connection.sendall(sent)
     with served.client() as client:
         assert client.get("/healthz").status_code == 200
+
+
+def test_a_head_that_does_not_end_holds_no_connection(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arriving, "HEAD_SECONDS", 0.6)
+    place = urlsplit(served.url)
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    with (
+        socket.create_connection((place.hostname, place.port)) as silent,
+        socket.create_connection((place.hostname, place.port)) as dripping,
+        socket.create_connection((place.hostname, place.port)) as second,
+    ):
+        second.sendall(head + b"\r\n")
+        answer = b""
+        while b"alive" not in answer:
+            answer += second.recv(65_536)
+        second.sendall(head)
+        for _ in range(3):
+            dripping.sendall(head if _ == 0 else b"x: y\r\n")
+            time.sleep(0.25)
+        for each in (silent, dripping, second):
+            each.settimeout(5)
+            assert each.recv(65_536) == b""
+
+
+def test_a_slow_answer_outlives_the_time_of_a_head(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arriving, "HEAD_SECONDS", 0.3)
+    with served.client() as client:
+        id = submit(client).json()["id"]
+        for _ in range(2):  # on one connection
+            assert client.get(f"/v1/documents/{id}?wait=1").json()["state"] == "received"
+
+
+def test_a_place_for_a_stream_that_is_taken_in_between(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    admission = served.app.state.admission
+    monkeypatch.setattr(admission, "check_stream", lambda tenant: None)
+    monkeypatch.setattr(served.app.state.admission, "_options", ApiOptions(max_streams=1))
+    with served.client() as client, admission.streaming("acme"):
+        id = submit(client).json()["id"]
+        answer = client.get(f"/v1/documents/{id}/events")
+        assert (answer.status_code, answer.text) == (200, "retry: 5000\n\n")
 
 
 def test_from_an_object_store(tmp_path: Path) -> None:

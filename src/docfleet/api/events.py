@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 import anyio
@@ -15,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from docfleet.api.admission import Admission
 from docfleet.api.inputs import BatchId, DocumentId, Parts, Text, Who
 from docfleet.api.parts import ApiOptions, ApiParts
+from docfleet.api.problems import Refusal
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import EventOut, EventsOut
 from docfleet.domain.access import Permission
@@ -148,7 +150,12 @@ def prefers_json(accept: str) -> bool:
 async def _stream(
     admission: Admission, tenant: str, subject: Subject, after: str, options: ApiOptions
 ) -> AsyncIterator[bytes]:
-    with admission.streaming(tenant):
+    with ExitStack() as held:
+        try:
+            held.enter_context(admission.streaming(tenant))
+        except Refusal:
+            yield b"retry: 5000\n\n"  # another was faster, and the headers have left: the client comes again
+            return
         yield b"retry: 1000\n\n"
         spoke_at = time.monotonic()
         looks = 0
