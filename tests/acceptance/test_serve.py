@@ -73,7 +73,10 @@ def family(pid: int) -> list[psutil.Process]:
 
 def test_a_laptop_serves_stops_and_goes_on(tmp_path: Path) -> None:
     data = tmp_path / "data"
+    data.mkdir(mode=0o755)  # made by somebody who thought of nothing
     with running("serve", "--port", 0, "--data", data, "--slots", 1, folder=tmp_path) as (process, said):
+        open_to_others = [path for path in data.rglob("*") if path.stat().st_mode & 0o077]
+        assert not open_to_others
         assert stat.S_IMODE((data / "access.json").stat().st_mode) == 0o600
         assert stat.S_IMODE((data / "master.key").stat().st_mode) == 0o600
         client = connect(said["url"], said["api_key"])

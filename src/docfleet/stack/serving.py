@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -45,6 +46,8 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
     _refuse_servers(service)
     with ExitStack() as opened:
         stop = opened.enter_context(stopping_on_signals())
+        # what is made in the folder is for this user alone: the folder itself may have been there, open to everybody
+        opened.callback(os.umask, os.umask(0o077))
         opened.enter_context(sole_user(service.data_folder))
         sock = opened.enter_context(listening(settings.api))
         runtime = opened.enter_context(Runtime(settings))

@@ -114,14 +114,24 @@ class Slot:
         self._place = place
         self._orders = orders
         self._slices = 0
+        self._worked_at = 0.0
         self._may_hold = False
         """The ledger may think that this slot works on something: it could not be told, or its answer was lost."""
 
     def run(self) -> None:
         self._say(Ready())
-        while (order := self._orders.next(self._place.forget)) is not None:
+        while (order := self._orders.next(self._rest)) is not None:
             outcome = self._obey(order)
+            if outcome == "nothing":
+                self._rest()
+            else:
+                self._worked_at = time.monotonic()
             self._say(Ended(outcome, resident_bytes(), self._slices))
+
+    def _rest(self) -> None:
+        if self._worked_at and time.monotonic() - self._worked_at >= _KEPT_SECONDS:
+            self._worked_at = 0.0
+            self._place.forget()
 
     def _say(self, reply: Reply) -> None:
         os.write(self._config.reply_fd, line(reply))
