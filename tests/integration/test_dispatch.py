@@ -255,6 +255,22 @@ def test_postgres_crashes_and_comes_back(place: Place) -> None:
         wait_for(lambda: place.listed() >= 4 and place.ledger.count_hinted("pdf") == place.listed(), 15)
 
 
+def test_who_kept_a_slice_while_the_database_was_away_keeps_it(place: Place) -> None:
+    place.accept(2)
+    kept, dead = place.ledger.claim_next("host-1-ab/0-1", ["pdf"]), place.ledger.claim_next("host-2-cd/0-1", ["pdf"])
+    with dispatching(place.parts()):
+        wait_for(lambda: place.desk.open_documents() == 2, 10)
+        place.postgres.kill()
+        place.postgres.start()
+        with place.ledger.unit_of_work() as session:
+            session.execute(_text("UPDATE slice SET lease_until = lease_until - 60"))
+        time.sleep(1.0)
+        assert place.ledger.beat("host-1-ab/0-1", kept) == frozenset()
+        wait_for(lambda: place.ledger.count_hinted("pdf") == 1, 10)
+        assert place.ledger.beat("host-1-ab/0-1", kept) == frozenset()
+        assert place.ledger.beat("host-2-cd/0-1", dead) == {dead[0].slice_id}
+
+
 def test_two_leaders_at_once_cost_no_more_than_hints(place: Place) -> None:
     place.announce(slots=20)
     with dispatching(place.parts(leader=Always())), dispatching(place.parts(leader=Always())):

@@ -27,6 +27,8 @@ _ALARM_SECONDS = 10.0
 _ERASED_SECONDS = 10.0
 _IDEMPOTENCY_SECONDS = 600.0
 _JOIN_SECONDS = 10.0
+_RETURN_SECONDS = 4.0
+"""After a database that was away, workers beat within a second and hand in what they kept within two."""
 _SILENT_SECONDS = 30.0
 """A worker unseen for so long, while others are seen, has no slots any more."""
 
@@ -42,7 +44,8 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
     dispatching = _Dispatching(parts)
     try:
         while not stop.is_set():
-            _follow_leader(parts, leading)
+            if _follow_leader(parts, leading):
+                dispatching.begin(time.monotonic())
             if leading.is_set():
                 do_due(dispatching.chores, time.monotonic)
             parts.alive()
@@ -57,14 +60,17 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
         housekeeper.join(_JOIN_SECONDS)
 
 
-def _follow_leader(parts: DispatchParts, leading: threading.Event) -> None:
+def _follow_leader(parts: DispatchParts, leading: threading.Event) -> bool:
+    """Whether this process leads from now on."""
     leads = parts.leader.leads()
     if leads and not leading.is_set():
         _log.info("dispatcher_leads")
         leading.set()
-    elif not leads and leading.is_set():
+        return True
+    if not leads and leading.is_set():
         _log.warning("dispatcher_leads_no_more")
         leading.clear()
+    return False
 
 
 class _Dispatching:
@@ -83,6 +89,12 @@ class _Dispatching:
         self.chores.append(Chore("stranded", _STRANDED_SECONDS, lambda: finish_stranded(parts.ledger)))
         alarm = Alarm(parts.ledger, options.stuck_seconds)
         self.chores.append(Chore("alarm", _ALARM_SECONDS, lambda: parts.show(alarm.look(time.monotonic()))))
+
+    def begin(self, now: float) -> None:
+        """It leads from now on, perhaps since the database is back: who kept a result meanwhile may hand it in."""
+        for chore in self.chores:
+            if chore.name == "leases":
+                chore.due_at = now + _RETURN_SECONDS
 
     def _add_hints(self, hints: Hints, repair: bool) -> None:
         self.chores.append(Chore("slots", _SLOTS_SECONDS, self._count_slots))
