@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import shutil
@@ -235,26 +236,45 @@ class Slots:
 
 
 def scratch_folder(root: Path, supervisor: str) -> Path:
-    """A private folder for plain copies of documents, below `root`; what dead supervisors left there is removed."""
+    """A private folder for plain copies of documents, below `root`; what dead supervisors left there is removed.
+
+    This process holds the folder by a lock until it ends, however it ends: a process number tells nothing, since in a
+    container that is started again the next supervisor has the same one.
+    """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_mine_alone(root):
         # the name is known to everybody, and whoever made it first could look into it, or exchange what is in it
         log.warning("scratch_not_private", folder=str(root))
         root = Path(tempfile.mkdtemp(prefix=f"{root.name}-", dir=root.parent))
-    for entry in root.iterdir():
-        if not _is_alive(entry.name):
-            log.info("scratch_removed", folder=entry.name)
-            shutil.rmtree(entry, ignore_errors=True)
-    folder = root / f"{os.getpid()}-{supervisor.rpartition('-')[2]}"
-    folder.mkdir(mode=0o700)
+    guard = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # nobody takes a folder for left that is just being made
+        for entry in root.iterdir():
+            if not _is_held(entry):
+                log.info("scratch_removed", folder=entry.name)
+                shutil.rmtree(entry, ignore_errors=True)
+        folder = root / f"{os.getpid()}-{supervisor.rpartition('-')[2]}"
+        folder.mkdir(mode=0o700)
+        fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
+    finally:
+        os.close(guard)
     return folder
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(held)
+    return False
 
 
 def _is_mine_alone(folder: Path) -> bool:
     facts = folder.lstat()
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077
-
-
-def _is_alive(name: str) -> bool:
-    pid = name.partition("-")[0]
-    return pid.isdigit() and facts_of(int(pid)) is not None
