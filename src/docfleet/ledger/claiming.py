@@ -10,14 +10,30 @@ from collections.abc import Collection, Sequence
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Double, Row, Select, bindparam, exists, func, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    Row,
+    Select,
+    String,
+    bindparam,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)  # fmt: skip
 from sqlalchemy.orm import Session
 
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import SliceState, Step
 from docfleet.ledger.dialect import database_now, lock_isolation_lane
 from docfleet.ledger.moves import record_slices
-from docfleet.ledger.rows import DOCUMENT, INPUT, SLICE
+from docfleet.ledger.rows import DOCUMENT, EVENT, INPUT, SLICE
 from docfleet.ledger.service_rows import CONTENT
 from docfleet.ledger.values import BOTH_LANES, Claim, ClaimedDocument, Lane, Source
 from docfleet.ledger.window import next_heads
@@ -147,7 +163,12 @@ def claim_slice(
     One in isolation needs a free lane and a worker that holds nothing, as in `claim`; refused, it may be hinted again.
     """
     values = {"slice_id": slice_id, "new_worker": worker, "lease_seconds": lease_seconds}
-    taken = session.execute(_TAKE_ONE[False], values).all() if Lane.SHARED in lanes else []
+    if session.get_bind().dialect.name == "postgresql" and Lane.SHARED in lanes:
+        if (row := session.execute(_CLAIM_ONE, values).one_or_none()) is not None:
+            return _claim_of(row, worker, _claimed_document(row))
+        taken: Sequence[Row[Any]] = []
+    else:
+        taken = session.execute(_TAKE_ONE[False], values).all() if Lane.SHARED in lanes else []
     if not taken and session.execute(_WAITS_ISOLATED, {"slice_id": slice_id}).scalar():
         if Lane.ISOLATED in lanes and _lane_is_free(session, worker):
             taken = session.execute(_TAKE_ONE[True], values).all()
@@ -221,41 +242,71 @@ def _claims(session: Session, worker: str, taken: Sequence[Row[Any]]) -> list[Cl
     documents = _claimed_documents(session, {row.document_id for row in taken})
     # RETURNING promises no order
     return [
-        Claim(
-            row.id, row.token, worker, row.step, row.first_page, row.last_page, row.round, row.attempt,
-            row.crash_count, row.error_count, row.isolated, row.payload_json, documents[row.document_id],
-        )
+        _claim_of(row, worker, documents[row.document_id])
         for row in sorted(taken, key=lambda row: (row.priority, row.id))
-    ]  # fmt: skip
+    ]
+
+
+def _claim_of(row: Row[Any], worker: str, document: ClaimedDocument) -> Claim:
+    return Claim(
+        row.id, row.token, worker, row.step, row.first_page, row.last_page, row.round, row.attempt, row.crash_count,
+        row.error_count, row.isolated, row.payload_json, document,
+    )  # fmt: skip
 
 
 _same = INPUT.alias()
 _FIRST_INPUT = select(func.min(_same.c.id)).where(_same.c.document_id == DOCUMENT.c.id).correlate(DOCUMENT)
-_DOCUMENTS = (
-    select(
-        DOCUMENT.c.id, DOCUMENT.c.batch_id, DOCUMENT.c.sha256, DOCUMENT.c.size_bytes, DOCUMENT.c.media_type,
-        DOCUMENT.c.pages, DOCUMENT.c.plan_json, DOCUMENT.c.folder, DOCUMENT.c.options_digest,
-        func.coalesce(INPUT.c.name, DOCUMENT.c.name).label("name"), INPUT.c.path, INPUT.c.member,
-        DOCUMENT.c.tenant_id, DOCUMENT.c.content_id, CONTENT.c.wrapped_key, DOCUMENT.c.options_json,
-        DOCUMENT.c.urgency, DOCUMENT.c.pool, DOCUMENT.c.sealed_passwords,
+# each under the name that says whose it is: a row of `_CLAIM_ONE` holds the slice's columns too
+_SHOWN: list[ColumnElement[Any]] = [
+    DOCUMENT.c[name].label(f"document_{name}")
+    for name in (
+        "id", "batch_id", "sha256", "size_bytes", "media_type", "pages", "plan_json", "folder", "options_digest",
+        "tenant_id", "content_id", "options_json", "urgency", "pool", "sealed_passwords",
     )
+]  # fmt: skip
+_SHOWN += [
+    func.coalesce(INPUT.c.name, DOCUMENT.c.name).label("document_name"), INPUT.c.path, INPUT.c.member,
+    CONTENT.c.wrapped_key,
+]  # fmt: skip
+_DOCUMENTS = (
+    select(*_SHOWN)
     .select_from(DOCUMENT)
     .outerjoin(INPUT, INPUT.c.id == _FIRST_INPUT.scalar_subquery())
     .outerjoin(CONTENT, CONTENT.c.id == DOCUMENT.c.content_id)
-    .where(DOCUMENT.c.id.in_(bindparam("ids", expanding=True)))
-)  # fmt: skip
+)
+_OF_IDS = _DOCUMENTS.where(DOCUMENT.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def _claimed_documents(session: Session, ids: Collection[str]) -> dict[str, ClaimedDocument]:
-    return {
-        row.id: ClaimedDocument(
-            row.id, row.batch_id, row.sha256, row.size_bytes, row.media_type, row.pages, row.plan_json, row.folder,
-            row.options_digest, Source(row.name, row.path or "", row.member or ""), row.tenant_id, row.content_id,
-            row.wrapped_key, row.options_json, Urgency(row.urgency), row.pool,
-            row.sealed_passwords,
-        )
-        for row in session.execute(_DOCUMENTS, {"ids": list(ids)})
+    return {row.document_id: _claimed_document(row) for row in session.execute(_OF_IDS, {"ids": list(ids)})}
+
+
+def _claimed_document(row: Any) -> ClaimedDocument:
+    return ClaimedDocument(
+        row.document_id, row.document_batch_id, row.document_sha256, row.document_size_bytes, row.document_media_type,
+        row.document_pages, row.document_plan_json, row.document_folder, row.document_options_digest,
+        Source(row.document_name, row.path or "", row.member or ""), row.document_tenant_id, row.document_content_id,
+        row.wrapped_key, row.document_options_json, Urgency(row.document_urgency), row.document_pool,
+        row.document_sealed_passwords,
+    )  # fmt: skip
+
+
+def _claiming_one() -> Select[Any]:
+    """Postgres: the claim of one slice, its event and its document in one statement. Most slices are claimed so."""
+    taken = _TAKE_ONE[False].returning(SLICE.c.batch_id, SLICE.c.tenant_id).cte("taken")
+    event = {
+        "at": database_now(), "entity": literal("slice"), "document_id": taken.c.document_id, "slice_id": taken.c.id,
+        "from_state": literal(SliceState.QUEUED.value), "to_state": literal(SliceState.RUNNING.value),
+        "token": taken.c.token, "worker": bindparam("new_worker", type_=String()),
+        "cause": literal("attempt ") + cast(taken.c.attempt, String), "tenant_id": taken.c.tenant_id,
+        "batch_id": taken.c.batch_id,
     }  # fmt: skip
+    told = insert(EVENT).from_select(list(event), select(*event.values())).cte("told")
+    own = [column for column in taken.c if column.key not in ("document_id", "batch_id", "tenant_id")]
+    return _DOCUMENTS.add_columns(*own).join(taken, taken.c.document_id == DOCUMENT.c.id).add_cte(told)
+
+
+_CLAIM_ONE = _claiming_one()
 
 
 _IS_HELD = (

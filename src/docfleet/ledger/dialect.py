@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Double, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -70,7 +72,6 @@ def _connect_postgres(url: URL, busy_seconds: float) -> Engine:
     arguments = {name: value for name, value in NETWORK_PATIENCE.items() if name not in url.query}
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
-        pool_pre_ping=True,
         isolation_level="READ COMMITTED",
         connect_args=arguments,
     )
@@ -84,7 +85,43 @@ def _connect_postgres(url: URL, busy_seconds: float) -> Engine:
             )
         connection.commit()
 
+    _look_before_use(engine)
     return engine
+
+
+FRESH_SECONDS = 1.0
+"""A connection that was used so short a time ago, and on which the database has said nothing since, is alive."""
+
+
+def _look_before_use(engine: Engine) -> None:
+    """A connection that the database has closed meanwhile is replaced before it is used.
+
+    As `pool_pre_ping`, but for the question before every single transaction, which is a fifth of what a short one
+    costs: a database that goes away says so, and what was said can be seen without asking.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: Any, record: Any, fairy: Any) -> None:
+        idle = time.monotonic() - record.info.pop("used_at", float("inf"))
+        if idle < FRESH_SECONDS and not _has_something_to_read(connection):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            # all that are in the pool are replaced: whatever ended this one has ended the others
+            raise InvalidatePoolError() from error
+
+
+def _has_something_to_read(connection: Any) -> bool:
+    if connection.closed:
+        return True
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def allow_slow_reader(session: Session) -> None:

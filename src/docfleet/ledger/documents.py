@@ -20,6 +20,7 @@ from docfleet.domain.work import (
     SliceState,
     Step,
     Tally,
+    Verdict,
     judge_document,
     judge_pages,
 )
@@ -174,6 +175,20 @@ def _sum_up(outcomes: Iterable[PageOutcome], pages: int) -> _PageCounts:
     )  # fmt: skip
 
 
+def closing(
+    document: LockedDocument, plan: Plan, outcomes: Sequence[PageOutcome], summary: DocumentSummary
+) -> tuple[Verdict, dict[str, object]]:
+    """How a document with an outcome for each of its pages (one at least) ends, and the columns that say so. Pure."""
+    counts = _sum_up(outcomes, plan.pages)
+    verdict = judge_document(Tally(plan.pages, counts.read))
+    code, message = _most_frequent(counts.failed) if counts.failed else ("", "")
+    return verdict, {
+        "pages": plan.pages, "plan_json": plan.plan_json, "media_type": plan.media_type or document.media_type,
+        "code": code, "message": message, "detail": storable(summary.detail), "result_key": summary.result_key,
+        "results_json": summary.results_json, **counts.columns(),
+    }  # fmt: skip
+
+
 def end_at_once(
     session: Session,
     document: LockedDocument,
@@ -218,9 +233,7 @@ def _cause(
 ) -> tuple[str, str]:
     """Code and sentence of a document that did not succeed: those of its most frequent page failure."""
     if failed:
-        code = Counter(outcome for _, outcome, _ in failed).most_common(1)[0][0]
-        said = next(detail for _, outcome, detail in failed if outcome == code)
-        return code, f"{_name_pages([number for number, _, _ in failed])} could not be read: {said or code}"
+        return _most_frequent(failed)
     dead = session.execute(
         select(SliceRow.code, SliceRow.message)
         .where(SliceRow.document_id == document.id, SliceRow.round == document.round, SliceRow.state == SliceState.DEAD)
@@ -231,6 +244,12 @@ def _cause(
     if document.pages == 0:
         return "no_pages", "The document has no pages."
     return "page_missing", f"Pages without an outcome: {reason}."
+
+
+def _most_frequent(failed: Sequence[tuple[int, str, str]]) -> tuple[str, str]:
+    code = Counter(outcome for _, outcome, _ in failed).most_common(1)[0][0]
+    said = next(detail for _, outcome, detail in failed if outcome == code)
+    return code, f"{_name_pages([number for number, _, _ in failed])} could not be read: {said or code}"
 
 
 def _name_pages(numbers: Sequence[int]) -> str:

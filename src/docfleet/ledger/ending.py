@@ -139,9 +139,15 @@ def end_attempt(session: Session, claim: Claim, result_key: str, clears: bool = 
             return False
         raise Fenced()
     record_slices(session, [_event(claim.document.id, claim.slice_id, SliceState.DONE, claim.token, claim.worker, "")])
-    if clears and claim.document.pool and (claim.attempt > 1 or claim.crash_count):
-        deaths.clear(session, claim.slice_id)
+    if clears:
+        clear_deaths(session, claim)
     return True
+
+
+def clear_deaths(session: Session, claim: Claim) -> None:
+    """What the earlier workers of a claim that ended well died of was not its slice."""
+    if claim.document.pool and (claim.attempt > 1 or claim.crash_count):
+        deaths.clear(session, claim.slice_id)
 
 
 def _event(document_id: str, slice_id: int, to: SliceState, token: int, worker: str, cause: str) -> Mapping[str, Any]:

@@ -7,16 +7,20 @@ owns the pages, so that trying failed pages again works as it always does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from msgspec.structs import replace
 from sqlalchemy import Integer, bindparam, insert, literal, null, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import DocumentState, SliceState, Step
 from docfleet.errors import LedgerError
+from docfleet.ledger.after_end import after_end
 from docfleet.ledger.dialect import database_now
-from docfleet.ledger.documents import end_at_once, storable_outcomes, write_pages
-from docfleet.ledger.ending import end_attempt
-from docfleet.ledger.moves import lock_document, record_slices
+from docfleet.ledger.documents import closing, end_at_once, storable_outcomes, write_pages
+from docfleet.ledger.ending import clear_deaths, end_attempt
+from docfleet.ledger.in_one_statement import NotHeld, end_in_one_statement
+from docfleet.ledger.moves import LockedDocument, lock_document, record_slices
 from docfleet.ledger.rows import SLICE
 from docfleet.ledger.values import Claim, DocumentSummary, PageOutcome, Plan
 
@@ -65,6 +69,10 @@ def finish_in_one(
         raise LedgerError(f"the outcomes are not those of pages 1 to {plan.pages}")
     page_outcomes = storable_outcomes(page_outcomes)
     document = lock_document(session, claim.document.id)
+    if plan.pages and session.info.get("fencing", True) and session.get_bind().dialect.name == "postgresql":
+        # what is not held any more was lost, or has ended before: that is found out as on SQLite
+        with suppress(NotHeld):
+            return _end_in_one_statement(session, claim, document, plan, page_outcomes, result_key, summary)
     if not end_attempt(session, claim, ""):
         return document.state
     of_plan = {"plan_slice_id": claim.slice_id}
@@ -86,3 +94,22 @@ def finish_in_one(
     else:
         started_at = session.execute(_STARTED, of_plan).scalar_one()
     return end_at_once(session, document, plan, page_outcomes, summary, started_at)
+
+
+def _end_in_one_statement(
+    session: Session,
+    claim: Claim,
+    document: LockedDocument,
+    plan: Plan,
+    outcomes: Sequence[PageOutcome],
+    result_key: str,
+    summary: DocumentSummary,
+) -> DocumentState:
+    verdict, columns = closing(document, plan, outcomes, summary)
+    concerns_others = end_in_one_statement(
+        session, claim, document, plan, outcomes, result_key, verdict.state, verdict.reason, columns
+    )
+    clear_deaths(session, claim)
+    if concerns_others:
+        after_end(session, replace(document, state=verdict.state, pages=plan.pages))
+    return verdict.state
