@@ -229,6 +229,10 @@ def test_tls(tmp_path: Path) -> None:
             httpx.get(f"{said['url']}/healthz")
         with pytest.raises(httpx.HTTPError):
             httpx.get(said["url"].replace("https", "http") + "/healthz")
+        env = {"DOCFLEET_URL": said["url"], "DOCFLEET_API_KEY": said["api_key"]}
+        distrusted = docfleet("status", env=env)
+        assert (distrusted.exit_code, "--ca-file" in distrusted.stderr) == (2, True), distrusted.stderr
+        assert docfleet("status", "--ca-file", tmp_path / "ca.pem", env=env).exit_code == 0
     wrong = docfleet("serve", "--port", "0", "--data", tmp_path / "data", "--tls-cert", tmp_path / "cert.pem")
     assert wrong.exit_code == 2
     assert "private key" in wrong.stderr

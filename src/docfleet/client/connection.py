@@ -26,6 +26,7 @@ T = TypeVar("T")
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "PATCH"})
 Body = Callable[[], Mapping[str, Any]]
 """Makes the body of one attempt, as keyword arguments of httpx: every attempt sends the same bytes from the start."""
+_DISTRUSTED = "Give the certificate to trust with --ca-file, as DOCFLEET_CA_FILE or as ca_file=…"
 
 
 class Connection:
@@ -153,7 +154,19 @@ class Connection:
 
     def _unreachable(self, error: Exception) -> ServiceUnreachable:
         reason = str(error).strip() or type(error).__name__
-        return ServiceUnreachable(f"No answer from {self.address.url}: {reason}.")
+        unreachable = ServiceUnreachable(f"No answer from {self.address.url}: {reason}.")
+        if _is_distrust(error):
+            with_facts(unreachable, remedy=_DISTRUSTED)
+        return unreachable
+
+
+def _is_distrust(error: BaseException | None) -> bool:
+    """Whether at the bottom of it is a certificate that was not accepted."""
+    import ssl
+
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def decoded(response: httpx.Response, kind: type[T]) -> T:
