@@ -93,7 +93,7 @@ async def submit_document(
     return shown
 
 
-@documents.route("GET", "/v1/documents", Permission.LIST_DOCUMENTS, out=DocumentsOut)
+@documents.route("GET", "/v1/documents", Permission.LIST_DOCUMENTS, out=DocumentsOut, problems=(NotFound,))
 def list_documents(
     parts: Parts,
     caller: Who,
