@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from docfleet.dispatch.pace import ACTIVE_PAUSE, next_pause, window_size
 from docfleet.errors import BrokerUnavailable
 from docfleet.ledger import Ledger
+from docfleet.ledger.service_values import Waiting
+from docfleet.ledger.window import look
 from docfleet.queues.hints import Hints
 
 _ACTIVE_SECONDS = 3.0
@@ -36,9 +40,10 @@ def fill(ledger: Ledger, hints: Hints, state: PoolState, per_slot: float, tick_s
     if now < state.look_at:
         return 0
     size = window_size(state.slots, per_slot)
-    left = ledger.count_hinted(state.pool)
+    with ledger.reading() as session:
+        left, waiting = look(session, state.pool, size)
     sent: list[int] = []
-    failure = _send(ledger, hints, state.pool, size - left, sent) if left < size else None
+    failure = _send(hints, state.pool, waiting, sent)
     if sent:
         ledger.mark_dispatched(sent)
     if sent or left < state.outstanding:
@@ -53,8 +58,8 @@ def fill(ledger: Ledger, hints: Hints, state: PoolState, per_slot: float, tick_s
     return len(sent)
 
 
-def _send(ledger: Ledger, hints: Hints, pool: str, room: int, sent: list[int]) -> BrokerUnavailable | None:
-    for waiting in ledger.window(pool, room):
+def _send(hints: Hints, pool: str, chosen: Sequence[Waiting], sent: list[int]) -> BrokerUnavailable | None:
+    for waiting in chosen:
         try:
             hints.publish(pool, waiting.urgency, waiting.slice_id)
         except BrokerUnavailable as error:

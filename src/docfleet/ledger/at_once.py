@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, String, bindparam, cast, func, insert, literal, null, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    String,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import STEP_PRIORITY, WHOLE_DOCUMENT, DocumentState, SliceState, Step
@@ -18,6 +31,9 @@ from docfleet.ledger.rows import DOCUMENT, EVENT, SLICE
 from docfleet.ledger.service_rows import CONTENT
 
 _NOW = database_now()
+# not as parameters: psycopg remembers how it translated a statement only up to fifty of them
+_ZERO = literal_column("0", Integer())
+_EMPTY = literal_column("''", String())
 
 
 def _given(table: Any, *names: str) -> dict[str, Any]:
@@ -56,14 +72,8 @@ _slice = (
         available_at=_NOW,
         created_at=_NOW,
         **_given(SLICE, "batch_id", "round", "tenant_id", "region", "pool", "urgency", "deadline_at"),
-        **{
-            name: literal(0, SLICE.c[name].type)
-            for name in ("attempt", "crash_count", "error_count", "wait_count", "loss_count", "token")
-        },
-        **{
-            name: literal("", String())
-            for name in ("worker", "payload_json", "result_key", "code", "message", "detail")
-        },
+        **dict.fromkeys(("attempt", "crash_count", "error_count", "wait_count", "loss_count", "token"), _ZERO),
+        **dict.fromkeys(("worker", "payload_json", "result_key", "code", "message", "detail"), _EMPTY),
     )
     .returning(SLICE.c.id)
     .cte("new_slice")
@@ -76,8 +86,8 @@ _TOLD = (
 
 def _event(entity: str, slice_id: Any, to: str, cause: str) -> Any:
     return select(
-        _NOW, literal(entity), bindparam("new_id", type_=String()), cast(slice_id, BigInteger), literal(""),
-        literal(to), literal(0, BigInteger()), literal(""), literal(cause),
+        _NOW, literal(entity), bindparam("new_id", type_=String()), cast(slice_id, BigInteger), _EMPTY,
+        literal(to), _ZERO, _EMPTY, literal(cause),
         bindparam("new_tenant_id", type_=String()), bindparam("new_batch_id", type_=String()),
     )  # fmt: skip
 

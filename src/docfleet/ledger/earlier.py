@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, Select, String, bindparam, insert, literal, select, update
+from sqlalchemy import Row, Select, String, bindparam, insert, literal, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.urgency import RANK, Urgency
@@ -28,8 +28,10 @@ _SAME = (
 
 
 def _first(state: DocumentState, *more: Any) -> Select[Any]:
-    found = select(*(DOCUMENT.c[name] for name in _TAKEN)).where(*_SAME, DOCUMENT.c.state == literal(state, String()))
-    return select(found.where(*more).order_by(DOCUMENT.c.id.desc()).limit(1).subquery())
+    found = select(*(DOCUMENT.c[name] for name in _TAKEN)).where(
+        *_SAME, DOCUMENT.c.state == literal_column(f"'{state}'")
+    )
+    return select(found.where(*more).order_by(DOCUMENT.c.id.desc()).limit(literal_column("1")).subquery("d"))
 
 
 _AS_URGENT = DOCUMENT.c.urgency.in_(bindparam("urgencies", expanding=True))

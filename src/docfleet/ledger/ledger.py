@@ -69,7 +69,10 @@ class Ledger:
         fencing: bool = True,
     ) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(reading=True)
+        self._reading = self._following = engine.execution_options(reading=True)
+        if engine.dialect.name == "postgresql":
+            # what a statement sees is the same there; a transaction costs two more round trips
+            self._reading = self._following.execution_options(isolation_level="AUTOCOMMIT")
         self._policy = policy
         self._lease_seconds = lease_seconds
         self._jitter = jitter
@@ -128,9 +131,15 @@ class Ledger:
             write_outbox(session)
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session that sees one state of the ledger and keeps no writer waiting."""
-        with translating_errors(), Session(self._reading, expire_on_commit=False) as session, session.begin():
+    def reading(self, slowly: bool = False) -> Iterator[Session]:
+        """A session that changes nothing and keeps no writer waiting; `slowly`: rows are fetched little by little.
+
+        SQLite: it sees one state of the ledger. Postgres: each statement sees the state at its beginning.
+        """
+        engine = self._following if slowly else self._reading
+        with translating_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+            if slowly:
+                allow_slow_reader(session)
             yield session
 
     def _write(self, change: Callable[[Session], T], repeatable: bool = False) -> T:
@@ -376,13 +385,11 @@ class Ledger:
             return reading.is_drained(session, batch_id)
 
     def rows_for_index(self, batch_id: str) -> Iterator[IndexRow]:
-        with self.reading() as session:
-            allow_slow_reader(session)
+        with self.reading(slowly=True) as session:
             yield from reading.rows_for_index(session, batch_id)
 
     def pages_of(self, document_id: str) -> Iterator[PageRecord]:
-        with self.reading() as session:
-            allow_slow_reader(session)
+        with self.reading(slowly=True) as session:
             yield from reading.pages_of(session, document_id)
 
     def dead_letters(self, batch_id: str) -> list[DeadLetter]:

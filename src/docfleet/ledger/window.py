@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
+import msgspec
 from sqlalchemy import TextClause, bindparam, func, literal_column, select, text, update
 from sqlalchemy.orm import Session
 
@@ -88,11 +89,11 @@ _ISOLATED_HEADS = {
 _HINTED_HEADS = text(
     f"SELECT {_SHOWN} FROM slice s WHERE {_HINTED} AND s.pool = :pool ORDER BY s.dispatched_at LIMIT 64"
 )
-_COUNTED = "SELECT s.tenant_id, s.urgency, s.document_id, count(*) AS n FROM slice s"
-_RUNNING_NOW = f"{_COUNTED} WHERE s.state = 'running' AND s.pool = :pool GROUP BY 1, 2, 3"
+_COUNTED = "s.tenant_id, s.urgency, s.document_id, count(*) AS n FROM slice s"
+_RUNNING_NOW = f"SELECT 0 AS hinted, {_COUNTED} WHERE s.state = 'running' AND s.pool = :pool GROUP BY 2, 3, 4"
 _UNDER_WAY = {
     False: text(_RUNNING_NOW),
-    True: text(f"{_RUNNING_NOW} UNION ALL {_COUNTED} WHERE {_HINTED} AND s.pool = :pool GROUP BY 1, 2, 3"),
+    True: text(f"{_RUNNING_NOW} UNION ALL SELECT 1, {_COUNTED} WHERE {_HINTED} AND s.pool = :pool GROUP BY 2, 3, 4"),
 }
 _NOW = select(database_now())
 
@@ -100,12 +101,26 @@ _NOW = select(database_now())
 def window(session: Session, pool: str, limit: int) -> list[Waiting]:
     """Up to `limit` slices of the pool that are to be hinted next, in this order. Changes nothing."""
     heads = _heads_of(session, pool, limit, BOTH_LANES)
+    return _as_waiting(_choose(session, heads, [pool], True, limit))
+
+
+def look(session: Session, pool: str, size: int) -> tuple[int, list[Waiting]]:
+    """How many slices of the pool are hinted, and which are to be hinted next to make it `size`. Changes nothing."""
+    under_way = _count(session, [pool], True)
+    room = size - under_way.hinted
+    if room <= 0:
+        return under_way.hinted, []
+    heads = _heads_of(session, pool, room, BOTH_LANES)
+    return under_way.hinted, _as_waiting(_choose_among(session, heads, under_way, room))
+
+
+def _as_waiting(chosen: Sequence[tuple[Head, str]]) -> list[Waiting]:
     return [
         Waiting(
             head.slice_id, head.document_id, head.tenant, head.urgency, head.priority, head.deadline_at,
             head.waiting_since, reason,
         )
-        for head, reason in _choose(session, heads, [pool], True, limit)
+        for head, reason in chosen
     ]  # fmt: skip
 
 
@@ -139,21 +154,40 @@ def _ask_heads(session: Session, statement: TextClause, values: Mapping[str, obj
     ]  # fmt: skip
 
 
+class _UnderWay(msgspec.Struct, frozen=True):
+    outstanding: Outstanding
+    hinted: int
+
+
+def _count(session: Session, pools: Collection[str], with_hinted: bool) -> _UnderWay:
+    """What runs, and what is hinted if that counts as well."""
+    tenants, documents = Counter[str](), Counter[str]()
+    queues = Counter[tuple[str, Urgency]]()
+    all_hinted = 0
+    for pool in pools:
+        rows = session.execute(_UNDER_WAY[with_hinted], {"pool": pool})
+        for is_hinted, tenant, urgency, document, count in rows:
+            tenants[tenant] += count
+            documents[document] += count
+            queues[tenant, Urgency(urgency)] += count
+            all_hinted += count * is_hinted
+    return _UnderWay(Outstanding(tenants, documents, queues), all_hinted)
+
+
 def _choose(
     session: Session, heads: Sequence[Head], pools: Collection[str], with_hinted: bool, limit: int
 ) -> list[tuple[Head, str]]:
     if not heads or limit <= 0:
         return []
-    tenants, documents = Counter[str](), Counter[str]()
-    queues = Counter[tuple[str, Urgency]]()
-    for pool in pools:
-        for tenant, urgency, document, count in session.execute(_UNDER_WAY[with_hinted], {"pool": pool}):
-            tenants[tenant] += count
-            documents[document] += count
-            queues[tenant, Urgency(urgency)] += count
+    return _choose_among(session, heads, _count(session, pools, with_hinted), limit)
+
+
+def _choose_among(session: Session, heads: Sequence[Head], under_way: _UnderWay, limit: int) -> list[tuple[Head, str]]:
+    if not heads:
+        return []
     now = session.execute(_NOW).scalar_one()
     by_id = {head.slice_id: head for head in heads}
-    chosen = choose(list(by_id.values()), Outstanding(tenants, documents, queues), limit, now)
+    chosen = choose(list(by_id.values()), under_way.outstanding, limit, now)
     return [(by_id[one.slice_id], one.reason) for one in chosen]
 
 
