@@ -122,11 +122,8 @@ class Ledger:
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
         """A session in one write transaction: committed at the end of the block, undone when it raises."""
-        with (
-            translating_errors(),
-            Session(self._engine, expire_on_commit=False, info=self._info) as session,
-            session.begin(),
-        ):
+        opened = Session(self._engine, expire_on_commit=False, info=self._info)
+        with translating_errors(), opened as session, session.begin():
             yield session
             write_outbox(session)
 
