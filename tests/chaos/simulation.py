@@ -18,6 +18,7 @@ import msgspec
 from chaos.book import Book, Held, Stale
 from chaos.checker import Checker, Expected
 from docfleet.domain.work import DocumentState, Step
+from docfleet.worker.direct_mode import IDLE_LOOK_SECONDS
 
 BEAT_SECONDS = 3.0
 SLICE_PAGES = 4
@@ -319,12 +320,15 @@ class World:
         self._start(slot, self.random.uniform(0.1, 1.0))
 
     def _work(self, me: Slot) -> Life:
+        looks_at = self.book.now + self.random.uniform(*IDLE_LOOK_SECONDS)
         while True:
             has_hint = self.redis.is_up and bool(self.redis.hints)
             yield 0.01 if has_hint else self.random.uniform(0.05, 0.5)
-            if self.redis.is_up:
-                if not self.redis.hints:
-                    continue
+            if self.redis.is_up and not self.redis.hints and self.book.now < looks_at:
+                continue
+            # a slot that has been free for some seconds looks for itself
+            looks_at = self.book.now + self.random.uniform(*IDLE_LOOK_SECONDS)
+            if self.redis.is_up and self.redis.hints:
                 slice_id = self.redis.hints.pop(0)
                 # whoever dies here takes the hint along
                 yield 0.0
@@ -339,6 +343,7 @@ class World:
             except Stale:
                 self.refused += 1
             me.held = None
+            looks_at = self.book.now + self.random.uniform(*IDLE_LOOK_SECONDS)
 
     def _read(self, held: Held) -> Iterator[float]:
         book, dice = self.book, self.random
