@@ -47,7 +47,8 @@ def check_whole(out: Path, source: Path, before: dict[int, tuple[str, int]]) -> 
     text = (out / source.stem / "document.txt").read_text()
     assert [f"Page number {n} of" in text for n in range(1, 161)] == [True] * 160
     after = ended_slices(out)
-    assert len(after) == 20
+    # more than its 20 when kills hit one slice twice: what is suspected is cut into single pages
+    assert len(after) >= 20
     assert {key: after[key] for key in before} == before
 
 
