@@ -27,7 +27,7 @@ demo: setup  ## Read the sample documents into results/ and say where to look
 	$(BIN)/python tools/demo.py
 
 test: setup-dev  ## Run all tests
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 check: setup-dev  ## Lint, types, import order, docs
 	$(BIN)/ruff check .
