@@ -21,7 +21,7 @@ from docfleet.ledger.listing import matching_ids
 from docfleet.ledger.service_values import DocumentFilter
 from ledger_driver import PostgresServer
 
-ROWS = 100_000
+ROWS = 30_000
 _COUNT = "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {rows}) "
 _DOCUMENTS = (
     "INSERT INTO document (id, batch_id, sha256, options_digest, size_bytes, media_type, state, priority, round, "
