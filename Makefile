@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test check docs bench bench-service chaos lock clean samples
+.PHONY: help setup setup-dev demo test test-all check docs bench bench-service chaos lock clean samples
 .DEFAULT_GOAL := help
 
 help:  ## Show what can be made
@@ -26,7 +26,10 @@ setup-dev: $(VENV)/.installed-dev  ## Install docfleet with its development tool
 demo: setup  ## Read the sample documents into results/ and say where to look
 	$(BIN)/python tools/demo.py
 
-test: setup-dev  ## Run all tests
+test: setup-dev  ## Run the tests
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -m "not slow"
+
+test-all: setup-dev  ## Run the tests with the slow ones, which take as long again
 	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 check: setup-dev  ## Lint, types, import order, docs

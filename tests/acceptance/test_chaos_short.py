@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CHAOS = Path(__file__).resolve().parents[2] / "tools" / "chaos.py"
 
 
@@ -29,6 +31,7 @@ def test_a_storm_loses_nothing() -> None:
     assert "| documents accepted | 100 in" in said
 
 
+@pytest.mark.slow
 def test_without_its_repair_the_service_turns_red() -> None:
     code, said = run_chaos(
         "--documents", "60", "--poison", "0", "--seconds", "15", "--seed", "5", "--without-repair", "--drain", "12",

@@ -46,6 +46,7 @@ def test_a_faulty_engine_costs_only_its_own_pages(
         assert rows[name]["remedy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["import-error", "factory-error", "wrong-protocol"])
 def test_an_engine_that_cannot_start_ends_the_run_with_a_sentence(
     engine: str, inbox: Path, tmp_path: Path, faulty_engines: Path
@@ -57,6 +58,7 @@ def test_an_engine_that_cannot_start_ends_the_run_with_a_sentence(
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.slow
 def test_engines_lists_the_broken_beside_the_sound(faulty_engines: Path) -> None:
     ran = docfleet("engines", env={"PYTHONPATH": str(faulty_engines)})
     assert ran.exit_code == 0

@@ -56,6 +56,7 @@ def test_files_refused_at_the_door_count_when_named_by_a_relative_path(tmp_path:
     assert ran.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_unseen_is_told(tmp_path: Path) -> None:
     """Same name, same size, other bytes: the results would be of neither."""
     source = tmp_path / "letter.png"
@@ -106,6 +107,7 @@ def test_an_empty_name_is_not_the_working_directory(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="a small file system needs root")
 def test_a_full_disk_is_told_and_the_next_run_continues(tmp_path: Path) -> None:
     small = tmp_path / "small"

@@ -101,6 +101,7 @@ def test_same_bytes_are_read_once(inbox: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == ["a", "e", "ledger"]
 
 
+@pytest.mark.slow
 def test_a_password_given_later_opens_what_was_locked(tmp_path: Path) -> None:
     out, wrong = tmp_path / "out", tmp_path / "wrong.txt"
     locked = SAMPLES / "password-protected.pdf"
@@ -142,6 +143,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     assert (out / row["folder"] / "document.txt").is_file()
 
 
+@pytest.mark.slow
 def test_other_options_read_again_into_the_same_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     first = docfleet("process", SAMPLES / "letter-fr.pdf", "--out", out, "--no-report", "--formats", "txt")
@@ -204,6 +206,7 @@ def test_limits_are_settings(tmp_path: Path) -> None:
     assert codes == {"contract.pdf": "too_many_pages", "invoice-01.pdf": "too_many_bytes"}
 
 
+@pytest.mark.slow
 def test_plain_lines_when_piped_and_nothing_but_json_when_asked(tmp_path: Path) -> None:
     ran = docfleet("process", SAMPLES / "letter-fr.pdf", "--out", tmp_path / "out", "--no-report")
     assert "1 inputs (1 succeeded), 1 pages" in ran.stderr
@@ -213,6 +216,7 @@ def test_plain_lines_when_piped_and_nothing_but_json_when_asked(tmp_path: Path) 
     assert again.stderr == ""
 
 
+@pytest.mark.slow
 def test_inspect_tells_what_was_read(tmp_path: Path) -> None:
     out = tmp_path / "out"
     docfleet("process", SAMPLES / "letter-fr.pdf", "--out", out, "--no-report")

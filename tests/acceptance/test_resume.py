@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from running import SAMPLES, docfleet, end, index_of, start, wait_for
 
@@ -97,6 +98,7 @@ def test_ctrl_c_ends_in_seconds_and_the_same_command_goes_on(long_pdf: Path, tmp
     check_whole(out, long_pdf, before)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(long_pdf: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = start("process", long_pdf, "--out", out, "--workers", "2", "--no-report")
@@ -112,6 +114,7 @@ def test_a_killed_worker_costs_nothing(long_pdf: Path, tmp_path: Path) -> None:
     check_whole(out, long_pdf, {})
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("process", SAMPLES / "letter-fr.pdf", SAMPLES / "unrepairable.pdf", "--out", out, "--no-report")

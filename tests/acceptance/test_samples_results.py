@@ -298,6 +298,7 @@ def test_same_command_again_reads_nothing_again(run: Run) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "code"), [(None, "password_required"), ("not-this-one\n", "password_wrong")])
 def test_locked_document_without_its_password(tmp_path: Path, given: str | None, code: str) -> None:
     (tmp_path / "passwords.txt").write_text(given or "")

@@ -124,6 +124,7 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
     with running("serve", "--port", 0, "--data", tmp_path / "data", "--slots", 1, folder=tmp_path) as (_, said):
         psutil.Process(said["pids"]["worker"]).kill()
@@ -131,6 +132,7 @@ def test_a_worker_that_dies_is_started_again(tmp_path: Path) -> None:
         assert client.submit(SAMPLES / "invoice-01.pdf").wait(90).state == "succeeded"
 
 
+@pytest.mark.slow
 def test_two_may_not_work_in_one_folder(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running("serve", "--port", 0, "--data", data, "--slots", 1, folder=tmp_path):
@@ -150,6 +152,7 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.slow
 def test_a_lost_master_key_is_not_replaced(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running("serve", "--port", 0, "--data", data, "--slots", 1, folder=tmp_path) as (_, said):
@@ -195,6 +198,7 @@ def test_the_api_loads_no_recogniser_and_no_pdf_engine(tmp_path: Path) -> None:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_keys_and_tenants_straight_on_the_ledger(tmp_path: Path) -> None:
     env = {"DOCFLEET_SERVICE__DATA_FOLDER": str(tmp_path / "data")}
     assert docfleet("tenants", "create", "acme", "--name", "Acme", env=env).exit_code == 0
@@ -210,6 +214,7 @@ def test_keys_and_tenants_straight_on_the_ledger(tmp_path: Path) -> None:
     assert [row["id"] for row in json.loads(docfleet("tenants", "list", "--json", env=env).stdout)] == ["acme"]
 
 
+@pytest.mark.slow
 def test_tls(tmp_path: Path) -> None:
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
@@ -269,6 +274,7 @@ def answers(url: str, path: str = "/healthz") -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
     with running("up", "--port", 0, "--slots", 1, folder=tmp_path) as (process, _):
         others = family(process.pid)
@@ -278,6 +284,7 @@ def test_a_killed_parent_leaves_no_process_behind(tmp_path: Path) -> None:
         wait_for(lambda: not any(is_alive(other) for other in others), 60)
 
 
+@pytest.mark.slow
 def test_a_locked_document_is_tried_again_when_its_password_is_there(tmp_path: Path) -> None:
     words = SAMPLES.parent / "tests" / "samples_truth" / "passwords.txt"
     with running("serve", "--port", 0, folder=tmp_path) as (_, told):

@@ -75,6 +75,7 @@ def uploads(served: Service) -> int:
     return len(list(served.parts.desk.documents("acme", limit=1000).items))
 
 
+@pytest.mark.slow
 def test_the_same_command_sends_nothing_twice(served: Service, inbox: Path, tmp_path: Path) -> None:
     env = environment(served, tmp_path)
     (inbox / "notes.txt").unlink()
@@ -161,6 +162,7 @@ def test_results_that_are_there_are_not_fetched_again(served: Service, inbox: Pa
     assert (out / "a" / "document.txt").stat().st_ino == inode
 
 
+@pytest.mark.slow
 def test_status_cancel_retry_and_dead_letters(served: Service, inbox: Path, tmp_path: Path) -> None:
     env = environment(served, tmp_path)
 

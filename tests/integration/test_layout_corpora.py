@@ -14,6 +14,7 @@ CORPORA = Path(__file__).resolve().parents[3] / "shared" / "corpora"
 needs_corpora = pytest.mark.skipif(not CORPORA.is_dir(), reason="the corpora are not part of the project")
 
 
+@pytest.mark.slow
 @needs_corpora
 def test_tables_of_official_reports_are_read() -> None:
     found = total(measure(CORPORA / "tables").values())
@@ -21,6 +22,7 @@ def test_tables_of_official_reports_are_read() -> None:
     assert found.recall > 0.95
 
 
+@pytest.mark.slow
 @needs_corpora
 def test_tables_are_read_without_their_drawn_lines() -> None:
     found = total(measure(CORPORA / "tables", rulings=False).values())

@@ -48,6 +48,7 @@ def words_of(page: WordPage) -> Counter[str]:
     return Counter(word.text for word in page.words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_every_orientation_is_found_and_read_alike(reader: RapidEngine, name: str) -> None:
     upright = pixels_of(name)

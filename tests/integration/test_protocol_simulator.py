@@ -57,11 +57,13 @@ def test_the_real_ledger_loses_nothing_either(seed: int) -> None:
     assert run_real(seed, Faults(storm_seconds=25.0, two_leaders=seed % 4 == 0)).violations == []
 
 
+@pytest.mark.slow
 def test_the_real_ledger_without_repair_turns_red() -> None:
     faults = Faults(storm_seconds=25.0, repair=False)
     assert any(run_real(seed, faults, limit_seconds=150.0).violations for seed in range(3))
 
 
+@pytest.mark.slow
 def test_the_real_ledger_without_fencing_turns_red() -> None:
     faults = Faults(pause=0.05, storm_seconds=40.0, kill=0.0, redis=False)
     assert any(run_real(seed, faults, fencing=False, limit_seconds=150.0).violations for seed in range(12))

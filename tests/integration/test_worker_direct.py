@@ -92,6 +92,7 @@ def test_a_document_that_cannot_be_read_fails_with_its_code(service: WorkerServi
     assert view.code in ("damaged", "no_pages")
 
 
+@pytest.mark.slow
 def test_an_engine_nobody_has_fails_the_document_and_not_the_worker(service: WorkerService, tmp_path: Path) -> None:
     worker = service.worker()
     lost = service.submit(page_image(), options=ReadingOptions(("txt",), mode="ocr", engine="nowhere"))
@@ -101,6 +102,7 @@ def test_an_engine_nobody_has_fails_the_document_and_not_the_worker(service: Wor
     assert worker.events("slot_died") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["missing", "cut", "exchanged"])
 def test_stored_bytes_that_are_not_those_submitted(service: WorkerService, tmp_path: Path, harm: str) -> None:
     accepted = service.submit(pdf_of(1, tmp_path))

@@ -65,6 +65,7 @@ def test_poison_ends_as_a_dead_letter_with_its_cause_and_harms_nobody(
     assert worker.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_slot_that_is_killed_is_noticed_at_once(service: WorkerService, engines: Path) -> None:
     worker = service.worker(path=engines)
     accepted = service.submit(page_image(SLOW, 300), options=POISON)
@@ -119,6 +120,7 @@ def test_a_worker_told_to_stop_finishes_what_it_has(service: WorkerService, engi
     assert all(row.wait_count == 0 for row in service.slices(accepted))
 
 
+@pytest.mark.slow
 def test_a_worker_out_of_grace_hands_back_without_blame(service: WorkerService, engines: Path, tmp_path: Path) -> None:
     hasty = service.settings.model_copy(
         update={"fleet": service.settings.fleet.model_copy(update={"grace_seconds": 0.2})}
@@ -133,6 +135,7 @@ def test_a_worker_out_of_grace_hands_back_without_blame(service: WorkerService, 
     assert (row.state, row.crash_count, row.loss_count, row.wait_count) == (SliceState.QUEUED, 0, 0, 1)
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(service: WorkerService, engines: Path) -> None:
     worker = service.worker(path=engines)
     accepted = service.submit(page_image(SLOW, 500), options=POISON)
@@ -146,6 +149,7 @@ def test_a_second_signal_ends_it_at_once(service: WorkerService, engines: Path) 
     assert [row.wait_count for row in service.slices(accepted)] == [1]
 
 
+@pytest.mark.slow
 def test_slots_die_with_their_supervisor(service: WorkerService, engines: Path) -> None:
     worker = service.worker(slots=2, path=engines)
     busy = service.submit(page_image(HOLDS, 300), options=POISON)
@@ -204,6 +208,7 @@ def test_pages_that_are_gone_from_the_store_end_the_document_instead_of_waiting_
     assert service.slices(accepted)[-1].wait_count == 0
 
 
+@pytest.mark.slow
 def test_an_engine_that_raises_fails_its_page_alone(service: WorkerService, engines: Path) -> None:
     worker = service.worker(path=engines)
     view = service.wait_end(service.submit(page_image(RAISES), options=POISON))
@@ -211,6 +216,7 @@ def test_an_engine_that_raises_fails_its_page_alone(service: WorkerService, engi
     assert worker.events("slot_died") == []
 
 
+@pytest.mark.slow
 def test_slots_are_replaced_when_they_are_worn(tmp_path: Path, engines: Path) -> None:
     service = WorkerService(tmp_path, "", fleet={"recycle_slices": 3})
     try:

@@ -40,6 +40,7 @@ def mode_of(service: WorkerService) -> str:
     return str(worker.mode)
 
 
+@pytest.mark.slow
 def test_hints_are_worked_and_nothing_is_done_twice(service: WorkerService) -> None:
     worker = service.worker(slots=2)
     hints = service.runtime.hints

@@ -63,6 +63,7 @@ PILES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pile", PILES)
 def test_fifty_thousand_words_take_seconds_not_hours(pile: str) -> None:
     words = PILES[pile](50_000)
