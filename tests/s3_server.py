@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +20,13 @@ class S3Server:
         self.client: Any = boto3.client(
             "s3", endpoint_url=address, aws_access_key_id="x", aws_secret_access_key="y", region_name="us-east-1"
         )
-        self._count = 0
 
     def new_bucket(self) -> str:
         """The address of an empty one."""
-        self._count += 1
-        self.client.create_bucket(Bucket=f"bucket-{self._count}")
-        return f"s3://bucket-{self._count}"
+        # servers of one process share what they hold, so a name is never used twice
+        name = f"bucket-{secrets.token_hex(6)}"
+        self.client.create_bucket(Bucket=name)
+        return f"s3://{name}"
 
     def unfinished_uploads(self, url: str) -> int:
         return len(self.client.list_multipart_uploads(Bucket=url.removeprefix("s3://")).get("Uploads", []))
