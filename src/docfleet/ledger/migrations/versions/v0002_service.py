@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from docfleet.errors import LedgerError
+
 revision = "0002"
 down_revision = "0001"
 
@@ -285,4 +287,4 @@ def _guard_in_postgres() -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("the ledger is only migrated forward; restore a backup to go back")
+    raise LedgerError("the ledger is only migrated forward; restore a backup to go back")
