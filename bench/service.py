@@ -137,7 +137,7 @@ def _throughput_of(made: Scene, count: int, formats: list[str] | None, bare: str
     total = sum(spent.values())
     listed = ", ".join(f"{name} {cost:.1f}" for name, cost in sorted(spent.items(), key=lambda item: -item[1]))
     asked = ", ".join(formats) if formats else "all default formats"
-    what = f"documents/s through the whole service, null engine in {SLOTS['null']} slots, {asked} ({count:,} one-page PDFs)"
+    what = f"documents/s through the service, null engine, {SLOTS['null']} slots, {asked} ({count:,} one-page PDFs)"
     return [
         Row(what, f"{rate:.0f}/s", bare, "≥ 60/s", rate >= 60),
         Row(f"CPU milliseconds per document by part, {asked}", f"{total:.1f}: {listed}", "", "stated", None),
