@@ -27,6 +27,7 @@
     │   ├── PageMissing               a page ended without an outcome
     │   └── Unexpected                a defect of docfleet                                        retryable
     ├── FormatError                   bytes that are no Document AI JSON document
+    │   └── PartsMismatch             parts of one document that do not fit together: a shard or a page is missing
     ├── EngineUnavailable             an engine that is not installed or cannot start
     ├── StoreError                    bytes cannot be stored or read                                retryable
     │   ├── NotStored                 nothing under this key
@@ -285,6 +286,13 @@ class FormatError(DocfleetError):
 
     code = "format"
     remedy = "Pass the JSON of one Document AI `Document` (or of a process response that holds one)."
+
+
+class PartsMismatch(FormatError):
+    """The parts of a document do not fit together."""
+
+    code = "parts_mismatch"
+    remedy = "Get every shard and page of the document again from where they came from."
 
 
 class StoreError(DocfleetError):

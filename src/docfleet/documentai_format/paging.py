@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 
+from docfleet.documentai_format.anchoring import by, moved_page
 from docfleet.domain.anchors import Span
-from docfleet.domain.document import Document, FormField, Layout, Page, Table, TableCell, Token
+from docfleet.domain.document import Document, Layout, Page
 from docfleet.domain.geometry import BoundingBox
 
-_WHOLE_PAGE = BoundingBox.of_rect(0.0, 0.0, 1.0, 1.0)
+WHOLE_PAGE = BoundingBox.of_rect(0.0, 0.0, 1.0, 1.0)
 
 
 def join(pages: Iterable[tuple[str, Page]]) -> Document:
@@ -37,9 +37,7 @@ def split(document: Document) -> Iterator[tuple[str, Page]]:
     """
     end = 0
     for page in document.pages:
-        spans = _spans(page)
-        start = min((span.start for span in spans), default=end)
-        end = max((span.end for span in spans), default=end)
+        start, end = bounds(page, end)
         yield document.text[start:end], shift(page, -start)
 
 
@@ -48,61 +46,39 @@ def anchored(text: str, page: Page) -> Page:
     if page.layout is not None:
         return page
     spans = (Span(0, len(text)),) if text else ()
-    return msgspec.structs.replace(page, layout=Layout(spans=spans, box=_WHOLE_PAGE))
+    return msgspec.structs.replace(page, layout=Layout(spans=spans, box=WHOLE_PAGE))
 
 
 def shift(page: Page, offset: int) -> Page:
     """`page` with every anchor moved by `offset` code points; the page itself where that is 0."""
     if offset == 0:
         return page
-    return msgspec.structs.replace(
-        page,
-        layout=None if page.layout is None else _moved(page.layout, offset),
-        blocks=_each(page.blocks, offset),
-        paragraphs=_each(page.paragraphs, offset),
-        lines=_each(page.lines, offset),
-        tokens=tuple([Token(_moved(t.layout, offset), t.break_after, t.languages, t.style) for t in page.tokens]),
-        symbols=_each(page.symbols, offset),
-        visual_elements=_each(page.visual_elements, offset),
-        barcodes=_each(page.barcodes, offset),
-        tables=tuple([_table(table, offset) for table in page.tables]),
-        form_fields=tuple([_form_field(form_field, offset) for form_field in page.form_fields]),
-    )
+    return moved_page(page, by(offset))
 
 
-def _moved(layout: Layout, offset: int) -> Layout:
-    spans = tuple([Span(span.start + offset, span.end + offset) for span in layout.spans])
-    return Layout(spans, layout.box, layout.confidence, layout.orientation, layout.content)
-
-
-def _each(elements: tuple[Any, ...], offset: int) -> tuple[Any, ...]:
-    replace = msgspec.structs.replace
-    return tuple([replace(element, layout=_moved(element.layout, offset)) for element in elements])
-
-
-def _table(table: Table, offset: int) -> Table:
-    def moved(rows: tuple[tuple[TableCell, ...], ...]) -> tuple[tuple[TableCell, ...], ...]:
-        return tuple([_each(row, offset) for row in rows])
-
-    return msgspec.structs.replace(
-        table,
-        layout=_moved(table.layout, offset),
-        header_rows=moved(table.header_rows),
-        body_rows=moved(table.body_rows),
-    )
-
-
-def _form_field(field: FormField, offset: int) -> FormField:
-    return msgspec.structs.replace(
-        field,
-        field_name=None if field.field_name is None else _moved(field.field_name, offset),
-        field_value=None if field.field_value is None else _moved(field.field_value, offset),
-    )
-
-
-def _spans(page: Page) -> list[Span]:
-    """The spans of the page's layout, and of its outermost elements in case that has none or too few."""
+def bounds(page: Page, otherwise: int) -> tuple[int, int]:
+    """Where the page's text starts and ends: the first and the last code point that its layout, or one of its outermost
+    elements in case that has none or too few, is anchored to; `otherwise` twice when nothing is."""
     spans = list(page.layout.spans) if page.layout is not None else []
     for elements in (page.blocks, page.paragraphs, page.lines, page.tokens):
         spans += [span for element in elements for span in element.layout.spans]
-    return spans
+    if not spans:
+        return otherwise, otherwise
+    return min([span.start for span in spans]), max([span.end for span in spans])
+
+
+def page_cuts(document: Document) -> list[int]:
+    """Where the text of each page begins, and the text's end: every code point belongs to exactly one page.
+
+    A page begins where its layout does (where that is not anchored: its first element), a blank page where the next one
+    begins; what stands between two pages belongs to the earlier one.
+    """
+    end = len(document.text)
+    cuts = [end]
+    for page in reversed(document.pages):
+        spans = page.layout.spans if page.layout is not None else ()
+        start = min([span.start for span in spans]) if spans else bounds(page, cuts[-1])[0]
+        cuts.append(min(max(start, 0), cuts[-1]))
+    cuts.reverse()
+    cuts[0] = 0
+    return cuts

@@ -76,10 +76,10 @@ def _write_struct(value: Any, form: Form) -> dict[str, Any]:
 @cache
 def _writers(owner: type) -> tuple[tuple[Field, Any, Writer], ...]:
     """Each field with the value that is omitted (the proto's default, whatever ours is) and its writer."""
-    return tuple((f, _omitted(owner, f), _writer(f)) for f in fields_of(owner))
+    return tuple((f, omitted(owner, f), _writer(f)) for f in fields_of(owner))
 
 
-def _omitted(owner: type, field: Field) -> Any:
+def omitted(owner: type, field: Field) -> Any:
     if field.repeated:
         return ()
     if field.shape is Shape.ENUM:

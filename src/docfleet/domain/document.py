@@ -94,7 +94,7 @@ class DetectedLanguage(msgspec.Struct, frozen=True, gc=False):
     confidence: float = 0.0
 
 
-class Layout(msgspec.Struct, frozen=True):
+class Layout(msgspec.Struct, frozen=True, gc=False):
     """Where an element stands in the text and on the page, and how sure the reader was."""
 
     spans: tuple[Span, ...] = ()
@@ -105,12 +105,12 @@ class Layout(msgspec.Struct, frozen=True):
     """The anchored text, where the maker repeats it."""
 
 
-class Block(msgspec.Struct, frozen=True):
+class Block(msgspec.Struct, frozen=True, gc=False):
     layout: Layout
     languages: tuple[DetectedLanguage, ...] = ()
 
 
-class Paragraph(msgspec.Struct, frozen=True):
+class Paragraph(msgspec.Struct, frozen=True, gc=False):
     layout: Layout
     languages: tuple[DetectedLanguage, ...] = ()
     role: Role = Role.BODY
@@ -118,12 +118,12 @@ class Paragraph(msgspec.Struct, frozen=True):
     """Headings: 1 is the highest. List items: depth from 0."""
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     layout: Layout
     languages: tuple[DetectedLanguage, ...] = ()
 
 
-class Token(msgspec.Struct, frozen=True):
+class Token(msgspec.Struct, frozen=True, gc=False):
     """A word or a punctuation mark, with the white space that follows it inside its span."""
 
     layout: Layout
@@ -132,7 +132,7 @@ class Token(msgspec.Struct, frozen=True):
     style: TokenStyle | None = None
 
 
-class Symbol(msgspec.Struct, frozen=True):
+class Symbol(msgspec.Struct, frozen=True, gc=False):
     """One character."""
 
     layout: Layout
