@@ -63,6 +63,23 @@ class Service:
         return True
 
 
+class MinuteService(Service):
+    """One that counts by the minute of the clock."""
+
+    def __init__(self, per_minute: float) -> None:
+        super().__init__(per_minute, 1.0, 0.0)
+        self._per_minute = per_minute
+        self._minute, self._count = -1, 0
+
+    def call(self, now: float) -> bool:
+        if now // 60 != self._minute:
+            self._minute, self._count = int(now // 60), 0
+        is_taken = self._count + 1 <= self._per_minute
+        self._count += is_taken
+        (self.taken if is_taken else self.refused).append(now)
+        return is_taken
+
+
 def most_in(times: list[float], span: float) -> int:
     """The most that came within any `span` seconds."""
     most, first = 0, 0

@@ -5,8 +5,8 @@ came is remembered as the ceiling. The way back up to just below it is short; ab
 that the limit is felt for about once in 350 calls, and the longer no refusal comes the faster it climbs: a limit that
 was raised is found in some hundred calls.
 
-A refusal after refusals with no success in between (an outage, somebody else's burst) lowers the rate but hardly the
-ceiling: it says that nothing passes now, not where the limit is.
+A refusal right after another (an outage, somebody else's burst) lowers the rate but hardly the
+ceiling: it says that nothing passes now, not where the limit is. Such a ceiling is a guess, and is tried at sooner.
 """
 
 from __future__ import annotations
@@ -15,16 +15,30 @@ import msgspec
 
 LOWEST = 0.02
 """Share of the configured rate below which nothing slows down further, unless that is less than one call a minute."""
-NEAR = 0.97
+NEAR = 0.98
 """Share of the ceiling that is climbed to quickly."""
-BACK_STEP = 1 / 20
-"""Of the ceiling, with each success below `NEAR`."""
-PROBE_STEP = 5.7e-5
+BACK_STEP = 1 / 10
+"""Of the ceiling, with each call sent below `NEAR`: refusals come at once, successes after ten seconds or more."""
+PROBE_STEP = 3.8e-5
 """Of the ceiling, with the first success above `NEAR`: its own height is reached after 300."""
-PROBE_GROWTH = 1 / 200
-"""How much larger each further step is, as a share of the first."""
-FORGET_STORM = 0.95
+PROBE_GROWTH = 200
+"""After so many successes the steps are twice the first, after twice as many five times, after ten times 101 times."""
+PROBES_A_MINUTE = 60.0
+"""No more steps than this a minute: services count by the minute, and what was too much shows at its end."""
+UNSURE_STEP = 20.0
+"""How much larger they are while the ceiling is a guess."""
+STORM_CALLS = 2
+"""So few calls since the last slowdown, or fewer, and no success: nothing passes."""
+LONG_STORM = 10
+"""So many of them belong to the end of one minute of the service's; more show that something else is wrong."""
+FORGET_STORM = 0.98
+"""What is left of the ceiling after each refusal of a long storm."""
+STORM_CEILING = 0.3
+"""Below this it does not fall for those."""
+FORGET_SOON = 0.07
+"""What the ceiling loses besides after one near it that came at once; less the more calls had passed there."""
 FORGET_EARLY = 0.7
+"""… and after one on the way back up, at the least."""
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -36,38 +50,50 @@ class Pace(msgspec.Struct, frozen=True):
     """Where the service was last seen to refuse; 1.0: never."""
     generation: int = 0
     """Slowdowns so far."""
-    successes: int = 0
-    """Since the last slowdown."""
-    probes: int = 0
-    """Successes above `NEAR` since then."""
+    calls: int = 0
+    """Granted since the last slowdown."""
+    probes: float = 0.0
+    """Successes above `NEAR` since then; of those beyond `PROBES_A_MINUTE` each counts as less than one."""
+    storms: int = 0
+    """Refusals so far of which each came right after another."""
+    passed: bool = False
+    """Whether a call granted since then has succeeded, or in a storm one granted since the slowdown before."""
+    unsure: bool = False
+    """Whether the ceiling is a guess: nothing was refused close to it."""
 
     def throttled(self, generation: int, lowest: float = LOWEST) -> Pace:
         """After a refusal of a call that was granted in `generation`: of those under way together only one counts."""
         if generation < self.generation:
             return self
-        if self.successes == 0:
-            ceiling = self.ceiling * FORGET_STORM
-        elif self.factor >= 0.9 * self.ceiling:
-            ceiling = self.factor
-        else:
-            ceiling = max(self.factor, self.ceiling * FORGET_EARLY)
-        return Pace(max(lowest, self.factor / 2), max(lowest, ceiling), self.generation + 1)
+        factor, generation = max(lowest, self.factor / 2), self.generation + 1
+        if self.calls <= STORM_CALLS and not self.passed:
+            storms = self.storms + 1
+            if storms < LONG_STORM:
+                return Pace(factor, self.ceiling, generation, storms=storms, unsure=self.unsure)
+            ceiling = max(min(self.ceiling, STORM_CEILING), self.ceiling * FORGET_STORM)
+            return Pace(factor, max(lowest, ceiling), generation, storms=storms, unsure=True)
+        if self.factor >= 0.9 * self.ceiling:
+            ceiling = self.factor * (1.0 - FORGET_SOON * max(0.0, 1.0 - self.probes / PROBE_GROWTH))
+            return Pace(factor, max(lowest, ceiling), generation)
+        return Pace(factor, max(lowest, self.factor, self.ceiling * FORGET_EARLY), generation, unsure=True)
 
-    def succeeded(self, generation: int, pressed: bool) -> Pace:
-        """After a success. `pressed`: somebody had to wait lately; if not, the rate was not tried and proves little."""
-        if generation < self.generation:
+    def granted(self) -> Pace:
+        """After leave to send one more call."""
+        near = NEAR * self.ceiling
+        factor = self.factor if self.factor >= near else min(near, self.factor + BACK_STEP * self.ceiling)
+        return msgspec.structs.replace(self, factor=factor, calls=self.calls + 1)
+
+    def succeeded(self, generation: int, pressed: bool, per_minute: float = 0.0) -> Pace:
+        """After a success. `pressed`: somebody had to wait lately; if not, the rate was not tried and proves little.
+        `per_minute`: calls at this pace."""
+        if generation < self.generation - (self.storms > 0):
             return self
-        successes = self.successes + 1
-        if self.factor >= 1.0:
-            return msgspec.structs.replace(self, successes=successes)
-        if self.factor < NEAR * self.ceiling:
-            factor = min(NEAR * self.ceiling, self.factor + BACK_STEP * self.ceiling)
-            return msgspec.structs.replace(self, factor=factor, successes=successes)
-        if not pressed:
-            return msgspec.structs.replace(self, successes=successes)
-        step = PROBE_STEP * self.ceiling * (1 + self.probes * PROBE_GROWTH)
-        factor = min(1.0, self.factor + step)
-        return Pace(factor, self.ceiling, self.generation, successes, self.probes + 1)
+        pace = self if self.passed else msgspec.structs.replace(self, passed=True)
+        if generation < self.generation or not pressed or not NEAR * self.ceiling <= self.factor < 1.0:
+            return pace
+        step = PROBE_STEP * self.ceiling * (1 + (self.probes / PROBE_GROWTH) ** 2) * (UNSURE_STEP if self.unsure else 1)
+        weight = PROBES_A_MINUTE / max(PROBES_A_MINUTE, per_minute)
+        return msgspec.structs.replace(pace, factor=min(1.0, self.factor + step * weight), probes=self.probes + weight)
 
 
 def lowest_factor(requests_per_minute: float | None) -> float:

@@ -8,8 +8,9 @@
 -- gives ask:  {'1' | '0', seconds, reason, generation, members, factor, ceiling}; free: {requests or 'inf'}; else {'1'}
 
 local OWED_SECONDS, PLACE_WAIT, LONGEST_PAUSE, PRESSED_SECONDS = 1.0, 0.5, 600.0, 60.0
-local NEAR, BACK_STEP, PROBE_STEP, PROBE_GROWTH = 0.97, 1 / 20, 5.7e-5, 1 / 200
-local FORGET_STORM, FORGET_EARLY, LOWEST, TINY = 0.95, 0.7, 0.02, 1e-9
+local NEAR, BACK_STEP, PROBE_STEP, PROBE_GROWTH, UNSURE_STEP = 0.98, 1 / 10, 3.8e-5, 200, 20
+local STORM_CALLS, LONG_STORM, FORGET_STORM, STORM_CEILING, FORGET_EARLY = 2, 10, 0.98, 0.3, 0.7
+local FORGET_SOON, PROBES_A_MINUTE, LOWEST, TINY = 0.07, 60, 0.02, 1e-9
 local KEPT_SECONDS, MEMBER_SECONDS = 86400, 300
 local max, min = math.max, math.min
 
@@ -37,8 +38,8 @@ local function at_pace(factor)
   kept, pages_kept = capacity * share, pages_capacity * share
 end
 
-local FIELDS = {'requests', 'pages', 'credit', 'at', 'factor', 'ceiling', 'generation', 'successes', 'probes',
-                'paused_until', 'owed_until', 'pressed_at'}
+local FIELDS = {'requests', 'pages', 'credit', 'at', 'factor', 'ceiling', 'generation', 'calls', 'probes', 'storms', 'passed',
+                'unsure', 'paused_until', 'owed_until', 'pressed_at'}
 local a = {}
 local found = redis.call('HMGET', KEYS[1], unpack(FIELDS))
 if found[4] then
@@ -121,6 +122,8 @@ local function ask(id, requests, pages, urgent, patience, member)
     end
     if is_limited then a.requests = a.requests - requests end
     if has_pages then a.pages = a.pages - pages end
+    if a.factor < NEAR * a.ceiling then a.factor = min(NEAR * a.ceiling, a.factor + BACK_STEP * a.ceiling) end
+    a.calls = a.calls + 1
     hold(id)
   elseif favoured then
     a.owed_until = now + seconds + OWED_SECONDS
@@ -134,27 +137,29 @@ local function throttled(generation, retry_after)
   a.requests, a.pages = min(0, a.requests), min(0, a.pages)
   a.paused_until = max(a.paused_until, now + min(retry_after, LONGEST_PAUSE))
   if generation < a.generation then return end
-  if a.successes == 0 then
-    a.ceiling = a.ceiling * FORGET_STORM
+  if a.calls <= STORM_CALLS and a.passed == 0 then
+    a.storms = a.storms + 1
+    if a.storms >= LONG_STORM then
+      a.ceiling, a.unsure = max(min(a.ceiling, STORM_CEILING), a.ceiling * FORGET_STORM), 1
+    end
   elseif a.factor >= 0.9 * a.ceiling then
-    a.ceiling = a.factor
+    a.ceiling = a.factor * (1 - FORGET_SOON * max(0, 1 - a.probes / PROBE_GROWTH))
+    a.unsure, a.storms = 0, 0
   else
-    a.ceiling = max(a.factor, a.ceiling * FORGET_EARLY)
+    a.ceiling, a.unsure, a.storms = max(a.factor, a.ceiling * FORGET_EARLY), 1, 0
   end
   a.ceiling, a.factor = max(lowest, a.ceiling), max(lowest, a.factor / 2)
-  a.generation, a.successes, a.probes = a.generation + 1, 0, 0
+  a.generation, a.calls, a.probes, a.passed = a.generation + 1, 0, 0, 0
 end
 
 local function succeeded(generation)
-  if generation < a.generation then return end
-  a.successes = a.successes + 1
-  if a.factor >= 1 then return end
-  if a.factor < NEAR * a.ceiling then
-    a.factor = min(NEAR * a.ceiling, a.factor + BACK_STEP * a.ceiling)
-  elseif now - a.pressed_at <= PRESSED_SECONDS then
-    a.factor = min(1, a.factor + PROBE_STEP * a.ceiling * (1 + a.probes * PROBE_GROWTH))
-    a.probes = a.probes + 1
-  end
+  if generation < a.generation - (a.storms > 0 and 1 or 0) then return end
+  a.passed = 1
+  if generation < a.generation or now - a.pressed_at > PRESSED_SECONDS then return end
+  if a.factor >= 1 or a.factor < NEAR * a.ceiling then return end
+  local step = PROBE_STEP * a.ceiling * (1 + (a.probes / PROBE_GROWTH) ^ 2) * (a.unsure == 1 and UNSURE_STEP or 1)
+  local weight = PROBES_A_MINUTE / max(PROBES_A_MINUTE, rate * 60)
+  a.factor, a.probes = min(1, a.factor + step * weight), a.probes + weight
 end
 
 local function free()
@@ -168,6 +173,9 @@ local function free()
   if is_limited then room = min(room, max(0, a.requests - (min(1 + kept, capacity) - 1))) end
   return room
 end
+
+-- an allowance that is asked after begins to fill
+if not found[4] then save() end
 
 if what == 'ask' then
   return ask(ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15] == '1', tonumber(ARGV[16]), ARGV[17])

@@ -99,6 +99,7 @@ class Allowance(msgspec.Struct, frozen=True):
             pages=state.pages - asked.pages if pages is not None else 0.0,
             credit=state.credit - asked.requests if credit is not None and paid else state.credit,
             owed_until=0.0 if favoured else state.owed_until,
+            pace=state.pace.granted(),
         )
         return taken, Verdict(True, seconds)
 
@@ -128,7 +129,8 @@ class Allowance(msgspec.Struct, frozen=True):
         """The service took a call granted in `generation`."""
         state = self.at_time(limits, now)
         pressed = now - state.pressed_at <= PRESSED_SECONDS
-        return msgspec.structs.replace(state, pace=state.pace.succeeded(generation, pressed))
+        per_minute = 60.0 * _Rates(limits, state.pace.factor).per_second
+        return msgspec.structs.replace(state, pace=state.pace.succeeded(generation, pressed, per_minute))
 
     def free(self, limits: QuotaLimits, under_way: int, now: float) -> float:
         """Requests that would be granted now to a caller that is not urgent; inf: not limited."""

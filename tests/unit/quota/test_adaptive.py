@@ -9,17 +9,20 @@ from itertools import count
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from docfleet.domain.quota import Grant, QuotaLimits, Wait
 from docfleet.quota.adaptive import LOWEST, Pace, lowest_factor
 from docfleet.quota.local import LocalQuota
-from quota_driver import KEY, Clock, Service
+from quota_driver import KEY, Clock, MinuteService, Service
 
 
 class Fleet:
     """Callers that are never short of work, in virtual time. Answers come after a while, refusals at once."""
 
-    def __init__(self, limits: QuotaLimits, service: Service, clock: Clock, seed: int = 1, travel: float = 0.02) -> None:
+    def __init__(
+        self, limits: QuotaLimits, service: Service, clock: Clock, seed: int = 1, travel: float = 0.02
+    ) -> None:
         self.clock, self.service = clock, service
         self.quota = LocalQuota(lambda _: limits, clock)
         self.retry_after: float | None = None
@@ -63,22 +66,25 @@ class Fleet:
         self.quota.throttled(grant, self.retry_after)
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("configured", "share"), [(120, 0.6), (120, 0.25), (600, 0.6), (12, 0.6), (6, 0.6)])
-def test_finds_a_hidden_quota_and_is_hardly_ever_refused(configured: float, share: float, seed: int) -> None:
+@pytest.mark.parametrize("counted", ["tokens", "minutes"])
+@pytest.mark.parametrize(
+    ("configured", "share"), [(120, 0.6), (120, 0.25), (120, 0.05), (600, 0.6), (12, 0.6), (10, 0.6)]
+)
+def test_finds_a_hidden_quota_and_is_hardly_ever_refused(configured: float, share: float, counted: str) -> None:
     clock = Clock()
-    real = configured * share
-    service = Service(real, 1.0, clock.now)
-    fleet = Fleet(QuotaLimits(configured), service, clock, seed, travel=0.05)
-    fleet.run(60 * 600 / real)  # 600 calls to learn
+    real = int(configured * share) if counted == "minutes" else configured * share
+    service = Service(real, 1.0, clock.now) if counted == "tokens" else MinuteService(real)
+    fleet = Fleet(QuotaLimits(configured), service, clock, travel=0.05)
+    fleet.run(max(600.0, 60 * 600 / real))  # ten minutes, and 600 calls, to learn
     learnt, met = len(service.taken), len(service.refused)
-    minutes = 4000 / real
+    minutes = 2000 / real
     fleet.run(60 * minutes)
     rate = (len(service.taken) - learnt) / minutes
     refused = len(service.refused) - met
-    print(f"{configured}/min, real {real:g}: {rate / real:.3f} of it, refused {refused} of {len(service.taken) - learnt}")
+    calls = len(service.taken) - learnt
+    print(f"{configured}/min, real {real:g} by {counted}: {rate / real:.3f} of it, {refused} of {calls} refused")
     assert 0.95 <= rate / real <= 1.05
-    assert refused <= (len(service.taken) - learnt) / 200
+    assert refused <= calls / 200
 
 
 def test_without_a_hidden_quota_nothing_is_refused_and_the_headroom_is_all_that_is_lost() -> None:
@@ -113,10 +119,17 @@ def test_a_storm_is_over_soon_after_it_ends() -> None:
     # slower and slower while nothing passes, but never silent
     assert 5 <= len(storm.refused) <= 60
     fleet.service = calm
-    fleet.run(120)
+    fleet.run(60)
     before = len(calm.taken)
     fleet.run(60)
-    assert len(calm.taken) - before >= 0.85 * 120 * 0.5
+    soon = len(calm.taken) - before
+    fleet.run(480)
+    before = len(calm.taken)
+    fleet.run(60)
+    later = len(calm.taken) - before
+    print(f"storm: {len(storm.refused)} refused, {soon} in the second minute after it, {later} in the eleventh")
+    assert soon >= 0.3 * 120
+    assert later >= 0.9 * 0.98 * 120
 
 
 def test_what_the_service_says_to_wait_is_waited() -> None:
@@ -140,7 +153,7 @@ def test_the_pace_stays_within_its_bounds(steps: list[tuple[bool, int, bool]]) -
         assert LOWEST <= after.factor <= 1.0
         assert LOWEST <= after.ceiling <= 1.0
         if behind > 0:
-            assert after == pace, "old news change nothing"
+            assert after in (pace, replace(pace, passed=True)), "old news change nothing"
         elif refused:
             assert after.factor == max(LOWEST, pace.factor / 2)
         else:
@@ -156,10 +169,10 @@ def test_calls_under_way_together_slow_down_once() -> None:
 
 
 def test_a_rate_that_nobody_used_is_not_proved() -> None:
-    pace = Pace(0.97, 1.0)
+    pace = Pace(0.98, 1.0)
     for _ in range(1000):
         pace = pace.succeeded(0, pressed=False)
-    assert pace.factor == 0.97
+    assert pace.factor == 0.98
 
 
 def test_a_call_a_minute_is_always_tried() -> None:
