@@ -124,7 +124,7 @@ class _Knife:
                 low, high = max(span.start, start), min(span.end, end)
                 if low < high or (low == high and span.start == span.end):
                     kept.append(Span(low - start, high - start))
-                if (low, high) != (span.start, span.end):
+                if (low, high) != (span.start, span.end) or low > high:
                     self._straddles(Straddle(self.part.number, what, span))
             return tuple(kept)
 

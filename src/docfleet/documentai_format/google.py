@@ -173,4 +173,9 @@ def _both(box: BoundingBox | None, dimension: Dimension | None) -> BoundingBox |
     if box is None or dimension is None or not box.corners:
         return box
     width, height = dimension.width, dimension.height
-    return BoundingBox(box.corners, tuple([(round(x * width), round(y * height)) for x, y in box.corners]))
+    return BoundingBox(box.corners, tuple([(_pixel(x * width), _pixel(y * height)) for x, y in box.corners]))
+
+
+def _pixel(value: float) -> int:
+    """Rounded, and within the 32 bits of a vertex whatever a damaged box says."""
+    return round(min(max(value, -(2.0**31)), 2.0**31 - 1)) if value == value else 0

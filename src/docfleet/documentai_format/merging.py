@@ -188,10 +188,14 @@ class _Places:
 
     def move(self, part: int) -> Move:
         stretches = self._stretches[part]
-        if len(stretches) == 1 and stretches[0][:2] == (0, len(self._parts[part].text)):
-            offset = stretches[0][2]
-            return lambda spans: tuple([Span(span.start + offset, span.end + offset) for span in spans])
-        return lambda spans: _moved(spans, stretches)
+        first, last, offset = stretches[0] if len(stretches) == 1 else (0, -1, 0)
+
+        def move(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+            if len(spans) == 1 and first <= spans[0].start <= spans[0].end <= last:  # nearly all there are
+                return (Span(spans[0].start + offset, spans[0].end + offset),)
+            return _moved(spans, stretches)
+
+        return move
 
     def refs(self, part: int) -> MoveRefs:
         new, pages = self._new[part], self._parts[part].pages
