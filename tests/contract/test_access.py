@@ -18,8 +18,8 @@ from docfleet.ledger.service_rows import ApiKeyRow
 
 
 @pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address) as opened:
+def ledger(address: str | Path) -> Iterator[Ledger]:
+    with Ledger.open(address) as opened:
         yield opened
 
 

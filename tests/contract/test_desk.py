@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,6 @@ from docfleet.ledger.moves import WHOLE, add_slices, lock_document, record_docum
 from docfleet.ledger.service_values import DocumentFilter, ReadingOptions
 
 HOSTILE = ["", "../../etc/passwd", "a\nb\r\nX: y", "'; DROP TABLE document; --", "\U0001f4a9", "ａ%_\\", "x" * 500]
-
-
-@pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
-        yield opened
-
-
-@pytest.fixture
-def desk(ledger: Ledger) -> Desk:
-    return Desk(ledger)
 
 
 # --- accepting
@@ -99,7 +87,7 @@ def test_accepting_takes_few_statements(desk: Desk, ledger: Ledger) -> None:
     assert len(sent) <= (3 if ledger._engine.dialect.name == "postgresql" else 8), sent
 
 
-def test_one_statement_writes_what_several_write(desk_address: str | Path, ledger: Ledger) -> None:
+def test_one_statement_writes_what_several_write(address: str | Path, ledger: Ledger) -> None:
     """Postgres has a way of its own to write a new document; its rows are those that `moves` makes."""
     desk = Desk(ledger)
     tables = {"document": "id", "slice": "document_id", "event": "document_id", "content": "id"}

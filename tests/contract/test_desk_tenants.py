@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,12 +50,6 @@ EMPTY: dict[str, Ask] = {
 }
 OF_NO_TENANT = {"erased_contents", "mark_purged", "content_exists", "prune_idempotency"}
 """Keeping house is for the service itself."""
-
-
-@pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -14,26 +14,10 @@ from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import Damaged
 from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, Plan
-from ledger_driver import PostgresServer, audit, postgres_server, read
+from ledger_driver import audit, read
 from service_driver import content_row, document_row, submit
 
 SUMMARY = DocumentSummary("contents/c/results/1-1", results_json='[{"format":"json"}]')
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        server.run_sql("CREATE DATABASE migrated")
-        Ledger.open(server.url("migrated")).close()
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "ledger.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.new_database("migrated"))
 
 
 @pytest.fixture
