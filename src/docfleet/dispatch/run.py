@@ -11,7 +11,7 @@ from docfleet.dispatch.chores import Chore, do_due
 from docfleet.dispatch.leases import expire_leases
 from docfleet.dispatch.pace import SHORTEST_PAUSE
 from docfleet.dispatch.parts import DispatchParts
-from docfleet.dispatch.purge import purge_erased, purge_orphans
+from docfleet.dispatch.purge import purge_attempts, purge_erased, purge_orphans
 from docfleet.dispatch.repair import Repair, restore_epoch
 from docfleet.dispatch.window import PoolState, fill
 from docfleet.domain.urgency import Pool
@@ -146,6 +146,10 @@ def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.
     options = parts.options
     now = time.monotonic()
 
+    def older_than() -> float:
+        # the store's clock wrote the times; a day's grace covers any difference to this one
+        return time.time() - options.orphan_hours * 3600
+
     def stopped() -> bool:
         return stop.is_set() or not leading.is_set()
 
@@ -155,8 +159,13 @@ def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.
         Chore(
             "orphans",
             options.orphan_sweep_hours * 3600,
-            # the store's clock wrote the times; a day's grace covers any difference to this one
-            lambda: purge_orphans(parts.desk, parts.store, time.time() - options.orphan_hours * 3600, stopped),
+            lambda: purge_orphans(parts.desk, parts.store, older_than(), stopped),
+            due_at=now + options.first_sweep_seconds,
+        ),
+        Chore(
+            "lost_attempts",
+            options.orphan_sweep_hours * 3600,
+            lambda: purge_attempts(parts.desk, parts.store, older_than(), stopped),
             due_at=now + options.first_sweep_seconds,
         ),
     ]

@@ -21,6 +21,7 @@ from docfleet.ledger import (
     dead_letters,
     deleting,
     idempotency,
+    keeping,
     listing,
     streams,
     views,
@@ -300,6 +301,11 @@ class Desk:
         """Those of the ids whose objects belong to something."""
         with self._ledger.reading() as session:
             return deleting.existing_contents(session, ids)
+
+    def kept_prefixes(self, content_ids: Collection[str]) -> set[str]:
+        """What attempts at these contents wrote, and is or may still be needed: prefixes in the store."""
+        with self._ledger.reading() as session:
+            return keeping.kept_prefixes(session, content_ids)
 
     def prune_idempotency(self, hours: float) -> int:
         """Forgets the answers given longer ago than that; returns how many."""
