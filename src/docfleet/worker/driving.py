@@ -15,7 +15,7 @@ from docfleet.worker.messages import Claimed, Ended, Next, Reply, Work
 from docfleet.worker.slot_process import Holding, SlotProcess
 from docfleet.worker.slots import Slots
 
-NOT_ITS_FAULT = frozenset({"stopped", "lost", "supervisor_stopped", "unresponsive"})
+NOT_ITS_FAULT = frozenset({"lost", "supervisor_stopped", "unanswered"})
 """Causes for which the supervisor kills a slot without blaming the slice it worked on."""
 
 log = logger("worker")

@@ -233,7 +233,7 @@ def _limits(settings: Settings) -> SlotLimits:
         memory_bytes=fleet.worker_memory_bytes,
         recycle_slices=fleet.recycle_slices,
         recycle_bytes=fleet.recycle_bytes,
-        stopped_seconds=work.lease_seconds * 3,
+        stopped_seconds=work.lease_seconds * 0.8,
     )
 
 
