@@ -19,6 +19,7 @@
     │   ├── SourceDamaged             the stored bytes are missing or not those submitted            retryable
     │   ├── OutputBlocked             something of somebody else's stands where the results go
     │   ├── OutputFailed              the results could not be written (disk full, no permission)
+    │   ├── NoScratchSpace            the worker has no room for a copy of the document              retryable
     │   ├── TimedOut                                                                              retryable
     │   ├── OutOfMemory                                                                           retryable
     │   ├── ParserCrashed                                                                         retryable
@@ -31,6 +32,7 @@
     ├── StoreError                    bytes cannot be stored or read                                retryable
     │   ├── NotStored                 nothing under this key
     │   ├── NotIntact                 what is stored was altered or cut off
+    │   ├── ScratchFull               other work holds the room that a copy of the document needs
     │   └── BadKey                    not a key a store takes
     ├── LedgerError
     │   ├── LedgerUnavailable         the database cannot be reached, or takes no changes now    503, retryable
@@ -218,6 +220,15 @@ class OutputFailed(DocumentError):
     remedy = "Make room or give permission in the --out folder, and run the same command with --retry-failed."
 
 
+class NoScratchSpace(DocumentError):
+    """The worker has no room for a copy of the document."""
+
+    code = "no_scratch_space"
+    # another worker may have more of it
+    retryable = True
+    remedy = "Give the workers a larger temporary folder (TMPDIR), or make room in it; then try the document again."
+
+
 class TimedOut(DocumentError):
     """Reading took longer than the limit."""
 
@@ -308,6 +319,13 @@ class NotIntact(StoreError):
 
     code = "not_intact"
     retryable = False
+
+
+class ScratchFull(StoreError):
+    """Other work holds the room that a copy of the document needs; it will be free again."""
+
+    code = "scratch_full"
+    remedy = "Nothing: the document is read when there is room. A larger temporary folder (TMPDIR) spares the wait."
 
 
 class BadKey(StoreError):

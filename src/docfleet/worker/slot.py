@@ -29,6 +29,7 @@ from docfleet.errors import (
     LedgerError,
     LedgerUnavailable,
     OutputFailed,
+    ScratchFull,
     StoreError,
     Unexpected,
 )
@@ -196,6 +197,9 @@ class Slot:
         except LedgerUnavailable as error:
             log.error("result_let_go", slice=claim.slice_id, message=error.message)
             return "no_ledger"
+        except ScratchFull as error:
+            log.warning("scratch_full", slice=claim.slice_id, bytes=claim.document.size_bytes)
+            return self._fail(claim, Failure(FailureKind.WAIT, error.code, after_seconds=STORE_PAUSE_SECONDS))
         except StoreError as error:
             log.warning("store_unavailable", slice=claim.slice_id, message=error.message)
             return self._fail(claim, Failure(FailureKind.WAIT, "store_unavailable", after_seconds=STORE_PAUSE_SECONDS))
