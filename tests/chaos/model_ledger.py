@@ -13,6 +13,7 @@ from docfleet.domain.retry import (
     Action,
     Counters,
     Decision,
+    Evidence,
     Failure,
     FailureKind,
     Hazard,
@@ -52,9 +53,9 @@ class Death:
 
     __slots__ = ("at", "innocent", "seconds", "slice_id", "worker")
 
-    def __init__(self, at: float, worker: str, slice_id: int, seconds: float) -> None:
+    def __init__(self, at: float, worker: str, slice_id: int, seconds: float, innocent: bool = False) -> None:
         self.at, self.worker, self.slice_id, self.seconds = at, worker, slice_id, seconds
-        self.innocent = False
+        self.innocent = innocent
 
 
 class Document:
@@ -253,6 +254,8 @@ class ModelLedger:
 
     def release_worker(self, worker: str, crashed: bool, working_on: Collection[int]) -> None:
         rows = [r for r in self._slices.values() if r.state is SliceState.RUNNING and r.worker == worker]
+        if crashed and not rows and not working_on:
+            self._deaths.append(Death(self.now, worker, 0, 0.0, innocent=True))
         for slice_id, kind in judge_release([row.id for row in rows], crashed, working_on).items():
             self._apply(self._slices[slice_id], _death(kind))
 
@@ -277,28 +280,41 @@ class ModelLedger:
     def _is_silent(self, worker: str) -> bool:
         return self.now - self._lives[worker.split("/")[0]][1] > SILENT_SECONDS
 
-    def _weigh(self, row: Slice, failure: Failure) -> float | None:
+    def _weigh(self, row: Slice, failure: Failure) -> Evidence | None:
         if failure.kind not in (FailureKind.CRASH, FailureKind.LOSS):
             return None
         until = min(self.now, row.lease_until or self.now)
         self._deaths.append(Death(until, row.worker, row.id, max(0.0, until - row.started_at)))
-        against = [death.seconds for death in self._deaths if death.slice_id == row.id and not death.innocent]
-        return evidence_of(against, [self._hazard(span) for span in SPANS])
+        against = [death for death in self._deaths if death.slice_id == row.id and not death.innocent]
+        seconds = [death.seconds for death in against]
+        innocent, undecided = self._others({death.worker for death in against})
+        return Evidence(
+            evidence_of(seconds, [self._hazard(innocent, span) for span in SPANS]),
+            evidence_of(seconds, [self._hazard(innocent + undecided, span) for span in SPANS]),
+            self.now - min(death.at for death in against),
+        )
 
-    def _hazard(self, span: float) -> Hazard:
-        since = self.now - span
+    def _others(self, mine: set[str]) -> tuple[list[float], list[float]]:
+        """When workers died innocently, and when under slices that are still open."""
         by_worker: dict[str, list[Death]] = {}
         for death in self._deaths:
             by_worker.setdefault(death.worker, []).append(death)
-        died = sum(
-            all(death.innocent for death in own) and max(death.at for death in own) > since
-            for own in by_worker.values()
-        )
+        innocent, undecided = [], []
+        for worker, own in by_worker.items():
+            guilty = [death for death in own if not death.innocent]
+            if not guilty:
+                innocent.append(max(death.at for death in own))
+            elif worker not in mine and any(self._slices[death.slice_id].state in OPEN_SLICES for death in guilty):
+                undecided.append(max(death.at for death in guilty))
+        return innocent, undecided
+
+    def _hazard(self, died_at: Sequence[float], span: float) -> Hazard:
+        since = self.now - span
         lived = sum(
             SLOTS * max(0.0, (self.now if self.now - last < SILENT_SECONDS else last) - max(first, since))
             for first, last in self._lives.values()
         )
-        return Hazard(died, lived)
+        return Hazard(sum(at > since for at in died_at), lived)
 
     def _apply(self, row: Slice, failure: Failure) -> None:
         evidence = self._weigh(row, failure)
@@ -373,7 +389,15 @@ class ModelLedger:
         return mended
 
     def window(self, limit: int) -> list[int]:
-        return [row.id for row in self._eligible() if row.dispatched_at is None][:limit]
+        # one suspect at a time, or a window full of them keeps everybody else out
+        busy = any(
+            row.isolated and (row.state is SliceState.RUNNING or row.dispatched_at is not None)
+            for row in self._slices.values()
+            if row.state in OPEN_SLICES
+        )
+        waiting = [row for row in self._eligible() if row.dispatched_at is None]
+        suspects = [] if busy else [row for row in waiting if row.isolated][:1]
+        return [row.id for row in waiting if not row.isolated or row in suspects][:limit]
 
     def mark_dispatched(self, slice_ids: Sequence[int]) -> None:
         for slice_id in slice_ids:

@@ -176,6 +176,7 @@ class Supervisor:
     def _idle_death(self, slot: SlotProcess) -> None:
         if slot.death_cause not in NOT_ITS_FAULT:
             log.info("slot_died_idle", slot=slot.name)
+        self._driver.died_free(slot)
 
     # --- the end
 
