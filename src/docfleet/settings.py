@@ -128,7 +128,7 @@ class ServiceSettings(_Section):
     sentinel_master: str = Field("", description="Name of the master when the broker is reached through Sentinel.")
     broker_ca_file: Path | None = Field(None, description="Certificates to trust for `rediss://`.")
     master_key: str = Field(
-        "", description="Master key of the encryption at rest, base64 (see `docfleet keys new-master`)."
+        "", description="Master key of the encryption at rest, base64 (see `docfleet master-key new`)."
     )
     master_key_file: Path | None = Field(
         None, description="File with the master key; on one machine it is made in the data folder if need be."

@@ -27,9 +27,7 @@ _OPTIONS: dict[str, Any] = {
     "rich_markup_mode": "rich",
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-keys = typer.Typer(
-    help="Make, list and revoke API keys; make a master key. Works on the ledger, without the API.", **_OPTIONS
-)
+keys = typer.Typer(help="Make, list and revoke API keys. Works on the ledger, without the API.", **_OPTIONS)
 tenants = typer.Typer(help="Make and list tenants. Works on the ledger, without the API.", **_OPTIONS)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -85,18 +83,6 @@ def revoke_key(
     with _access() as access:
         access.revoke(tenant, key_id)
     print(f"{key_id} is revoked.")
-
-
-@keys.command("new-master")
-def new_master() -> None:
-    """Print a new master key, base64: the one secret that opens all stored documents. Keep it apart from them.
-
-    All pieces of a service get the same one, as DOCFLEET_SERVICE__MASTER_KEY or in the file that
-    DOCFLEET_SERVICE__MASTER_KEY_FILE names. Nothing is written here, and nobody can restore a lost one.
-    """
-    from docfleet.store.encryption import MasterKey
-
-    print(MasterKey.generate().to_base64())
 
 
 @tenants.command("create")
