@@ -44,10 +44,10 @@
     ├── BadSignature                  a webhook that is not from the service, or not from now    400
     ├── ServiceError                  the service answered what this version does not know
     └── RequestError                  a request to the service was refused; has an HTTP status
-        ├── BadRequest                400
-        ├── Unauthenticated           401 no key, or none that is known
-        ├── KeyExpired                401 expired or revoked
-        ├── Forbidden                 403 the key's role does not allow it
+        ├── BadRequest                400                                                      exit 2
+        ├── Unauthenticated           401 no key, or none that is known                          exit 2
+        ├── KeyExpired                401 expired or revoked                                     exit 2
+        ├── Forbidden                 403 the key's role does not allow it                         exit 2
         ├── NotFound                  404 nothing of this kind for this tenant
         ├── NotReady                  409 the document has not ended
         ├── Conflict                  409 not in this state
@@ -289,6 +289,7 @@ class EngineUnavailable(DocfleetError):
 
     code = "engine_unavailable"
     exit_code = 2
+    remedy = "Choose one that `docfleet engines` lists as sound, or install it where the workers run."
 
 
 class FormatError(DocfleetError):
@@ -391,6 +392,7 @@ class BadRequest(RequestError):
     """The request is not one the service understands."""
 
     code = "bad_request"
+    exit_code = 2
     remedy = "Compare the request with the API reference at /docs."
 
 
@@ -398,6 +400,7 @@ class Unauthenticated(RequestError):
     """The request has no API key, or one that is not known."""
 
     code = "unauthenticated"
+    exit_code = 2
     status = 401
     remedy = "Send the header `Authorization: Bearer <key>` with a key of this service."
 
@@ -406,6 +409,7 @@ class KeyExpired(RequestError):
     """The API key has expired or was revoked."""
 
     code = "key_expired"
+    exit_code = 2
     status = 401
     remedy = "Ask an admin of your tenant for a new key."
 
@@ -414,6 +418,7 @@ class Forbidden(RequestError):
     """The role of this API key does not allow it."""
 
     code = "forbidden"
+    exit_code = 2
     status = 403
     remedy = "Use a key with the role or scope that the message names."
 

@@ -159,6 +159,9 @@ class ApiSettings(_Section):
     allowed_sources: Names = Field(
         (), description="Buckets documents may be fetched from: `s3://bucket/prefix,gs://…`."
     )
+    engines: Names = Field(
+        (), description="Engines a submission may ask for; none: any, and workers say when they lack it."
+    )
     idempotency_hours: float = Field(24.0, gt=0, description="How long an Idempotency-Key is remembered.")
 
 

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from docfleet.client import Client
+from docfleet.errors import BadRequest
 from running import SAMPLES, docfleet, wait_for
 
 HEAVY = ("pypdfium2", "cv2", "openvino", "onnxruntime", "rapidocr", "pikepdf")
@@ -150,6 +151,15 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert ran.exit_code == 2
     assert f"127.0.0.1:{port}" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_an_engine_nobody_has_is_told_at_once(tmp_path: Path) -> None:
+    ran = docfleet("serve", "--port", 0, "--data", tmp_path / "data", "--engine", "rapidorc")
+    assert (ran.exit_code, "rapidorc" in ran.stderr, "rapidocr" in ran.stderr) == (2, True, True), ran.stderr
+    with running("serve", "--port", 0, "--data", tmp_path / "data", "--slots", 1, folder=tmp_path) as (_, said):
+        client = connect(said["url"], said["api_key"])
+        with pytest.raises(BadRequest, match="rapidocr"):
+            client.submit(SAMPLES / "invoice-01.pdf", engine="rapidorc")
 
 
 @pytest.mark.slow

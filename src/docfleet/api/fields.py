@@ -101,7 +101,7 @@ def checked(model: type[Fields], said: Any) -> Fields:
         return model.model_validate(said)
     except ValidationError as error:
         wrong = [
-            {"where": ".".join(str(part) for part in item["loc"])[:200], "message": said_of(item)}
+            {"where": ".".join(str(part) for part in item["loc"])[:200] or "body", "message": said_of(item)}
             for item in error.errors(include_url=False, include_input=False)[:20]
         ]
         first = wrong[0]

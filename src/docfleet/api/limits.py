@@ -74,17 +74,22 @@ class LocalLimits:
 class SharedLimits:
     """A sliding window in Redis for all processes; falls back to `LocalLimits` while Redis does not answer."""
 
-    def __init__(self, url: str, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, url: str, per_minute: int, ca_file: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         from limits import RateLimitItemPerMinute
         from limits.aio.storage import RedisStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+        tls: dict[str, Any] = {"ssl_ca_certs": ca_file} if ca_file else {}
         self._storage = RedisStorage(
             f"async+{url}",
             implementation="redispy",
-            key_prefix="docfleet-limits",
+            # like every key of docfleet, so that one rule of an ACL allows them all
+            key_prefix="docfleet:limits",
             socket_timeout=0.5,
             socket_connect_timeout=0.5,
+            **tls,
         )
         self._strategy = SlidingWindowCounterRateLimiter(self._storage)
         self._item = RateLimitItemPerMinute(per_minute)
@@ -112,8 +117,8 @@ class SharedLimits:
         await bridge.get_connection().aclose()
 
 
-def make_limits(url: str, per_minute: int) -> RequestLimits:
-    """Shared where `url` is one of a single Redis; local otherwise."""
+def make_limits(url: str, per_minute: int, ca_file: str = "") -> RequestLimits:
+    """Shared where `url` is one of a single Redis; local otherwise. `ca_file`: certificates to trust there."""
     if url.startswith(("redis://", "rediss://")):
-        return SharedLimits(url, per_minute)
+        return SharedLimits(url, per_minute, ca_file)
     return LocalLimits(per_minute)

@@ -51,6 +51,8 @@ class _Said(msgspec.Struct):
 async def submit(request: Request, parts: ApiParts, caller: Caller, idempotency_key: str) -> Answer:
     """Raises what the OpenAPI of `POST /v1/documents` lists; then nothing of the submission is left."""
     check_announced_size(request, parts.options)
+    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
+        raise BadRequest(f"The body is not unpacked from Content-Encoding {coding[:50]}: send the bytes as they are.")
     passwords = passwords_of(request)
     state = request.app.state
     with state.admission.uploading(caller.tenant):
