@@ -222,7 +222,7 @@ def test_no_key_and_a_wrong_key(served: Service, inbox: Path, tmp_path: Path) ->
     key = tmp_path / "key"
     key.write_text("df_wrong\n")
     ran = docfleet("submit", inbox, "--key-file", key, env=env)
-    assert ran.exit_code == 1
+    assert ran.exit_code == 2
     assert "key" in ran.stderr
     key.write_text(f"{served.key}\n")
     assert docfleet("status", "--key-file", key, env=env).exit_code == 0
