@@ -105,6 +105,7 @@ def _wish(given: argparse.Namespace) -> Wish:
         repair=not given.without_repair,
         folder=given.folder,
         every_seconds=given.every,
+        outage_seconds=given.outage,
         drain_seconds=given.drain,
     )
 
@@ -121,6 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--slots", type=int, default=1, help="slots of each of the two workers")
     parser.add_argument("--faults", nargs="*", choices=sorted(EVERY_KIND), help="these kinds only")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two faults (default 2)")
+    parser.add_argument("--outage", type=float, default=15.0, help="seconds the database is away once (default 15)")
     parser.add_argument("--drain", type=float, default=300.0, help="seconds until all must have ended after the storm")
     parser.add_argument("--any-time", action="store_true", help="recovery times are told but not judged (busy machine)")
     parser.add_argument("--simulate", type=int, default=100_000, metavar="SEEDS", help="seeds of the simulator")

@@ -19,6 +19,8 @@ from chaos.recovery import Fault
 LONGER_THAN_A_LEASE = 20.0
 SLOT, SANDBOX = "docfleet.worker.slot", "docfleet.sandbox"
 
+DISK_FULL_SECONDS = 10.0
+
 SMALL = {
     "slot killed": 10,
     "sandbox killed": 4,
@@ -40,6 +42,9 @@ LARGE = (
     "Redis replaced by an empty one",
     "Redis silent",
     "dispatcher stopped for longer than a lease",
+    "store's disk full",
+    "worker's cable pulled",
+    "Postgres away for long",
 )
 """Kinds that come once in a round, evenly over the storm."""
 
@@ -47,11 +52,13 @@ LARGE = (
 class Nemesis:
     """Works in a thread of its own until told to stop; `faults` is what it did."""
 
-    def __init__(self, fleet: Fleet, seed: int, kinds: frozenset[str], every_seconds: float = 2.0) -> None:
+    def __init__(
+        self, fleet: Fleet, seed: int, kinds: frozenset[str], every_seconds: float = 2.0, outage_seconds: float = 15.0
+    ) -> None:
         self.faults: list[Fault] = []
         self.misses = 0
         self._fleet, self._dice, self._every = fleet, random.Random(seed), every_seconds
-        self._kinds = kinds
+        self._kinds, self._outage = kinds, outage_seconds
         self._engine: Engine = create_engine(
             fleet.postgres.url.replace("postgresql:", "postgresql+psycopg:"), pool_pre_ping=True
         )
@@ -74,6 +81,9 @@ class Nemesis:
             "slot stopped for longer than a lease": self._stop_slot,
             "worker stopped for longer than a lease": lambda: self._stop_part("worker"),
             "dispatcher stopped for longer than a lease": lambda: self._stop_part("dispatcher"),
+            "store's disk full": self._fill_disk,
+            "worker's cable pulled": self._pull_cable,
+            "Postgres away for long": self._take_postgres_away,
             "API killed in mid-upload": lambda: self._kill_part("api", "API killed in mid-upload"),
         }
 
@@ -208,6 +218,35 @@ class Nemesis:
         time.sleep(1.0)
         self._fleet.postgres.start()
         self._note("Postgres crashed", begun, "", broke_off)
+
+    def _take_postgres_away(self) -> None:
+        """Recovery counts from its return."""
+        broke_off = self._running()
+        self._fleet.postgres.kill()
+        time.sleep(self._outage)
+        begun = time.time()
+        self._fleet.postgres.start()
+        self._note("Postgres away for long", begun, f"{self._outage:.0f} s", broke_off)
+
+    def _fill_disk(self) -> None:
+        if self._fleet.disk is None:
+            raise LookupError("the store has no disk of its own")
+        broke_off, begun = self._running(), time.time()
+        self._fleet.disk.fill()
+        time.sleep(DISK_FULL_SECONDS)
+        self._fleet.disk.free()
+        self._note("store's disk full", begun, "", broke_off)
+
+    def _pull_cable(self) -> None:
+        """The first worker hears nothing and is not heard, and no connection says so."""
+        cable = self._fleet.cable
+        if cable is None:
+            raise LookupError("nobody is at the other end of a cable")
+        broke_off, begun = self._running(f"-{self._fleet.parts['worker1'].pid}-"), time.time()
+        cable.pull()
+        time.sleep(LONGER_THAN_A_LEASE)
+        cable.plug()
+        self._note("worker's cable pulled", begun, cable.name, broke_off)
 
     def _roll_worker(self) -> None:
         part = self._choose("worker")
