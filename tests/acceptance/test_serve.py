@@ -224,6 +224,16 @@ def test_keys_and_tenants_straight_on_the_ledger(tmp_path: Path) -> None:
     assert [row["id"] for row in json.loads(docfleet("tenants", "list", "--json", env=env).stdout)] == ["acme"]
 
 
+def test_looking_at_keys_makes_no_ledger(tmp_path: Path) -> None:
+    env = {"DOCFLEET_SERVICE__DATA_FOLDER": str(tmp_path / "elsewhere")}
+    ran = docfleet("keys", "list", env=env)
+    assert (ran.exit_code, "There is no ledger at" in ran.stderr) == (2, True), ran.stderr
+    assert not (tmp_path / "elsewhere").exists()
+    made = docfleet("keys", "create", "first", env=env)
+    assert (made.exit_code, "A new ledger is made" in made.stderr) == (0, True)
+    assert docfleet("keys", "list", env=env).exit_code == 0
+
+
 @pytest.mark.slow
 def test_tls(tmp_path: Path) -> None:
     trustme = pytest.importorskip("trustme")
