@@ -33,8 +33,7 @@ class LockedDocument(msgspec.Struct, frozen=True):
 
 
 FACTS = [DOCUMENT.c[name] for name in LockedDocument.__struct_fields__]
-_LOCK = select(*FACTS).where(DOCUMENT.c.id == bindparam("document_id")).with_for_update(key_share=True)
-_LOCK_ON_POSTGRES = Straight(_LOCK)
+_LOCK = Straight(select(*FACTS).where(DOCUMENT.c.id == bindparam("document_id")).with_for_update(key_share=True))
 
 
 def lock_document(session: Session, document_id: str) -> LockedDocument:
@@ -43,9 +42,7 @@ def lock_document(session: Session, document_id: str) -> LockedDocument:
     Whoever ends a slice takes this lock first: so only one of two that end at once can be the last, and all lock in
     the same order.
     """
-    values = {"document_id": document_id}
-    on_postgres = session.get_bind().dialect.name == "postgresql"
-    rows = _LOCK_ON_POSTGRES.rows(session, values) if on_postgres else session.execute(_LOCK, values).all()
+    rows = _LOCK.rows(session, {"document_id": document_id})
     if not rows:
         raise LedgerError(f"the ledger knows no document {document_id}")
     (row,) = rows

@@ -1,4 +1,4 @@
-"""Postgres: statements that run for every document, handed to the driver as text.
+"""Statements that run for every document, or several times a second: on Postgres, the driver gets them as text.
 
 From a built statement to a row, SQLAlchemy takes twice the time that the driver and the database take together. The
 transaction, the connection and its errors stay SQLAlchemy's.
@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.sql.base import Executable
 
 
 class Straight:
-    """A built statement, translated on first use. Rows hold what the driver returns: states come as plain text."""
+    """A built statement, translated on first use. On Postgres, rows hold what the driver returns: states are text."""
 
-    def __init__(self, statement: ClauseElement) -> None:
+    def __init__(self, statement: Executable) -> None:
         self._statement = statement
 
     def rows(self, session: Session, values: Mapping[str, Any]) -> list[Any]:
@@ -27,10 +27,12 @@ class Straight:
 
         `values`: for the statement's parameters, enumerations as their values. Raises `DBAPIError` as SQLAlchemy does.
         """
+        connection = session.connection()
+        if connection.dialect.name != "postgresql":
+            return list(connection.execute(self._statement, values))
         from psycopg.rows import namedtuple_row
 
         text, constants = self._translated
-        connection = session.connection()
         driver: Any = connection.connection.driver_connection
         try:
             with driver.cursor(row_factory=namedtuple_row) as cursor:
@@ -45,7 +47,8 @@ class Straight:
     @cached_property
     def _translated(self) -> tuple[str, dict[str, Any]]:
         """The text with the driver's marks, and the values of its parameters that are always the same."""
-        compiled: Any = self._statement.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
+        statement: Any = self._statement
+        compiled = statement.compile(dialect=PGDialect_psycopg())  # type: ignore[no-untyped-call]
         given = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
         processed = compiled._bind_processors
         return str(compiled), {

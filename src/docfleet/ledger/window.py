@@ -22,6 +22,7 @@ from docfleet.domain.urgency import Urgency
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.rows import SLICE
 from docfleet.ledger.service_values import Waiting
+from docfleet.ledger.straight import Straight
 from docfleet.ledger.values import BOTH_LANES, Lane
 
 MOST_TENANTS = 1000
@@ -74,28 +75,32 @@ def _heads(dialect: str) -> TextClause:
     )
 
 
-_HEADS = {dialect: _heads(dialect) for dialect in _WORDS}
+_HEADS = {dialect: Straight(_heads(dialect)) for dialect in _WORDS}
 # one hint of each pool: another pool may have no worker that takes its own
 _OTHER = "r.state = 'running' OR (r.state = 'queued' AND r.dispatched_at IS NOT NULL AND r.pool = :pool)"
 _ISOLATED_HEADS = {
-    dialect: text(
-        f"SELECT {_SHOWN} FROM slice s {words['by']} WHERE {words['isolated']} AND {_CANDIDATE} AND s.pool = :pool "
-        f"AND s.available_at <= {words['now']} AND NOT EXISTS "
-        f"(SELECT 1 FROM slice r WHERE {words['isolated'].replace('s.', 'r.')} AND ({_OTHER})) "
-        "ORDER BY s.priority, s.id LIMIT 1"
+    dialect: Straight(
+        text(
+            f"SELECT {_SHOWN} FROM slice s {words['by']} WHERE {words['isolated']} AND {_CANDIDATE} AND s.pool = :pool "
+            f"AND s.available_at <= {words['now']} AND NOT EXISTS "
+            f"(SELECT 1 FROM slice r WHERE {words['isolated'].replace('s.', 'r.')} AND ({_OTHER})) "
+            "ORDER BY s.priority, s.id LIMIT 1"
+        )
     )
     for dialect, words in _WORDS.items()
 }
-_HINTED_HEADS = text(
-    f"SELECT {_SHOWN} FROM slice s WHERE {_HINTED} AND s.pool = :pool ORDER BY s.dispatched_at LIMIT 64"
+_HINTED_HEADS = Straight(
+    text(f"SELECT {_SHOWN} FROM slice s WHERE {_HINTED} AND s.pool = :pool ORDER BY s.dispatched_at LIMIT 64")
 )
 _COUNTED = "s.tenant_id, s.urgency, s.document_id, count(*) AS n FROM slice s"
 _RUNNING_NOW = f"SELECT 0 AS hinted, {_COUNTED} WHERE s.state = 'running' AND s.pool = :pool GROUP BY 2, 3, 4"
+_HINTED_NOW = f"SELECT 1, {_COUNTED} WHERE {_HINTED} AND s.pool = :pool GROUP BY 2, 3, 4"
 _UNDER_WAY = {
-    False: text(_RUNNING_NOW),
-    True: text(f"{_RUNNING_NOW} UNION ALL SELECT 1, {_COUNTED} WHERE {_HINTED} AND s.pool = :pool GROUP BY 2, 3, 4"),
+    False: Straight(text(_RUNNING_NOW)),
+    True: Straight(text(f"{_RUNNING_NOW} UNION ALL {_HINTED_NOW}")),
 }
-_NOW = select(database_now())
+_ANY_CANDIDATE = Straight(text(f"SELECT 1 FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool LIMIT 1"))
+_NOW = Straight(select(database_now().label("now")))
 
 
 def window(session: Session, pool: str, limit: int) -> list[Waiting]:
@@ -108,7 +113,7 @@ def look(session: Session, pool: str, size: int) -> tuple[int, list[Waiting]]:
     """How many slices of the pool are hinted, and which are to be hinted next to make it `size`. Changes nothing."""
     under_way = _count(session, [pool], True)
     room = size - under_way.hinted
-    if room <= 0:
+    if room <= 0 or not _ANY_CANDIDATE.rows(session, {"pool": pool}):
         return under_way.hinted, []
     heads = _heads_of(session, pool, room, BOTH_LANES)
     return under_way.hinted, _as_waiting(_choose_among(session, heads, under_way, room))
@@ -144,13 +149,13 @@ def _heads_of(session: Session, pool: str, limit: int, lanes: Collection[Lane]) 
     return heads
 
 
-def _ask_heads(session: Session, statement: TextClause, values: Mapping[str, object]) -> list[Head]:
+def _ask_heads(session: Session, statement: Straight, values: Mapping[str, object]) -> list[Head]:
     return [
         Head(
             row.id, row.document_id, row.tenant_id, Urgency(row.urgency), row.priority, row.deadline_at,
             row.created_at, row.pool, bool(row.isolated),
         )
-        for row in session.execute(statement, values)
+        for row in statement.rows(session, values)
     ]  # fmt: skip
 
 
@@ -165,8 +170,7 @@ def _count(session: Session, pools: Collection[str], with_hinted: bool) -> _Unde
     queues = Counter[tuple[str, Urgency]]()
     all_hinted = 0
     for pool in pools:
-        rows = session.execute(_UNDER_WAY[with_hinted], {"pool": pool})
-        for is_hinted, tenant, urgency, document, count in rows:
+        for is_hinted, tenant, urgency, document, count in _UNDER_WAY[with_hinted].rows(session, {"pool": pool}):
             tenants[tenant] += count
             documents[document] += count
             queues[tenant, Urgency(urgency)] += count
@@ -185,7 +189,7 @@ def _choose(
 def _choose_among(session: Session, heads: Sequence[Head], under_way: _UnderWay, limit: int) -> list[tuple[Head, str]]:
     if not heads:
         return []
-    now = session.execute(_NOW).scalar_one()
+    now = _NOW.rows(session, {})[0].now
     by_id = {head.slice_id: head for head in heads}
     chosen = choose(list(by_id.values()), under_way.outstanding, limit, now)
     return [(by_id[one.slice_id], one.reason) for one in chosen]
@@ -235,4 +239,4 @@ def oldest_waiting(session: Session, pool: str) -> float | None:
     heads = [*_heads_of(session, pool, 1, BOTH_LANES), *_ask_heads(session, _HINTED_HEADS, {"pool": pool})]
     if not heads:
         return None
-    return max(0.0, session.execute(_NOW).scalar_one() - min(head.waiting_since for head in heads))
+    return max(0.0, float(_NOW.rows(session, {})[0].now) - min(head.waiting_since for head in heads))
