@@ -20,7 +20,7 @@ from docfleet.api import connection as arriving
 from docfleet.api.limits import SharedLimits
 from docfleet.api.parts import ApiOptions
 from docfleet.errors import LedgerUnavailable, StoreError
-from docfleet.ledger.service_values import Accepted, Submission
+from docfleet.ledger.service_values import Submission, Submitted
 from docfleet.stack.servers import start_redis
 from docfleet.store import FolderStore, MemoryStore
 from docfleet.store.base import Data
@@ -66,14 +66,14 @@ def test_without_its_database(tmp_path: Path, served: Served) -> None:
 
 
 def test_a_commit_whose_answer_was_lost_keeps_its_bytes(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    accept = served.parts.desk.accept
+    take = served.parts.desk.submit
 
-    def lost(submission: Submission) -> Accepted:
-        accept(submission)
+    def lost(submission: Submission) -> Submitted:
+        take(submission)
         raise LedgerUnavailable("the connection broke while the answer was awaited")
 
     with served.client() as client:
-        monkeypatch.setattr(served.parts.desk, "accept", lost)
+        monkeypatch.setattr(served.parts.desk, "submit", lost)
         assert_problem(submit(client, PDF, **{"idempotency-key": "k"}), 503, "ledger_unavailable")
         monkeypatch.undo()
         again = submit(client, PDF, **{"idempotency-key": "k"})

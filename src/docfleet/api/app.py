@@ -56,7 +56,12 @@ def make_app(parts: ApiParts) -> FastAPI:
         title="docfleet", version=__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None,
         redirect_slashes=False,
     )  # fmt: skip
-    admission = Admission(options, parts.desk.open_documents, parts.store.free_bytes)
+    admission = Admission(
+        options,
+        parts.desk.open_documents,
+        parts.store.free_bytes,
+        known_open_documents=parts.desk.known_open_documents,
+    )
     app.state.parts = parts
     app.state.admission = admission
     app.state.guard = make_guard(parts, limits)
