@@ -305,13 +305,13 @@ class Ledger:
         )
 
     def stranded(self) -> int:
-        """Gives open documents whose next slice is missing that slice; returns how many.
+        """Gives open documents whose next slice, or whose share of results, is missing that; returns how many.
 
         Looks at some thousands of documents at a call and goes on where it stopped; call it every second or so.
         """
         with self.reading() as session:
-            found = stranded.find(session, self._position)
-        return sum(self._write(lambda session, id_=id_: stranded.rescue(session, id_)) for id_ in found)  # type: ignore[misc]
+            repairs = stranded.repairs(session, self._position)
+        return sum(self._write(repair) for repair in repairs)
 
     def take_back(self, kind: FailureKind) -> list[Ended]:
         """Takes back every running slice of a ledger that nobody else works on (see `overseeing.take_back`)."""
