@@ -46,7 +46,8 @@ LARGE = (
     "worker's cable pulled",
     "Postgres away for long",
 )
-"""Kinds that come once in a round, evenly over the storm."""
+"""Kinds that come once in a round, evenly over it."""
+ROUND_SECONDS = 420.0
 
 
 class Nemesis:
@@ -88,10 +89,11 @@ class Nemesis:
         }
 
     def rage(self, seconds: float) -> None:
-        """One small fault every few seconds; the large ones spread evenly, each at least once."""
+        """One small fault every few seconds; the large ones evenly, each once in a round (a short storm is one)."""
         begun = time.monotonic()
+        rounds = max(1, round(seconds / ROUND_SECONDS))
         small = {kind: weight for kind, weight in SMALL.items() if kind in self._kinds}
-        large = [kind for kind in LARGE if kind in self._kinds]
+        large = [kind for kind in LARGE if kind in self._kinds] * rounds
         due = [(begun + seconds * (number + 0.5) / len(large), kind) for number, kind in enumerate(large)]
         while time.monotonic() < begun + seconds:
             time.sleep(self._every * self._dice.uniform(0.7, 1.3))

@@ -86,7 +86,7 @@ def a_cable() -> Iterator[Cable]:
     """A network whose other end is `address`, gone at the end, or when this process dies. Raises `NotHere`."""
     number = os.getpid() % 250
     name, address, far = f"dfc{os.getpid()}", f"10.99.{number}.1", f"10.99.{number}.2"
-    holder = start_program(["unshare", "-n", "sleep", "infinity"], log=subprocess.PIPE)
+    holder = start_program(["unshare", "-n", "sleep", "infinity"], log=Path(os.devnull))
     try:
         _await_network(holder.pid)
         cable = Cable(name, address, holder.pid)

@@ -46,6 +46,8 @@ class Wish(msgspec.Struct, frozen=True):
 
     documents: int = 5000
     poison: int = 20
+    slow: float = 0.0
+    """Share of the documents that take ten seconds."""
     seconds: float = 420.0
     """Of the storm; the documents come in evenly over it."""
     drain_seconds: float = 300.0
@@ -81,6 +83,7 @@ def run_trial(wish: Wish, tell: Callable[[str], None] = lambda line: None) -> Ve
             engine_packages.install("docfleet_engine_chaos", Path(build), plugins)
         settings = {
             **SETTINGS,
+            **({"WORK__SLICE_SECONDS": "40"} if wish.slow else {}),
             "FLEET__FENCING": str(wish.fencing).lower(),
             "FLEET__REPAIR": str(wish.repair).lower(),
         }
@@ -124,7 +127,9 @@ def _storm(wish: Wish, folder: Path, fleet: Fleet, hook: str, tell: Callable[[st
     load = Load(fleet.urls, key, folder / "accepted.jsonl", "chaos", wish.documents / wish.seconds)
     nemesis = Nemesis(fleet, wish.seed, wish.kinds, wish.every_seconds, wish.outage_seconds)
     begun = time.time()
-    feeding = threading.Thread(target=_feed, args=(load, make_corpus(wish.seed, wish.documents, wish.poison)))
+    feeding = threading.Thread(
+        target=_feed, args=(load, make_corpus(wish.seed, wish.documents, wish.poison, wish.slow))
+    )
     load.start()
     feeding.start()
     nemesis.rage(wish.seconds)
