@@ -45,6 +45,7 @@ LEASE_SECONDS = 15.0
 TOGETHER_SECONDS = 3.0
 SILENT_SECONDS = 9.0
 SPANS = (30.0, 120.0, 600.0)
+FREE_SECONDS = 120.0
 SLOTS = 2
 
 
@@ -302,6 +303,8 @@ class ModelLedger:
         innocent, undecided = [], []
         for worker, own in by_worker.items():
             guilty = [death for death in own if not death.innocent]
+            if own[0].slice_id == 0 and own[0].at <= self.now - FREE_SECONDS:
+                continue
             if not guilty:
                 innocent.append(max(death.at for death in own))
             elif worker not in mine and any(self._slices[death.slice_id].state in OPEN_SLICES for death in guilty):

@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import psutil
@@ -44,6 +44,7 @@ LARGE = (
     "dispatcher stopped for longer than a lease",
     "store's disk full",
     "worker's cable pulled",
+    "worker's machine frozen",
     "Postgres away for long",
 )
 """Kinds that come once in a round, evenly over it."""
@@ -84,6 +85,7 @@ class Nemesis:
             "dispatcher stopped for longer than a lease": lambda: self._stop_part("dispatcher"),
             "store's disk full": self._fill_disk,
             "worker's cable pulled": self._pull_cable,
+            "worker's machine frozen": self._freeze_machine,
             "Postgres away for long": self._take_postgres_away,
             "API killed in mid-upload": lambda: self._kill_part("api", "API killed in mid-upload"),
         }
@@ -250,6 +252,12 @@ class Nemesis:
         cable.plug()
         self._note("worker's cable pulled", begun, cable.name, broke_off)
 
+    def _freeze_machine(self) -> None:
+        """All processes of a worker stop in the same moment; awake again, each goes on as if nothing had happened."""
+        part = self._choose("worker")
+        pids = [part.pid, *(child.pid for word in (SLOT, SANDBOX) for child in part.children(word))]
+        self._freeze(pids, "worker's machine frozen", self._running(f"-{part.pid}-"))
+
     def _roll_worker(self) -> None:
         part = self._choose("worker")
         broke_off, begun = self._running(f"-{part.pid}-"), time.time()
@@ -260,22 +268,25 @@ class Nemesis:
         part = self._choose("worker")
         child = self._dice.choice(part.children(SLOT))
         broke_off = self._running(f"-{part.pid}-")
-        self._freeze(child.pid, "slot stopped for longer than a lease", broke_off)
+        self._freeze([child.pid], "slot stopped for longer than a lease", broke_off)
 
     def _stop_part(self, name: str) -> None:
         part = self._choose(name)
         broke_off = self._running(f"-{part.pid}-") if name == "worker" else {}
-        self._freeze(part.pid, f"{name} stopped for longer than a lease", broke_off)
+        self._freeze([part.pid], f"{name} stopped for longer than a lease", broke_off)
 
-    def _freeze(self, pid: int, kind: str, broke_off: Mapping[int, int]) -> None:
+    def _freeze(self, pids: Sequence[int], kind: str, broke_off: Mapping[int, int]) -> None:
         def thaw() -> None:
             time.sleep(LONGER_THAN_A_LEASE)
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+            # slots first: a supervisor that wakes before them would end them for what they lost
+            for pid in reversed(pids):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
         begun = time.time()
-        os.kill(pid, signal.SIGSTOP)
-        self._note(kind, begun, str(pid), broke_off)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        self._note(kind, begun, str(pids[0]), broke_off)
         thread = threading.Thread(target=thaw, daemon=True)
         thread.start()
         self._background.append(thread)

@@ -19,6 +19,8 @@ from docfleet.ledger.service_rows import DEATH, WORKER
 
 SPANS = (30.0, 120.0, 600.0)
 """Seconds before now in which innocent deaths are counted."""
+FREE_SECONDS = 120.0
+"""How long the death of a free slot counts: it warns of a storm that begins. Later, deaths under slices tell more."""
 UNKNOWN_REASONS = frozenset({"worker_died", "worker_lost"})
 """Causes that do not tell what killed the worker; any other was seen to."""
 SILENT_SECONDS = 10.0
@@ -36,7 +38,7 @@ _CLEAR = (
 # Heirs of one slice have copies of the same death: a worker dies once, and innocently when it was none of them.
 _INNOCENT = (
     select(func.max(DEATH.c.at).label("at"))
-    .where(DEATH.c.at > bindparam("since"))
+    .where(DEATH.c.at > bindparam("since"), (DEATH.c.slice_id != 0) | (DEATH.c.at > bindparam("free_since")))
     .group_by(DEATH.c.worker)
     .having(func.min(case((DEATH.c.innocent.is_(True), 1), else_=0)) == 1)
 )
@@ -79,7 +81,7 @@ def weigh(session: Session, row: SliceRow, failure: Failure) -> Evidence | None:
     unknown = [death.seconds for death in deaths if death.cause in UNKNOWN_REASONS]
     certain = len(deaths) - len(unknown)
     since = {"since": now - max(SPANS)}
-    innocent = session.execute(_INNOCENT, since).scalars().all()
+    innocent = session.execute(_INNOCENT, since | {"free_since": now - FREE_SECONDS}).scalars().all()
     mine = {death.worker for death in deaths}
     undecided = [death.at for death in session.execute(_OPEN, since) if death.worker not in mine]
     lives = _lives(session, now)
