@@ -193,13 +193,19 @@ class ModelLedger:
     # --- ending
 
     def finish_plan(self, held: Held, pages: int, ranges: Sequence[tuple[int, int]]) -> None:
-        document = self._end(held, "")
+        crashes = self._slices[held.slice_id].counters.crashes
+        # a short document is read by its plan at the first attempt: what that died of is still to be found out
+        suspect = crashes > 0 and len(ranges) == 1
+        document = self._end(held, "", clears=not suspect)
         if document is None:
             return
         document.pages = pages
         self._move(document, DocumentState.RUNNING, f"{pages} pages")
         for first, last in ranges:
-            self._add(document, Step.LOCAL, first, last)
+            row = self._add(document, Step.LOCAL, first, last)
+            if suspect:
+                row.counters = Counters(crashes)
+                self._inherit(held.slice_id, row)
         self._advance(document)
 
     def finish_pages(self, held: Held, result_key: str, unread: Collection[int]) -> None:
@@ -232,7 +238,7 @@ class ModelLedger:
         verdict = judge_document(self._tally(document))
         self._conclude(document, verdict.state, verdict.reason, result_key)
 
-    def _end(self, held: Held, result_key: str) -> Document | None:
+    def _end(self, held: Held, result_key: str, clears: bool = True) -> Document | None:
         row = self._slices[held.slice_id]
         holds = row.token == held.token and row.worker == held.worker
         if row.state is not SliceState.RUNNING or (self.fencing and not holds):
@@ -242,7 +248,7 @@ class ModelLedger:
         row.lease_until, row.result_key = None, result_key
         for death in self._deaths:
             # it ended well: what its workers died of was not it
-            death.innocent |= death.slice_id == row.id
+            death.innocent |= clears and death.slice_id == row.id
         self._set(row, SliceState.DONE, held.token, held.worker, "")
         return row.document
 
@@ -341,9 +347,12 @@ class ModelLedger:
             apart = self._add(row.document, row.step, page, page)
             apart.isolated = True
             apart.counters = Counters(decision.counters.crashes, decision.counters.errors, 0, decision.counters.losses)
-            known = [death for death in self._deaths if death.slice_id == row.id]
-            self._deaths += [Death(death.at, death.worker, apart.id, death.seconds) for death in known]
+            self._inherit(row.id, apart)
         row.last_page = row.first_page
+
+    def _inherit(self, slice_id: int, heir: Slice) -> None:
+        known = [death for death in self._deaths if death.slice_id == slice_id]
+        self._deaths += [Death(death.at, death.worker, heir.id, death.seconds, death.innocent) for death in known]
 
     def _give_up(self, row: Slice, failure: Failure) -> None:
         document = row.document
