@@ -38,7 +38,9 @@ class SubmissionFields(BaseModel):
     mode: Literal["auto", "ocr", "text"] | None = Field(
         None, description="`auto` decides page by page; `ocr` reads all pixels; `text` takes text layers only."
     )
-    engine: Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = ""
+    engine: Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = Field(
+        "", description="Engine that reads pixels. Default: the service's."
+    )
     batch: Annotated[Text, Field(max_length=64)] = Field("", description="Id of an open batch it joins.")
     reuse: bool = Field(True, description="Take earlier results of the same bytes and options, where there are any.")
     password: Passwords = ()
