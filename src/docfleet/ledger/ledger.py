@@ -76,7 +76,7 @@ class Ledger:
         self._policy = policy
         self._lease_seconds = lease_seconds
         self._jitter = jitter
-        self._info = {"fencing": fencing}
+        self._info = {"fencing": fencing, "turns": {}}
         self._position = stranded.Position({})
 
     @classmethod
@@ -134,7 +134,7 @@ class Ledger:
         SQLite: it sees one state of the ledger. Postgres: each statement sees the state at its beginning.
         """
         engine = self._following if slowly else self._reading
-        with translating_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+        with translating_errors(), Session(engine, expire_on_commit=False, info=self._info) as session, session.begin():
             if slowly:
                 allow_slow_reader(session)
             yield session

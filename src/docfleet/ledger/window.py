@@ -26,7 +26,7 @@ from docfleet.ledger.straight import Straight
 from docfleet.ledger.values import BOTH_LANES, Lane
 
 MOST_TENANTS = 1000
-"""Tenants of one pool and urgency that are looked at in one go."""
+"""Tenants of one pool and urgency that are looked at in one go; of more, the next look sees the next ones."""
 HEADS_PER_CHOICE = 4
 """Heads read for each slice that is to be chosen, over all queues; at least two of each queue."""
 
@@ -51,12 +51,22 @@ _HINTED = "s.state = 'queued' AND s.dispatched_at IS NOT NULL"
 _CANDIDATE = "s.state = 'queued' AND s.dispatched_at IS NULL"
 
 
-def _heads(dialect: str) -> TextClause:
-    """The first slices of every queue of a pool. The recursion finds the tenants, one jump in the index for each."""
-    words = _WORDS[dialect]
+def _queues(select_from_queue: str) -> str:
+    """The recursion that finds the tenants behind the `after` of each urgency, one jump in the index for each."""
     tenant = f"SELECT s.tenant_id FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool AND s.urgency = "
     next_one = "ORDER BY s.tenant_id LIMIT 1"
-    urgencies = ", ".join(f"('{urgency}')" for urgency in Urgency)
+    urgencies = ", ".join(f"('{urgency}', CAST(:after_{urgency} AS TEXT))" for urgency in Urgency)
+    return (
+        f"WITH RECURSIVE wanted(urgency, after) AS (VALUES {urgencies}), queue(urgency, tenant, n) AS ("
+        f"SELECT wanted.urgency, ({tenant} wanted.urgency AND s.tenant_id > wanted.after {next_one}), 1 FROM wanted "
+        f"UNION ALL SELECT queue.urgency, ({tenant} queue.urgency AND s.tenant_id > queue.tenant {next_one}), n + 1 "
+        f"FROM queue WHERE queue.tenant IS NOT NULL AND n < :most) {select_from_queue}"
+    )
+
+
+def _heads(dialect: str) -> TextClause:
+    """The first slices of every queue of a pool."""
+    words = _WORDS[dialect]
     some = f"(SELECT {words['max']}(2, {HEADS_PER_CHOICE} * :limit / {words['max']}(1, count(*))) FROM queue)"
     first = (
         f"FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool AND s.urgency = queue.urgency "
@@ -66,15 +76,10 @@ def _heads(dialect: str) -> TextClause:
     join = f"CROSS JOIN LATERAL (SELECT {_SHOWN} {first}) s"
     if dialect == "sqlite":
         join = f"CROSS JOIN slice s ON s.id IN (SELECT s.id {first})"
-    return text(
-        f"WITH RECURSIVE wanted(urgency) AS (VALUES {urgencies}), queue(urgency, tenant, n) AS ("
-        f"SELECT wanted.urgency, ({tenant} wanted.urgency {next_one}), 1 FROM wanted "
-        f"UNION ALL SELECT queue.urgency, ({tenant} queue.urgency AND s.tenant_id > queue.tenant {next_one}), n + 1 "
-        f"FROM queue WHERE queue.tenant IS NOT NULL AND n < {MOST_TENANTS}) "
-        f"SELECT {_SHOWN} FROM queue {join}"
-    )
+    return text(_queues(f"SELECT {_SHOWN} FROM queue {join}"))
 
 
+_REACHED = text(_queues("SELECT urgency, tenant FROM queue WHERE n = :most AND tenant IS NOT NULL"))
 _HEADS = {dialect: Straight(_heads(dialect)) for dialect in _WORDS}
 # one hint of each pool: another pool may have no worker that takes its own
 _OTHER = "r.state = 'running' OR (r.state = 'queued' AND r.dispatched_at IS NOT NULL AND r.pool = :pool)"
@@ -143,10 +148,41 @@ def _heads_of(session: Session, pool: str, limit: int, lanes: Collection[Lane]) 
     dialect = session.get_bind().dialect.name
     heads: list[Head] = []
     if Lane.SHARED in lanes:
-        heads += _ask_heads(session, _HEADS[dialect], {"pool": pool, "limit": limit})
+        heads += _shared_heads(session, pool, limit)
     if Lane.ISOLATED in lanes:
         heads += _ask_heads(session, _ISOLATED_HEADS[dialect], {"pool": pool})
     return heads
+
+
+def _shared_heads(session: Session, pool: str, limit: int) -> list[Head]:
+    """Of the tenants whose turn it is: of all, unless there are more than are looked at in one go.
+
+    Where the last look ended is kept in memory. What is left at the end of the round is looked at together with its
+    beginning, so that a few are not alone in a look of their own.
+    """
+    turns: dict[tuple[str, Urgency], str] = session.info.get("turns", {})
+    after = {urgency: turns.get((pool, urgency), "") for urgency in Urgency}
+    statement = _HEADS[session.get_bind().dialect.name]
+    asked = _turn(pool, limit, after)
+    heads = _ask_heads(session, statement, asked)
+    crowds = Counter(urgency for urgency, _ in {(head.urgency, head.tenant) for head in heads})
+    if not any(after.values()) and max(crowds.values(), default=0) * 2 < MOST_TENANTS:
+        return heads
+    reached = {Urgency(urgency): tenant for urgency, tenant in session.execute(_REACHED, asked)}
+    ended = {urgency for urgency in Urgency if after[urgency] and urgency not in reached}
+    if ended:
+        # those that go on are looked at once only
+        again = _turn(pool, limit, {urgency: "" if urgency in ended else None for urgency in Urgency})
+        heads = list({head.slice_id: head for head in [*heads, *_ask_heads(session, statement, again)]}.values())
+        reached |= {Urgency(urgency): tenant for urgency, tenant in session.execute(_REACHED, again)}
+    turns.update({(pool, urgency): reached.get(urgency, "") for urgency in Urgency})
+    return heads
+
+
+def _turn(pool: str, limit: int, after: Mapping[Urgency, str | None]) -> dict[str, object]:
+    """Values for one look; an urgency without a place to start from is not looked at."""
+    starts = {f"after_{urgency}": tenant for urgency, tenant in after.items()}
+    return {"pool": pool, "limit": limit, "most": MOST_TENANTS, **starts}
 
 
 def _ask_heads(session: Session, statement: Straight, values: Mapping[str, object]) -> list[Head]:
