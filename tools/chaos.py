@@ -92,11 +92,12 @@ def _simulate_some(first: int) -> tuple[list[str], int, int]:
 def _wish(given: argparse.Namespace) -> Wish:
     hours = given.soak
     seconds = hours * 3600 if hours else given.seconds
-    documents = int(given.documents * max(1.0, seconds / given.seconds))
+    documents = max(1, int(given.documents * seconds / given.seconds))
     kinds = frozenset(given.faults) if given.faults is not None else EVERY_KIND
     return Wish(
         documents=documents,
         poison=max(1, documents * 20 // 5000) if given.poison is None else given.poison,
+        slow=given.slow,
         seconds=seconds,
         seed=given.seed,
         kinds=kinds,
@@ -105,6 +106,7 @@ def _wish(given: argparse.Namespace) -> Wish:
         repair=not given.without_repair,
         folder=given.folder,
         every_seconds=given.every,
+        outage_seconds=given.outage,
         drain_seconds=given.drain,
     )
 
@@ -113,6 +115,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python tools/chaos.py", description=__doc__)
     parser.add_argument("--documents", type=int, default=5000, help="documents to submit; 0: the simulator only")
     parser.add_argument("--poison", type=int, help="how many of them are poison (default: 20 of 5,000)")
+    parser.add_argument("--slow", type=float, default=0.0, help="share of documents that take ten seconds (default 0)")
     parser.add_argument("--seconds", type=float, default=420, help="length of the storm (default 420)")
     parser.add_argument(
         "--soak", type=float, default=0, metavar="HOURS", help="a storm of hours, documents in proportion"
@@ -121,6 +124,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--slots", type=int, default=1, help="slots of each of the two workers")
     parser.add_argument("--faults", nargs="*", choices=sorted(EVERY_KIND), help="these kinds only")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two faults (default 2)")
+    parser.add_argument("--outage", type=float, default=15.0, help="seconds the database is away once (default 15)")
     parser.add_argument("--drain", type=float, default=300.0, help="seconds until all must have ended after the storm")
     parser.add_argument("--any-time", action="store_true", help="recovery times are told but not judged (busy machine)")
     parser.add_argument("--simulate", type=int, default=100_000, metavar="SEEDS", help="seeds of the simulator")

@@ -19,6 +19,7 @@
     │   ├── SourceDamaged             the stored bytes are missing or not those submitted            retryable
     │   ├── OutputBlocked             something of somebody else's stands where the results go
     │   ├── OutputFailed              the results could not be written (disk full, no permission)
+    │   ├── NoScratchSpace            the worker has no room for a copy of the document              retryable
     │   ├── TimedOut                                                                              retryable
     │   ├── OutOfMemory                                                                           retryable
     │   ├── ParserCrashed                                                                         retryable
@@ -32,6 +33,7 @@
     ├── StoreError                    bytes cannot be stored or read                                retryable
     │   ├── NotStored                 nothing under this key
     │   ├── NotIntact                 what is stored was altered or cut off
+    │   ├── ScratchFull               other work holds the room that a copy of the document needs
     │   └── BadKey                    not a key a store takes
     ├── LedgerError
     │   ├── LedgerUnavailable         the database cannot be reached, or takes no changes now    503, retryable
@@ -43,10 +45,10 @@
     ├── BadSignature                  a webhook that is not from the service, or not from now    400
     ├── ServiceError                  the service answered what this version does not know
     └── RequestError                  a request to the service was refused; has an HTTP status
-        ├── BadRequest                400
-        ├── Unauthenticated           401 no key, or none that is known
-        ├── KeyExpired                401 expired or revoked
-        ├── Forbidden                 403 the key's role does not allow it
+        ├── BadRequest                400                                                      exit 2
+        ├── Unauthenticated           401 no key, or none that is known                          exit 2
+        ├── KeyExpired                401 expired or revoked                                     exit 2
+        ├── Forbidden                 403 the key's role does not allow it                         exit 2
         ├── NotFound                  404 nothing of this kind for this tenant
         ├── NotReady                  409 the document has not ended
         ├── Conflict                  409 not in this state
@@ -219,6 +221,15 @@ class OutputFailed(DocumentError):
     remedy = "Make room or give permission in the --out folder, and run the same command with --retry-failed."
 
 
+class NoScratchSpace(DocumentError):
+    """The worker has no room for a copy of the document."""
+
+    code = "no_scratch_space"
+    # another worker may have more of it
+    retryable = True
+    remedy = "Give the workers a larger temporary folder (TMPDIR), or make room in it; then try the document again."
+
+
 class TimedOut(DocumentError):
     """Reading took longer than the limit."""
 
@@ -279,6 +290,7 @@ class EngineUnavailable(DocfleetError):
 
     code = "engine_unavailable"
     exit_code = 2
+    remedy = "Choose one that `docfleet engines` lists as sound, or install it where the workers run."
 
 
 class FormatError(DocfleetError):
@@ -316,6 +328,13 @@ class NotIntact(StoreError):
 
     code = "not_intact"
     retryable = False
+
+
+class ScratchFull(StoreError):
+    """Other work holds the room that a copy of the document needs; it will be free again."""
+
+    code = "scratch_full"
+    remedy = "Nothing: the document is read when there is room. A larger temporary folder (TMPDIR) spares the wait."
 
 
 class BadKey(StoreError):
@@ -381,6 +400,7 @@ class BadRequest(RequestError):
     """The request is not one the service understands."""
 
     code = "bad_request"
+    exit_code = 2
     remedy = "Compare the request with the API reference at /docs."
 
 
@@ -388,6 +408,7 @@ class Unauthenticated(RequestError):
     """The request has no API key, or one that is not known."""
 
     code = "unauthenticated"
+    exit_code = 2
     status = 401
     remedy = "Send the header `Authorization: Bearer <key>` with a key of this service."
 
@@ -396,6 +417,7 @@ class KeyExpired(RequestError):
     """The API key has expired or was revoked."""
 
     code = "key_expired"
+    exit_code = 2
     status = 401
     remedy = "Ask an admin of your tenant for a new key."
 
@@ -404,6 +426,7 @@ class Forbidden(RequestError):
     """The role of this API key does not allow it."""
 
     code = "forbidden"
+    exit_code = 2
     status = 403
     remedy = "Use a key with the role or scope that the message names."
 

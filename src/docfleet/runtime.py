@@ -155,7 +155,7 @@ class Runtime:
         if service.master_key_file is not None:
             if not service.master_key_file.is_file():
                 raise UsageError(
-                    f"There is no master key at {service.master_key_file}: `docfleet keys new-master` prints one."
+                    f"There is no master key at {service.master_key_file}: `docfleet master-key new` prints one."
                 )
             return MasterKey.from_base64(service.master_key_file.read_text(encoding="ascii").strip())
         path = service.data_folder / MASTER_KEY_FILE
@@ -169,7 +169,7 @@ class Runtime:
         if is_postgres(self.settings.service):
             raise UsageError(
                 "There is no master key: set DOCFLEET_SERVICE__MASTER_KEY or DOCFLEET_SERVICE__MASTER_KEY_FILE to the "
-                "same one for all processes of the service; `docfleet keys new-master` prints one."
+                "same one for all processes of the service; `docfleet master-key new` prints one."
             )
         if self._has_contents():
             raise UsageError(

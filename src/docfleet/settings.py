@@ -128,7 +128,7 @@ class ServiceSettings(_Section):
     sentinel_master: str = Field("", description="Name of the master when the broker is reached through Sentinel.")
     broker_ca_file: Path | None = Field(None, description="Certificates to trust for `rediss://`.")
     master_key: str = Field(
-        "", description="Master key of the encryption at rest, base64 (see `docfleet keys new-master`)."
+        "", description="Master key of the encryption at rest, base64 (see `docfleet master-key new`)."
     )
     master_key_file: Path | None = Field(
         None, description="File with the master key; on one machine it is made in the data folder if need be."
@@ -158,6 +158,9 @@ class ApiSettings(_Section):
     max_concurrent_uploads: int = Field(32, gt=0, description="Uploads one API process takes at a time (`overloaded`).")
     allowed_sources: Names = Field(
         (), description="Buckets documents may be fetched from: `s3://bucket/prefix,gs://…`."
+    )
+    engines: Names = Field(
+        (), description="Engines a submission may ask for; none: any, and workers say when they lack it."
     )
     idempotency_hours: float = Field(24.0, gt=0, description="How long an Idempotency-Key is remembered.")
 

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from docfleet.client import Client
+from docfleet.errors import BadRequest
 from running import SAMPLES, docfleet, wait_for
 
 HEAVY = ("pypdfium2", "cv2", "openvino", "onnxruntime", "rapidocr", "pikepdf")
@@ -152,6 +153,15 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
+def test_an_engine_nobody_has_is_told_at_once(tmp_path: Path) -> None:
+    ran = docfleet("serve", "--port", 0, "--data", tmp_path / "data", "--engine", "rapidorc")
+    assert (ran.exit_code, "rapidorc" in ran.stderr, "rapidocr" in ran.stderr) == (2, True, True), ran.stderr
+    with running("serve", "--port", 0, "--data", tmp_path / "data", "--slots", 1, folder=tmp_path) as (_, said):
+        client = connect(said["url"], said["api_key"])
+        with pytest.raises(BadRequest, match="rapidocr"):
+            client.submit(SAMPLES / "invoice-01.pdf", engine="rapidorc")
+
+
 @pytest.mark.slow
 def test_a_lost_master_key_is_not_replaced(tmp_path: Path) -> None:
     data = tmp_path / "data"
@@ -212,6 +222,16 @@ def test_keys_and_tenants_straight_on_the_ledger(tmp_path: Path) -> None:
     assert json.loads(docfleet("keys", "list", "--tenant", "acme", "--json", env=env).stdout)[0]["revoked_at"]
     assert docfleet("keys", "create", "x", "--tenant", "nobody", env=env).exit_code == 1
     assert [row["id"] for row in json.loads(docfleet("tenants", "list", "--json", env=env).stdout)] == ["acme"]
+
+
+def test_looking_at_keys_makes_no_ledger(tmp_path: Path) -> None:
+    env = {"DOCFLEET_SERVICE__DATA_FOLDER": str(tmp_path / "elsewhere")}
+    ran = docfleet("keys", "list", env=env)
+    assert (ran.exit_code, "There is no ledger at" in ran.stderr) == (2, True), ran.stderr
+    assert not (tmp_path / "elsewhere").exists()
+    made = docfleet("keys", "create", "first", env=env)
+    assert (made.exit_code, "A new ledger is made" in made.stderr) == (0, True)
+    assert docfleet("keys", "list", env=env).exit_code == 0
 
 
 @pytest.mark.slow

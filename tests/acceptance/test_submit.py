@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -221,7 +222,7 @@ def test_no_key_and_a_wrong_key(served: Service, inbox: Path, tmp_path: Path) ->
     key = tmp_path / "key"
     key.write_text("df_wrong\n")
     ran = docfleet("submit", inbox, "--key-file", key, env=env)
-    assert ran.exit_code == 1
+    assert ran.exit_code == 2
     assert "key" in ran.stderr
     key.write_text(f"{served.key}\n")
     assert docfleet("status", "--key-file", key, env=env).exit_code == 0
@@ -234,3 +235,19 @@ def wait_for(look: Any, seconds: float = 30.0) -> Any:
             return found
         time.sleep(0.05)
     raise AssertionError("it did not happen in time")
+
+
+def test_documents_of_one_name_are_fetched_beside_one_another(served: Service, tmp_path: Path) -> None:
+    out, env = tmp_path / "results", environment(served, tmp_path)
+    client = served.client()
+    with served.reading():
+        texts = [pdf(f"{number} {tmp_path}") for number in range(3)]
+        ids = [client.submit(text, name="invoice.pdf").wait(60).id for text in texts]
+    assert docfleet("fetch", ids[2], "--out", out, env=env).exit_code == 0
+    assert docfleet("fetch", ids[0], ids[1], "--out", out, env=env).exit_code == 0
+    assert docfleet("fetch", *ids, "--out", out, env=env).exit_code == 0
+    rows = json.loads((out / "index.json").read_text())
+    assert [row["file"] for row in rows] == ["invoice.pdf"] * 3
+    told = {row["sha256"]: (out / row["folder"] / "document.txt").read_bytes() for row in rows}
+    assert told == {hashlib.sha256(text).hexdigest(): b"words of " + text for text in texts}
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {"invoice", "invoice-2", "invoice-3"}

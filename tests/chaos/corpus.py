@@ -33,13 +33,16 @@ class Item(msgspec.Struct, frozen=True):
         return self.kind in CODES
 
 
-def make_corpus(seed: int, count: int, poison: int) -> Iterator[Item]:
-    """`count` documents, `poison` of them poison in turn: one that kills, one that hangs, one that eats memory."""
+def make_corpus(seed: int, count: int, poison: int, slow: float = 0.0) -> Iterator[Item]:
+    """`count` documents, `poison` of them poison in turn: one that kills, one that hangs, one that eats memory.
+
+    `slow`: share of the others that take ten seconds each, so that a fault finds somebody at work.
+    """
     dice = random.Random(seed)
     poisoned = dict(zip(sorted(dice.sample(range(count), poison)), _turns(poison), strict=True))
     earlier: list[Item] = []
     for number in range(count):
-        item = _poison(number, poisoned[number]) if number in poisoned else _sound(number, dice, earlier)
+        item = _poison(number, poisoned[number]) if number in poisoned else _sound(number, dice, earlier, slow)
         if item.kind in ("pdf", "png"):
             earlier.append(item)
         yield item
@@ -49,8 +52,10 @@ def _turns(poison: int) -> list[str]:
     return [("kills", "hangs", "kills", "eats")[number % 4] for number in range(poison)]
 
 
-def _sound(number: int, dice: random.Random, earlier: list[Item]) -> Item:
+def _sound(number: int, dice: random.Random, earlier: list[Item], slow: float) -> Item:
     priority = dice.choices(("critical", "high", "normal", "bulk"), (1, 2, 12, 5))[0]
+    if slow and dice.random() < slow:
+        return Item(number, "slow", f"{number}.png", picture(number, COLOURS["slow"]), ("succeeded",), (), priority)
     draw = dice.random()
     if draw < 0.1 and earlier:
         first = dice.choice(earlier)

@@ -13,18 +13,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
+from chaos.surroundings import Cable, NotHere, SmallDisk, a_cable, small_disk
 from docfleet.stack.lifeline import start_program
-from docfleet.stack.servers import PostgresServer, RedisServer, start_postgres, start_redis
+from docfleet.stack.servers import POSTGRES_USER, PostgresServer, RedisServer, start_postgres, start_redis
 from docfleet.store.keys import MasterKey
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 RESTART_SECONDS = 0.5
+T = TypeVar("T")
 
 
 class Part:
@@ -99,6 +102,8 @@ class Fleet:
         self.store_url = str(folder / "store")
         self.parts: dict[str, Part] = {}
         self.ports: dict[str, int] = {}
+        self.disk: SmallDisk | None = None
+        self.cable: Cable | None = None
         self._settings = settings
         self._slots = slots
         self._plugins = plugins
@@ -139,9 +144,18 @@ class Fleet:
         for number in range(1, each + 1):
             self.add(f"dispatcher{number}", ["dispatcher"])
             # the second worker lives a minute in the future
-            early = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+60s"} if wrong_clock and number == 2 else {}
-            self.add(f"worker{number}", ["worker", "--pool", "pdf,image"], **early)
+            more = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": "+60s"} if wrong_clock and number == 2 else {}
+            prefix: Sequence[str] = ()
+            if self.cable is not None and number == 1:
+                more, prefix = more | self._far_addresses(self.cable), self.cable.prefix
+            self.add(f"worker{number}", ["worker", "--pool", "pdf,image"], prefix, **more)
         self._guard.start()
+
+    def _far_addresses(self, cable: Cable) -> dict[str, str]:
+        """Postgres and Redis as they are called at the other end of the cable."""
+        ledger = f"postgresql://{POSTGRES_USER}@{cable.address}:5432/{POSTGRES_USER}"
+        broker = self.redis.url.replace("127.0.0.1", cable.address)
+        return {"SERVICE__LEDGER_URL": ledger, "SERVICE__BROKER_URL": broker}
 
     def _wait_for_ledger(self) -> None:
         import httpx
@@ -196,23 +210,44 @@ def run_fleet(
     settings: Mapping[str, str] | None = None,
     plugins: Path | None = None,
     each: int = 2,
+    with_disk: bool = False,
+    with_cable: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Fleet]:
     """A fleet of `each` APIs, dispatchers and workers with its data in `folder`, stopped at the end.
 
-    `plugins`: where engines of strangers are installed.
+    `plugins`: where engines of strangers are installed. `with_disk`: the store has a small disk of its own;
+    `with_cable`: the first worker is elsewhere in the network. Where the machine does not allow that, `tell` hears why.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "store").mkdir(exist_ok=True)
     with ExitStack() as stack:
         # a crash of Postgres is one of the faults; a power cut is not
-        postgres = stack.enter_context(start_postgres(folder / "pg", durable=False))
-        redis = stack.enter_context(start_redis(folder / "redis"))
+        disk = _if_allowed(stack, small_disk(folder / "store"), tell) if with_disk else None
+        cable = _if_allowed(stack, a_cable(), tell) if with_cable else None
+        listen = {"listen_addresses": cable.address, "port": "5432"} if cable else {}
+        postgres = stack.enter_context(start_postgres(folder / "pg", durable=False, settings=listen))
+        if cable:
+            with (folder / "pg" / "db" / "pg_hba.conf").open("a") as access:
+                access.write(f"host all all {cable.network} trust\n")
+            postgres.run_sql("SELECT pg_reload_conf()")
+        bind = {"bind": f"127.0.0.1 {cable.address}"} if cable else {}
+        redis = stack.enter_context(start_redis(folder / "redis", config=bind))
         fleet = Fleet(folder, postgres, redis, settings or {}, slots, plugins)
+        fleet.disk, fleet.cable = disk, cable
         try:
             fleet.start(wrong_clock, each)
             yield fleet
         finally:
             fleet.stop()
+
+
+def _if_allowed(stack: ExitStack, thing: AbstractContextManager[T], tell: Callable[[str], None]) -> T | None:
+    try:
+        return stack.enter_context(thing)
+    except NotHere as error:
+        tell(f"left out on this machine: {error}")
+        return None
 
 
 def free_port() -> int:

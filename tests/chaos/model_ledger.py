@@ -13,6 +13,7 @@ from docfleet.domain.retry import (
     Action,
     Counters,
     Decision,
+    Evidence,
     Failure,
     FailureKind,
     Hazard,
@@ -44,6 +45,7 @@ LEASE_SECONDS = 15.0
 TOGETHER_SECONDS = 3.0
 SILENT_SECONDS = 9.0
 SPANS = (30.0, 120.0, 600.0)
+FREE_SECONDS = 120.0
 SLOTS = 2
 
 
@@ -52,9 +54,9 @@ class Death:
 
     __slots__ = ("at", "innocent", "seconds", "slice_id", "worker")
 
-    def __init__(self, at: float, worker: str, slice_id: int, seconds: float) -> None:
+    def __init__(self, at: float, worker: str, slice_id: int, seconds: float, innocent: bool = False) -> None:
         self.at, self.worker, self.slice_id, self.seconds = at, worker, slice_id, seconds
-        self.innocent = False
+        self.innocent = innocent
 
 
 class Document:
@@ -191,13 +193,19 @@ class ModelLedger:
     # --- ending
 
     def finish_plan(self, held: Held, pages: int, ranges: Sequence[tuple[int, int]]) -> None:
-        document = self._end(held, "")
+        crashes = self._slices[held.slice_id].counters.crashes
+        # a short document is read by its plan at the first attempt: what that died of is still to be found out
+        suspect = crashes > 0 and len(ranges) == 1
+        document = self._end(held, "", clears=not suspect)
         if document is None:
             return
         document.pages = pages
         self._move(document, DocumentState.RUNNING, f"{pages} pages")
         for first, last in ranges:
-            self._add(document, Step.LOCAL, first, last)
+            row = self._add(document, Step.LOCAL, first, last)
+            if suspect:
+                row.counters = Counters(crashes)
+                self._inherit(held.slice_id, row)
         self._advance(document)
 
     def finish_pages(self, held: Held, result_key: str, unread: Collection[int]) -> None:
@@ -230,7 +238,7 @@ class ModelLedger:
         verdict = judge_document(self._tally(document))
         self._conclude(document, verdict.state, verdict.reason, result_key)
 
-    def _end(self, held: Held, result_key: str) -> Document | None:
+    def _end(self, held: Held, result_key: str, clears: bool = True) -> Document | None:
         row = self._slices[held.slice_id]
         holds = row.token == held.token and row.worker == held.worker
         if row.state is not SliceState.RUNNING or (self.fencing and not holds):
@@ -240,7 +248,7 @@ class ModelLedger:
         row.lease_until, row.result_key = None, result_key
         for death in self._deaths:
             # it ended well: what its workers died of was not it
-            death.innocent |= death.slice_id == row.id
+            death.innocent |= clears and death.slice_id == row.id
         self._set(row, SliceState.DONE, held.token, held.worker, "")
         return row.document
 
@@ -253,6 +261,8 @@ class ModelLedger:
 
     def release_worker(self, worker: str, crashed: bool, working_on: Collection[int]) -> None:
         rows = [r for r in self._slices.values() if r.state is SliceState.RUNNING and r.worker == worker]
+        if crashed and not rows and not working_on:
+            self._deaths.append(Death(self.now, worker, 0, 0.0, innocent=True))
         for slice_id, kind in judge_release([row.id for row in rows], crashed, working_on).items():
             self._apply(self._slices[slice_id], _death(kind))
 
@@ -277,28 +287,43 @@ class ModelLedger:
     def _is_silent(self, worker: str) -> bool:
         return self.now - self._lives[worker.split("/")[0]][1] > SILENT_SECONDS
 
-    def _weigh(self, row: Slice, failure: Failure) -> float | None:
+    def _weigh(self, row: Slice, failure: Failure) -> Evidence | None:
         if failure.kind not in (FailureKind.CRASH, FailureKind.LOSS):
             return None
         until = min(self.now, row.lease_until or self.now)
         self._deaths.append(Death(until, row.worker, row.id, max(0.0, until - row.started_at)))
-        against = [death.seconds for death in self._deaths if death.slice_id == row.id and not death.innocent]
-        return evidence_of(against, [self._hazard(span) for span in SPANS])
+        against = [death for death in self._deaths if death.slice_id == row.id and not death.innocent]
+        seconds = [death.seconds for death in against]
+        innocent, undecided = self._others({death.worker for death in against})
+        return Evidence(
+            evidence_of(seconds, [self._hazard(innocent, span) for span in SPANS]),
+            evidence_of(seconds, [self._hazard(innocent + undecided, span) for span in SPANS]),
+            self.now - min(death.at for death in against),
+        )
 
-    def _hazard(self, span: float) -> Hazard:
-        since = self.now - span
+    def _others(self, mine: set[str]) -> tuple[list[float], list[float]]:
+        """When workers died innocently, and when under slices that are still open."""
         by_worker: dict[str, list[Death]] = {}
         for death in self._deaths:
             by_worker.setdefault(death.worker, []).append(death)
-        died = sum(
-            all(death.innocent for death in own) and max(death.at for death in own) > since
-            for own in by_worker.values()
-        )
+        innocent, undecided = [], []
+        for worker, own in by_worker.items():
+            guilty = [death for death in own if not death.innocent]
+            if own[0].slice_id == 0 and own[0].at <= self.now - FREE_SECONDS:
+                continue
+            if not guilty:
+                innocent.append(max(death.at for death in own))
+            elif worker not in mine and any(self._slices[death.slice_id].state in OPEN_SLICES for death in guilty):
+                undecided.append(max(death.at for death in guilty))
+        return innocent, undecided
+
+    def _hazard(self, died_at: Sequence[float], span: float) -> Hazard:
+        since = self.now - span
         lived = sum(
             SLOTS * max(0.0, (self.now if self.now - last < SILENT_SECONDS else last) - max(first, since))
             for first, last in self._lives.values()
         )
-        return Hazard(died, lived)
+        return Hazard(sum(at > since for at in died_at), lived)
 
     def _apply(self, row: Slice, failure: Failure) -> None:
         evidence = self._weigh(row, failure)
@@ -322,9 +347,12 @@ class ModelLedger:
             apart = self._add(row.document, row.step, page, page)
             apart.isolated = True
             apart.counters = Counters(decision.counters.crashes, decision.counters.errors, 0, decision.counters.losses)
-            known = [death for death in self._deaths if death.slice_id == row.id]
-            self._deaths += [Death(death.at, death.worker, apart.id, death.seconds) for death in known]
+            self._inherit(row.id, apart)
         row.last_page = row.first_page
+
+    def _inherit(self, slice_id: int, heir: Slice) -> None:
+        known = [death for death in self._deaths if death.slice_id == slice_id]
+        self._deaths += [Death(death.at, death.worker, heir.id, death.seconds, death.innocent) for death in known]
 
     def _give_up(self, row: Slice, failure: Failure) -> None:
         document = row.document
@@ -373,7 +401,15 @@ class ModelLedger:
         return mended
 
     def window(self, limit: int) -> list[int]:
-        return [row.id for row in self._eligible() if row.dispatched_at is None][:limit]
+        # one suspect at a time, or a window full of them keeps everybody else out
+        busy = any(
+            row.isolated and (row.state is SliceState.RUNNING or row.dispatched_at is not None)
+            for row in self._slices.values()
+            if row.state in OPEN_SLICES
+        )
+        waiting = [row for row in self._eligible() if row.dispatched_at is None]
+        suspects = [] if busy else [row for row in waiting if row.isolated][:1]
+        return [row.id for row in waiting if not row.isolated or row in suspects][:limit]
 
     def mark_dispatched(self, slice_ids: Sequence[int]) -> None:
         for slice_id in slice_ids:

@@ -7,7 +7,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import psutil
@@ -18,6 +18,8 @@ from chaos.recovery import Fault
 
 LONGER_THAN_A_LEASE = 20.0
 SLOT, SANDBOX = "docfleet.worker.slot", "docfleet.sandbox"
+
+DISK_FULL_SECONDS = 10.0
 
 SMALL = {
     "slot killed": 10,
@@ -40,18 +42,25 @@ LARGE = (
     "Redis replaced by an empty one",
     "Redis silent",
     "dispatcher stopped for longer than a lease",
+    "store's disk full",
+    "worker's cable pulled",
+    "worker's machine frozen",
+    "Postgres away for long",
 )
-"""Kinds that come once in a round, evenly over the storm."""
+"""Kinds that come once in a round, evenly over it."""
+ROUND_SECONDS = 420.0
 
 
 class Nemesis:
     """Works in a thread of its own until told to stop; `faults` is what it did."""
 
-    def __init__(self, fleet: Fleet, seed: int, kinds: frozenset[str], every_seconds: float = 2.0) -> None:
+    def __init__(
+        self, fleet: Fleet, seed: int, kinds: frozenset[str], every_seconds: float = 2.0, outage_seconds: float = 15.0
+    ) -> None:
         self.faults: list[Fault] = []
         self.misses = 0
         self._fleet, self._dice, self._every = fleet, random.Random(seed), every_seconds
-        self._kinds = kinds
+        self._kinds, self._outage = kinds, outage_seconds
         self._engine: Engine = create_engine(
             fleet.postgres.url.replace("postgresql:", "postgresql+psycopg:"), pool_pre_ping=True
         )
@@ -74,14 +83,19 @@ class Nemesis:
             "slot stopped for longer than a lease": self._stop_slot,
             "worker stopped for longer than a lease": lambda: self._stop_part("worker"),
             "dispatcher stopped for longer than a lease": lambda: self._stop_part("dispatcher"),
+            "store's disk full": self._fill_disk,
+            "worker's cable pulled": self._pull_cable,
+            "worker's machine frozen": self._freeze_machine,
+            "Postgres away for long": self._take_postgres_away,
             "API killed in mid-upload": lambda: self._kill_part("api", "API killed in mid-upload"),
         }
 
     def rage(self, seconds: float) -> None:
-        """One small fault every few seconds; the large ones spread evenly, each at least once."""
+        """One small fault every few seconds; the large ones evenly, each once in a round (a short storm is one)."""
         begun = time.monotonic()
+        rounds = max(1, round(seconds / ROUND_SECONDS))
         small = {kind: weight for kind, weight in SMALL.items() if kind in self._kinds}
-        large = [kind for kind in LARGE if kind in self._kinds]
+        large = [kind for kind in LARGE if kind in self._kinds] * rounds
         due = [(begun + seconds * (number + 0.5) / len(large), kind) for number, kind in enumerate(large)]
         while time.monotonic() < begun + seconds:
             time.sleep(self._every * self._dice.uniform(0.7, 1.3))
@@ -209,6 +223,41 @@ class Nemesis:
         self._fleet.postgres.start()
         self._note("Postgres crashed", begun, "", broke_off)
 
+    def _take_postgres_away(self) -> None:
+        """Recovery counts from its return."""
+        broke_off = self._running()
+        self._fleet.postgres.kill()
+        time.sleep(self._outage)
+        begun = time.time()
+        self._fleet.postgres.start()
+        self._note("Postgres away for long", begun, f"{self._outage:.0f} s", broke_off)
+
+    def _fill_disk(self) -> None:
+        if self._fleet.disk is None:
+            raise LookupError("the store has no disk of its own")
+        broke_off, begun = self._running(), time.time()
+        self._fleet.disk.fill()
+        time.sleep(DISK_FULL_SECONDS)
+        self._fleet.disk.free()
+        self._note("store's disk full", begun, "", broke_off)
+
+    def _pull_cable(self) -> None:
+        """The first worker hears nothing and is not heard, and no connection says so."""
+        cable = self._fleet.cable
+        if cable is None:
+            raise LookupError("nobody is at the other end of a cable")
+        broke_off, begun = self._running(f"-{self._fleet.parts['worker1'].pid}-"), time.time()
+        cable.pull()
+        time.sleep(LONGER_THAN_A_LEASE)
+        cable.plug()
+        self._note("worker's cable pulled", begun, cable.name, broke_off)
+
+    def _freeze_machine(self) -> None:
+        """All processes of a worker stop in the same moment; awake again, each goes on as if nothing had happened."""
+        part = self._choose("worker")
+        pids = [part.pid, *(child.pid for word in (SLOT, SANDBOX) for child in part.children(word))]
+        self._freeze(pids, "worker's machine frozen", self._running(f"-{part.pid}-"))
+
     def _roll_worker(self) -> None:
         part = self._choose("worker")
         broke_off, begun = self._running(f"-{part.pid}-"), time.time()
@@ -219,22 +268,25 @@ class Nemesis:
         part = self._choose("worker")
         child = self._dice.choice(part.children(SLOT))
         broke_off = self._running(f"-{part.pid}-")
-        self._freeze(child.pid, "slot stopped for longer than a lease", broke_off)
+        self._freeze([child.pid], "slot stopped for longer than a lease", broke_off)
 
     def _stop_part(self, name: str) -> None:
         part = self._choose(name)
         broke_off = self._running(f"-{part.pid}-") if name == "worker" else {}
-        self._freeze(part.pid, f"{name} stopped for longer than a lease", broke_off)
+        self._freeze([part.pid], f"{name} stopped for longer than a lease", broke_off)
 
-    def _freeze(self, pid: int, kind: str, broke_off: Mapping[int, int]) -> None:
+    def _freeze(self, pids: Sequence[int], kind: str, broke_off: Mapping[int, int]) -> None:
         def thaw() -> None:
             time.sleep(LONGER_THAN_A_LEASE)
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+            # slots first: a supervisor that wakes before them would end them for what they lost
+            for pid in reversed(pids):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
         begun = time.time()
-        os.kill(pid, signal.SIGSTOP)
-        self._note(kind, begun, str(pid), broke_off)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        self._note(kind, begun, str(pids[0]), broke_off)
         thread = threading.Thread(target=thaw, daemon=True)
         thread.start()
         self._background.append(thread)

@@ -35,6 +35,8 @@ class Faults(msgspec.Struct, frozen=True):
     kill: float = 0.02
     pause: float = 0.006
     storm_seconds: float = 40.0
+    poison: float = 0.15
+    """Share of the documents that kill whoever reads them."""
     redis: bool = True
     repair: bool = True
     two_leaders: bool = False
@@ -140,12 +142,12 @@ class World:
         sha = f"{tenant}-{dice.randrange(number)}" if number and dice.random() < 0.2 else f"{tenant}-{number}"
         if sha not in self.natures:
             pages = dice.choice([1, 1, 2, 4, 9])
-            kind = dice.random()
+            kind, poison = dice.random(), self.faults.poison
             self.natures[sha] = Nature(
                 pages,
-                poison_page=dice.randint(1, pages) if kind < 0.15 else 0,
-                unreadable=0.15 <= kind < 0.25,
-                flaky=0.25 <= kind < 0.4,
+                poison_page=dice.randint(1, pages) if kind < poison else 0,
+                unreadable=poison <= kind < poison + 0.1,
+                flaky=poison + 0.1 <= kind < poison + 0.25,
             )
         return tenant, f"k{number}", sha, dice.choice(["critical", "normal", "normal", "bulk"])
 
@@ -300,7 +302,7 @@ class World:
             while me.dead:
                 slot = me.dead[0]
                 crashed_on = [slot.held.slice_id] if slot.held else []
-                self.book.release_worker(slot.name, bool(crashed_on), crashed_on)
+                self.book.release_worker(slot.name, True, crashed_on)
                 yield 0.0
                 me.dead.pop(0)
                 me.slots.remove(slot)

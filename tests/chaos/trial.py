@@ -36,6 +36,8 @@ SETTINGS = {
     "FLEET__WORKER_MEMORY_BYTES": str(800 * 1024 * 1024),
     "FLEET__GRACE_SECONDS": "10",
     "READING__ENGINE": "chaos",
+    # the API meets the full disk itself, instead of refusing before
+    "API__MIN_FREE_BYTES": "0",
 }
 
 
@@ -44,12 +46,16 @@ class Wish(msgspec.Struct, frozen=True):
 
     documents: int = 5000
     poison: int = 20
+    slow: float = 0.0
+    """Share of the documents that take ten seconds."""
     seconds: float = 420.0
     """Of the storm; the documents come in evenly over it."""
     drain_seconds: float = 300.0
     seed: int = 1
     kinds: frozenset[str] = EVERY_KIND
     every_seconds: float = 2.0
+    outage_seconds: float = 15.0
+    """How long the database is away at its longest."""
     slots: int = 1
     fencing: bool = True
     repair: bool = True
@@ -77,13 +83,21 @@ def run_trial(wish: Wish, tell: Callable[[str], None] = lambda line: None) -> Ve
             engine_packages.install("docfleet_engine_chaos", Path(build), plugins)
         settings = {
             **SETTINGS,
+            **({"WORK__SLICE_SECONDS": "40"} if wish.slow else {}),
             "FLEET__FENCING": str(wish.fencing).lower(),
             "FLEET__REPAIR": str(wish.repair).lower(),
         }
         with (
             run_receiver(folder / "received.jsonl", wish.seed) as hook,
             run_fleet(
-                folder, slots=wish.slots, wrong_clock=FAKETIME.exists(), settings=settings, plugins=plugins
+                folder,
+                slots=wish.slots,
+                wrong_clock=FAKETIME.exists(),
+                settings=settings,
+                plugins=plugins,
+                with_disk="store's disk full" in wish.kinds,
+                with_cable="worker's cable pulled" in wish.kinds,
+                tell=tell,
             ) as fleet,
         ):
             tell(f"fleet is up in {folder}")
@@ -111,9 +125,11 @@ def _storm(wish: Wish, folder: Path, fleet: Fleet, hook: str, tell: Callable[[st
         access.close()
     Client(fleet.urls[0], key).webhooks.add(hook)
     load = Load(fleet.urls, key, folder / "accepted.jsonl", "chaos", wish.documents / wish.seconds)
-    nemesis = Nemesis(fleet, wish.seed, wish.kinds, wish.every_seconds)
+    nemesis = Nemesis(fleet, wish.seed, wish.kinds, wish.every_seconds, wish.outage_seconds)
     begun = time.time()
-    feeding = threading.Thread(target=_feed, args=(load, make_corpus(wish.seed, wish.documents, wish.poison)))
+    feeding = threading.Thread(
+        target=_feed, args=(load, make_corpus(wish.seed, wish.documents, wish.poison, wish.slow))
+    )
     load.start()
     feeding.start()
     nemesis.rage(wish.seconds)

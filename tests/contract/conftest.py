@@ -1,4 +1,4 @@
-"""What tests of contracts share: engine packages built and installed as a stranger's would be, an S3 server."""
+"""What tests of contracts share: installed engine packages, an S3 server, ledgers on both databases."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from docfleet.ledger import Ledger
+from docfleet.ledger.desk import Desk
 from engine_packages import install
 from ledger_driver import PostgresServer, postgres_server
 from s3_server import S3Server, running_s3_server
@@ -54,7 +55,8 @@ def faulty_installed(faulty_folder: Path, shout_folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def desk_postgres() -> Iterator[PostgresServer]:
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests of this process; each takes a database of its own from the template `migrated`."""
     with postgres_server() as server:
         server.run_sql("CREATE DATABASE migrated")
         Ledger.open(server.url("migrated")).close()
@@ -62,12 +64,31 @@ def desk_postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def desk_address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    """A database of each kind, for what clients ask of the ledger."""
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    """An empty ledger's database of each kind."""
     if request.param == "sqlite":
         return tmp_path / "ledger.db"
-    server: PostgresServer = request.getfixturevalue("desk_postgres")
+    server: PostgresServer = request.getfixturevalue("postgres")
     return server.url(server.new_database("migrated"))
+
+
+@pytest.fixture
+def ledger(address: str | Path) -> Iterator[Ledger]:
+    """Without jitter: what waits after a failure waits exactly as long as the policy says."""
+    with Ledger.open(address, jitter=lambda: 0.0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def on_postgres(postgres: PostgresServer) -> Iterator[Ledger]:
+    """For what only several connections at once can show."""
+    with Ledger.open(postgres.url(postgres.new_database("migrated")), jitter=lambda: 0.0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def desk(ledger: Ledger) -> Desk:
+    return Desk(ledger)
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,14 @@ from sqlalchemy import select, text
 from docfleet.domain.access import Caller, Permission, Role
 from docfleet.errors import BadRequest, Conflict, KeyExpired, LedgerError, NotFound, Unauthenticated
 from docfleet.ledger import Ledger
-from docfleet.ledger.access import Access
+from docfleet.ledger.access import CACHE_SECONDS, Access
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.service_rows import ApiKeyRow
 
 
 @pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address) as opened:
+def ledger(address: str | Path) -> Iterator[Ledger]:
+    with Ledger.open(address) as opened:
         yield opened
 
 
@@ -78,6 +78,23 @@ def test_the_id_of_a_key_with_another_secret_opens_nothing(access: Access) -> No
     _, second = access.make_key("acme", "two", Role.VIEWER)
     with pytest.raises(Unauthenticated):
         access.authenticate(first[:20] + second[20:])
+
+
+def test_what_is_known_of_a_key_is_as_true_as_what_is_asked(ledger: Ledger) -> None:
+    now = [0.0]
+    access = Access(ledger, clock=lambda: now[0])
+    access.ensure_tenant("known", "Known")
+    view, secret = access.make_key("known", "k", Role.VIEWER)
+    assert access.known(secret) is None
+    caller = access.authenticate(secret)
+    assert access.known(secret) == caller
+    assert access.known(secret[:-1]) is None
+    now[0] = CACHE_SECONDS
+    assert access.known(secret) is None
+    access.authenticate(secret)
+    access.revoke("known", view.id)
+    assert access.known(secret) is None
+    access.close()
 
 
 def test_a_revoked_key_ends_here_at_once_and_elsewhere_within_the_cache_time(

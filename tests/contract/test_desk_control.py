@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from desk_driver import RESULT, fail_at_plan, read_through, submission
 from sqlalchemy import text
@@ -17,17 +14,6 @@ from docfleet.ledger.access import Access
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.service_values import DocumentFilter
 from docfleet.ledger.webhooks import Webhooks
-
-
-@pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
-        yield opened
-
-
-@pytest.fixture
-def desk(ledger: Ledger) -> Desk:
-    return Desk(ledger)
 
 
 def everything_said(ledger: Ledger) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from desk_driver import fail_at_plan, read_through, submission
 from sqlalchemy import text
@@ -15,17 +12,6 @@ from docfleet.ledger import DocumentSummary, Ledger, Plan
 from docfleet.ledger.desk import Desk
 
 SEALED = b"sealed passwords"
-
-
-@pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
-        yield opened
-
-
-@pytest.fixture
-def desk(ledger: Ledger) -> Desk:
-    return Desk(ledger)
 
 
 def kept(ledger: Ledger, document_id: str) -> bytes | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,24 +19,6 @@ from docfleet.ledger import Ledger, accepting, deleting
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.rows import EVENT
-from ledger_driver import PostgresServer
-
-
-@pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
-        yield opened
-
-
-@pytest.fixture
-def desk(ledger: Ledger) -> Desk:
-    return Desk(ledger)
-
-
-@pytest.fixture
-def on_postgres(desk_postgres: PostgresServer) -> Iterator[Ledger]:
-    with Ledger.open(desk_postgres.url(desk_postgres.new_database("migrated")), jitter=lambda: 0.0) as opened:
-        yield opened
 
 
 def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:

@@ -50,7 +50,7 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """A ledger in which one tenant has nine tenths of the documents and another one tenth."""
     address: str | Path = tmp_path_factory.mktemp("crowded") / "ledger.db"
     if request.param == "postgres":
-        server: PostgresServer = request.getfixturevalue("desk_postgres")
+        server: PostgresServer = request.getfixturevalue("postgres")
         address = server.url(server.new_database("migrated"))
     with Ledger.open(address) as ledger:
         batch = Desk(ledger).open_batch("acme", "large").id

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,6 +31,7 @@ NOT_FOUND: dict[str, Ask] = {
     "events": lambda desk, tenant, document, batch: desk.events(tenant, document_id=document),
     "events of a batch": lambda desk, tenant, document, batch: desk.events(tenant, batch_id=batch),
     "accept": lambda desk, tenant, document, batch: desk.accept(submission(tenant=tenant, batch_id=batch)),
+    "submit": lambda desk, tenant, document, batch: desk.submit(submission(tenant=tenant, batch_id=batch)),
     "accept_many": lambda desk, tenant, document, batch: desk.accept_many([submission(tenant=tenant, batch_id=batch)]),
 }
 EMPTY: dict[str, Ask] = {
@@ -45,18 +45,13 @@ EMPTY: dict[str, Ask] = {
     "discard one": lambda desk, tenant, document, batch: desk.discard_dead_letters(tenant, document_id=document),
     "find_idempotent": lambda desk, tenant, document, batch: desk.find_idempotent(tenant, "k", "d"),
     "open_documents": lambda desk, tenant, document, batch: desk.open_documents(tenant),
+    "known_open_documents": lambda desk, tenant, document, batch: desk.known_open_documents(tenant),
     "open_batch": lambda desk, tenant, document, batch: (
         desk.open_batch(tenant, "inbox", idempotency_key="b").id == batch
     ),
 }
-OF_NO_TENANT = {"erased_contents", "mark_purged", "content_exists", "prune_idempotency"}
+OF_NO_TENANT = {"erased_contents", "mark_purged", "content_exists", "kept_prefixes", "prune_idempotency"}
 """Keeping house is for the service itself."""
-
-
-@pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
-        yield opened
 
 
 @pytest.fixture

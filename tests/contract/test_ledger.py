@@ -36,33 +36,15 @@ from docfleet.ledger.schema import HEAD
 from docfleet.ledger.service_rows import ALL_TABLES
 from ledger_driver import (
     BATCH,
-    PostgresServer,
     audit,
     file_named,
     finish_pages,
     pass_time,
     plan_document,
-    postgres_server,
     read,
 )
 
 ERROR = Failure.of_error(EngineFailed("The engine gave up."))
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        server.run_sql("CREATE DATABASE migrated")
-        Ledger.open(server.url("migrated")).close()
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "ledger.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.new_database("migrated"))
 
 
 @pytest.fixture

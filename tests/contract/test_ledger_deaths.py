@@ -12,24 +12,8 @@ from docfleet.domain.retry import Action
 from docfleet.domain.work import DocumentState, Step
 from docfleet.ledger import Claim, Ledger, NewSlice, Plan
 from docfleet.ledger.service_values import WorkerFacts
-from ledger_driver import PostgresServer, audit, pass_time, postgres_server, read
+from ledger_driver import audit, pass_time, read
 from service_driver import document_row, submit
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        server.run_sql("CREATE DATABASE migrated")
-        Ledger.open(server.url("migrated")).close()
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "ledger.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.new_database("migrated"))
 
 
 @pytest.fixture
@@ -107,7 +91,7 @@ def test_in_a_storm_three_deaths_are_not(ledger: Ledger) -> None:
         run_sql(ledger, f"UPDATE slice SET started_at = started_at - 4 WHERE id = {claim.slice_id}")
         [ended] = ledger.release_worker(f"w/0-{n}", crashed=True)
         assert (ended.decision.action, ended.decision.isolated) == (Action.RETRY, False)
-        pass_time(ledger, 5)
+        pass_time(ledger, 10)
     claim = claim_one(ledger, "w/0-99")
     assert ledger.finish_in_one(claim, Plan(1), read(1, 1), "k") is DocumentState.SUCCEEDED
     assert document_row(ledger, document).state is DocumentState.SUCCEEDED
@@ -122,7 +106,7 @@ def test_poison_dies_in_a_storm_too(ledger: Ledger) -> None:
         _, action, _ = kill(ledger, n)
         if action is Action.DEAD:
             break
-        pass_time(ledger, 5)
+        pass_time(ledger, 10)
     assert 3 <= n + 1 <= 9
     assert document_row(ledger, document).state is DocumentState.FAILED
 
@@ -131,7 +115,7 @@ def test_an_end_that_was_seen_to_counts_even_in_a_storm_and_names_its_cause(ledg
     storm(ledger, deaths=12)
     document = submit(ledger)
     for n in range(3):
-        pass_time(ledger, 5)
+        pass_time(ledger, 10)
         _, action, _ = kill(ledger, n, cause="out_of_memory")
     assert action is Action.DEAD
     assert document_row(ledger, document).code == "out_of_memory"
@@ -174,7 +158,7 @@ def test_a_slice_that_is_there_whenever_a_host_dies_is_found_out(ledger: Ledger)
         claim_one(ledger, f"host-{n}/0-1")
         pass_time(ledger, 20)
         [ended] = ledger.expire_leases()
-        pass_time(ledger, 5)
+        pass_time(ledger, 10)
         if ended.decision.action is Action.DEAD:
             break
     assert (ended.decision.counters.losses, ended.decision.counters.crashes) == (6, 3)
@@ -203,3 +187,40 @@ def test_pages_cut_from_a_suspect_inherit_the_suspicion_and_its_deaths_count_onc
         counted = session.execute(text("SELECT count(*), count(DISTINCT worker) FROM death WHERE innocent")).one()
     assert tuple(counted) == (4, 2)
     ledger.finish_document(claim_one(ledger, "w/a"))
+
+
+def test_a_verdict_waits_while_the_fate_of_others_is_open(ledger: Ledger) -> None:
+    """The first seconds of a storm: several slices died, none has ended yet."""
+    ledger.announce(facts("w"))
+    run_sql(ledger, "UPDATE worker SET started_at = started_at - 100")
+    first, second = submit(ledger, "unlucky"), submit(ledger, "as unlucky")
+    for n in range(2):
+        claims = [claim_one(ledger, f"w/0-{n}"), claim_one(ledger, f"w/1-{n}")]
+        ids = ", ".join(str(claim.slice_id) for claim in claims)
+        run_sql(ledger, f"UPDATE slice SET started_at = started_at - 2 WHERE id IN ({ids})")
+        for slot in (0, 1):
+            ledger.release_worker(f"w/{slot}-{n}", crashed=True)
+        pass_time(ledger, 10)
+    claim = claim_one(ledger, "w/0-2")
+    run_sql(ledger, f"UPDATE slice SET started_at = started_at - 2 WHERE id = {claim.slice_id}")
+    [ended] = ledger.release_worker("w/0-2", crashed=True)
+    assert (ended.decision.action, ended.decision.isolated, ended.decision.counters.crashes) == (Action.RETRY, True, 3)
+    # a minute after its first death nothing has spoken for it
+    run_sql(ledger, "UPDATE death SET at = at - 61")
+    pass_time(ledger, 10)
+    assert [kill(ledger, 3)[1], kill(ledger, 4)[1]] == [Action.DEAD, Action.DEAD]
+    assert {document_row(ledger, one).state for one in (first, second)} == {DocumentState.FAILED}
+
+
+def test_slots_killed_while_they_were_free_tell_of_a_storm(ledger: Ledger) -> None:
+    ledger.announce(facts("w"))
+    submit(ledger, "unlucky")
+    for n in range(6):
+        assert ledger.release_worker(f"w/1-{n}", crashed=True, working_on=()) == []
+    for n in range(3):
+        claim = claim_one(ledger, f"w/0-{n}")
+        run_sql(ledger, f"UPDATE slice SET started_at = started_at - 2 WHERE id = {claim.slice_id}")
+        [ended] = ledger.release_worker(f"w/0-{n}", crashed=True)
+        assert (ended.decision.action, ended.decision.isolated) == (Action.RETRY, False)
+        pass_time(ledger, 10)
+    ledger.finish_in_one(claim_one(ledger, "w/0-9"), Plan(1), read(1, 1), "k")

@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from docfleet.domain.retry import Failure
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import Damaged
-from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, Plan
-from ledger_driver import PostgresServer, audit, postgres_server, read
+from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, Plan, followers, stranded
+from docfleet.ledger.desk import Desk
+from docfleet.ledger.rows import DocumentRow
+from ledger_driver import audit, read
 from service_driver import content_row, document_row, submit
 
 SUMMARY = DocumentSummary("contents/c/results/1-1", results_json='[{"format":"json"}]')
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        server.run_sql("CREATE DATABASE migrated")
-        Ledger.open(server.url("migrated")).close()
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "ledger.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.new_database("migrated"))
 
 
 @pytest.fixture
@@ -62,7 +50,7 @@ def followed_by(ledger: Ledger) -> list[str | None]:
 @pytest.mark.parametrize("in_one", [True, False])
 def test_followers_end_with_the_results_of_whom_they_follow(ledger: Ledger, in_one: bool) -> None:
     leader = submit(ledger)
-    followers = [submit(ledger, follows=leader) for _ in range(3)]
+    waiting = [submit(ledger, follows=leader) for _ in range(3)]
     claim = claim_one(ledger)
     assert ledger.claim_next("w", ["pdf"]) == [], "they have no slices of their own"
     if in_one:
@@ -74,7 +62,7 @@ def test_followers_end_with_the_results_of_whom_they_follow(ledger: Ledger, in_o
     led = document_row(ledger, leader)
     assert led.content_id is not None
     assert content_row(ledger, led.content_id).refs == 4
-    for follower in followers:
+    for follower in waiting:
         row = document_row(ledger, follower)
         assert (row.state, row.follows, row.duplicate_of) == (DocumentState.SUCCEEDED, None, leader)
         assert (row.pages, row.pages_read, row.result_key, row.results_json, row.content_id) == (
@@ -138,6 +126,101 @@ def test_many_followers_of_a_broken_document_are_moved_on_few_times(ledger: Ledg
     with ledger.reading() as session:
         states = session.execute(text("SELECT state, count(*) FROM document GROUP BY state")).all()
     assert [tuple(row) for row in states] == [("failed", count + 1)]
+
+
+@pytest.fixture
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of two pages go to three documents in one transaction."""
+    monkeypatch.setattr(followers, "MOST_PAGES", 6)
+
+
+def ended(ledger: Ledger) -> int:
+    with ledger.reading() as session:
+        return session.execute(text("SELECT count(*) FROM document WHERE state = 'succeeded'")).scalar_one()
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_many_followers_take_the_results_some_at_a_time_and_none_is_forgotten(ledger: Ledger) -> None:
+    leader = submit(ledger)
+    submit(ledger, follows=leader, count=40)
+    with watching_pages(ledger) as most:
+        ledger.finish_in_one(claim_one(ledger), Plan(2), read(1, 2), "k", SUMMARY)
+        assert ended(ledger) == 1 + 3, "whoever ends the leader does not do all of it"
+        assert not ledger.claim_next("w", ["pdf"]), "nobody reads again what has been read"
+        # the process that did so far is gone; another dispatcher looks
+        assert ledger.stranded() == 3 * stranded.SERVED_AT_ONCE
+        while ledger.stranded():
+            pass
+    assert max(most) <= 6
+    assert (ended(ledger), followed_by(ledger)) == (41, [None] * 41)
+    content = document_row(ledger, leader).content_id
+    assert content is not None
+    assert content_row(ledger, content).refs == 41
+    with ledger.reading() as session:
+        pages = session.execute(text("SELECT count(*) FROM page")).scalar()
+        alive = session.execute(text("SELECT count(*) FROM content WHERE wrapped_key IS NOT NULL")).scalar()
+    assert (pages, alive) == (82, 1)
+
+
+@pytest.mark.usefixtures("few_at_once")
+def test_who_still_waits_when_the_results_are_deleted_is_read_itself(ledger: Ledger) -> None:
+    leader = submit(ledger)
+    submit(ledger, follows=leader, count=8)
+    ledger.finish_in_one(claim_one(ledger), Plan(2), read(1, 2), "k", SUMMARY)
+    Desk(ledger).delete("acme", leader)
+    claim = claim_one(ledger)
+    ledger.finish_in_one(claim, Plan(2), read(1, 2), "k", SUMMARY)
+    while ledger.stranded():
+        pass
+    assert (ended(ledger), followed_by(ledger)) == (9, [None] * 9)
+
+
+@pytest.mark.slow
+def test_more_followers_than_a_statement_can_name_are_moved_on(ledger: Ledger) -> None:
+    leader = submit(ledger)
+    count = 70_000 if ledger.engine.dialect.name == "postgresql" else 40_000
+    follower = submit(ledger, follows=leader)
+    columns = [column for column in DocumentRow.__table__.columns.keys() if column not in ("id", "options_digest")]  # noqa: SIM118
+    same, number = ", ".join(columns), "lpad(n::text, 32, '0')"
+    if ledger.engine.dialect.name == "sqlite":
+        number = "printf('%032d', n)"
+    with ledger.unit_of_work() as session:
+        session.execute(
+            text(
+                "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < :count) "
+                f"INSERT INTO document (id, options_digest, {same}) SELECT {number}, {number}, {same} "
+                "FROM number, document WHERE id = :id"
+            ),
+            {"count": count, "id": follower},
+        )
+        session.execute(
+            text(
+                "INSERT INTO event (at, entity, document_id, from_state, to_state, token, worker, cause) "
+                "SELECT 1, 'document', id, '', 'received', 0, '', 'accepted' FROM document WHERE id NOT IN (:a, :b)"
+            ),
+            {"a": leader, "b": follower},
+        )
+    fail_next(ledger)
+    assert len(ledger.window("pdf", 9)) == 2, "each half has one of its own"
+    with ledger.reading() as session:
+        left = session.execute(text("SELECT count(*) FROM document WHERE follows = :id"), {"id": leader}).scalar()
+    assert left == 0
+
+
+@contextmanager
+def watching_pages(ledger: Ledger) -> Iterator[list[int]]:
+    """How many page rows each statement that copies some has written."""
+    written = [0]
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("INSERT INTO page") and "SELECT" in statement and "JOIN" in statement:
+            written.append(cursor.rowcount)
+
+    event.listen(ledger.engine, "after_cursor_execute", note)
+    try:
+        yield written
+    finally:
+        event.remove(ledger.engine, "after_cursor_execute", note)
 
 
 def test_two_ends_and_cancellations_at_once_leave_nothing_behind(address: str | Path) -> None:

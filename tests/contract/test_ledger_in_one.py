@@ -13,26 +13,10 @@ from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import EngineFailed, Fenced, LedgerError
 from docfleet.ledger import BOTH_LANES, Claim, DocumentSummary, Ledger, PageOutcome, Plan
 from docfleet.ledger.counting import counting_statements
-from ledger_driver import BATCH, PostgresServer, audit, file_named, finish_pages, pass_time, postgres_server, read
+from ledger_driver import BATCH, audit, file_named, finish_pages, pass_time, read
 from service_driver import document_row, submit
 
 SUMMARY = DocumentSummary("contents/c/results/1-1", results_json='[{"format":"json"}]')
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        server.run_sql("CREATE DATABASE migrated")
-        Ledger.open(server.url("migrated")).close()
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "ledger.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.new_database("migrated"))
 
 
 @pytest.fixture

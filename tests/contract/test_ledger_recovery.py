@@ -14,24 +14,8 @@ from docfleet.domain.retry import Failure, FailureKind
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import LedgerError, LedgerUnavailable
 from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, Plan
-from ledger_driver import PostgresServer, audit, postgres_server, read
+from ledger_driver import PostgresServer, audit, read
 from service_driver import document_row, submit
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        server.run_sql("CREATE DATABASE migrated")
-        Ledger.open(server.url("migrated")).close()
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "ledger.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.new_database("migrated"))
 
 
 @pytest.fixture
@@ -39,12 +23,6 @@ def ledger(address: str | Path) -> Iterator[Ledger]:
     with Ledger.open(address, jitter=lambda: 0.0) as opened:
         yield opened
         audit(opened)
-
-
-@pytest.fixture
-def on_postgres(postgres: PostgresServer) -> Iterator[Ledger]:
-    with Ledger.open(postgres.url(postgres.new_database("migrated")), jitter=lambda: 0.0) as opened:
-        yield opened
 
 
 def claim_one(ledger: Ledger, worker: str = "w") -> Claim:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from docfleet.ledger import DocumentSummary, Ledger, Plan
 from docfleet.ledger.dialect import connect
 from docfleet.ledger.migrations import configuration
 from docfleet.ledger.schema import HEAD
-from ledger_driver import BATCH, PostgresServer, file_named, finish_pages, postgres_server, read
+from ledger_driver import BATCH, PostgresServer, file_named, finish_pages, read
 
 NOW = 1_790_000_000.0
 OLD_DATA = [
@@ -40,12 +39,6 @@ OLD_DATA = [
         )
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

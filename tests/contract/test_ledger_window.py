@@ -11,24 +11,8 @@ from docfleet.domain.retry import Failure, FailureKind
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import Step
 from docfleet.ledger import Claim, Lane, Ledger, NewSlice, Plan
-from ledger_driver import PostgresServer, audit, pass_time, postgres_server, read
+from ledger_driver import audit, pass_time, read
 from service_driver import age_document, submit
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        server.run_sql("CREATE DATABASE migrated")
-        Ledger.open(server.url("migrated")).close()
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
-    if request.param == "sqlite":
-        return tmp_path / "ledger.db"
-    server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.new_database("migrated"))
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ FAILED = Answer(500, 0.1)
 
 
 @pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
+def ledger(address: str | Path) -> Iterator[Ledger]:
+    with Ledger.open(address, jitter=lambda: 0.0) as opened:
         Access(opened).ensure_tenant("acme", "acme")
         yield opened
 

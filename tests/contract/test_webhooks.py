@@ -22,17 +22,12 @@ from docfleet.ledger.webhooks import MAX_WEBHOOKS, Webhooks
 
 
 @pytest.fixture
-def ledger(desk_address: str | Path) -> Iterator[Ledger]:
-    with Ledger.open(desk_address, jitter=lambda: 0.0) as opened:
+def ledger(address: str | Path) -> Iterator[Ledger]:
+    with Ledger.open(address, jitter=lambda: 0.0) as opened:
         access = Access(opened)
         for tenant in ("acme", "other"):
             access.ensure_tenant(tenant, tenant)
         yield opened
-
-
-@pytest.fixture
-def desk(ledger: Ledger) -> Desk:
-    return Desk(ledger)
 
 
 @pytest.fixture

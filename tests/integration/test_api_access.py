@@ -13,7 +13,7 @@ from docfleet.api.resource import GuardedRoute, Open
 from docfleet.domain.access import PERMISSIONS, SYSTEM_TENANT, Permission, Role
 from serving import PDF, Served, serving, work_through
 
-_DESCRIPTION = {"/openapi.json", "/docs"}
+_DESCRIPTION = {"/openapi.json", "/docs", "/docs/reference/outcome-codes", "/"}
 _UNKNOWN = {
     "document_id": "0" * 32, "batch_id": "0" * 32, "webhook_id": "0" * 32, "delivery_id": f"msg_{'0' * 30}",
     "key_id": "0" * 16, "format": "json", "path": "document.json",

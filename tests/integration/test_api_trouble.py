@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import threading
 import time
@@ -19,7 +20,7 @@ from docfleet.api import connection as arriving
 from docfleet.api.limits import SharedLimits
 from docfleet.api.parts import ApiOptions
 from docfleet.errors import LedgerUnavailable, StoreError
-from docfleet.ledger.service_values import Accepted, Submission
+from docfleet.ledger.service_values import Submission, Submitted
 from docfleet.stack.servers import start_redis
 from docfleet.store import FolderStore, MemoryStore
 from docfleet.store.base import Data
@@ -65,14 +66,14 @@ def test_without_its_database(tmp_path: Path, served: Served) -> None:
 
 
 def test_a_commit_whose_answer_was_lost_keeps_its_bytes(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    accept = served.parts.desk.accept
+    take = served.parts.desk.submit
 
-    def lost(submission: Submission) -> Accepted:
-        accept(submission)
+    def lost(submission: Submission) -> Submitted:
+        take(submission)
         raise LedgerUnavailable("the connection broke while the answer was awaited")
 
     with served.client() as client:
-        monkeypatch.setattr(served.parts.desk, "accept", lost)
+        monkeypatch.setattr(served.parts.desk, "submit", lost)
         assert_problem(submit(client, PDF, **{"idempotency-key": "k"}), 503, "ledger_unavailable")
         monkeypatch.undo()
         again = submit(client, PDF, **{"idempotency-key": "k"})
@@ -344,3 +345,38 @@ def test_a_head_without_end_is_cut_off(served: Served, flood: bytes) -> None:
         # a body that arrives with its head is none of it, and connections are used again
         for number in range(3):
             assert submit(client, PDF + bytes([number]) * 900_000).status_code == 202
+
+
+def test_a_method_that_is_not_there_is_told_those_that_are(served: Served) -> None:
+    with served.client() as client:
+        place = f"/v1/documents/{submit(client).json()['id']}"
+        answer = client.put(place)
+        assert_problem(answer, 405, "bad_request")
+        assert answer.headers["allow"] == "DELETE, GET, HEAD, PATCH"
+        assert client.put("/v1/documents").headers["allow"] == "GET, HEAD, POST"
+
+
+def test_a_problem_leads_to_what_it_means(served: Served) -> None:
+    with served.client("") as client:
+        assert client.get("/").headers["location"] == "docs"
+        types = set(re.findall(r'"type":\s*"([^"]+#[a-z_]+)"', client.get("/openapi.json").text))
+        assert len(types) > 15
+        for page, _, code in (kind.partition("#") for kind in types):
+            assert f'id="{code}"' in client.get(page).text, code
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        ({"content": PDF, "params": {"priorty": "high"}}, "priorty: There is no such field."),
+        ({"json": ["s3://a/b"]}, "body: Input should be a JSON object."),
+        ({"content": PDF, "headers": {"Content-Encoding": "gzip"}}, "Content-Encoding gzip"),
+    ],
+)
+def test_refusals_speak_of_the_request(served: Served, sent: dict[str, Any], says: str) -> None:
+    with served.client() as client:
+        answer = client.post("/v1/documents", **sent)
+        assert_problem(answer, 400, "bad_request")
+        assert says in answer.json()["detail"]
+        unnamed = client.post("/v1/keys", json={"name": "", "role": "viewer"})
+        assert unnamed.json()["detail"] == "body.name: String should have at least 1 character."

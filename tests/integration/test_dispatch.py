@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ import pytest
 import redis
 
 from contract.desk_driver import submission
+from docfleet.dispatch.chores import do_due
 from docfleet.dispatch.leader import FileLeader, PostgresLeader
 from docfleet.dispatch.pace import UNMANNED_WINDOW
 from docfleet.dispatch.parts import DispatchOptions, DispatchParts
+from docfleet.dispatch.run import _Dispatching as Dispatching
 from docfleet.dispatch.run import run_dispatcher
 from docfleet.dispatch.waking import PostgresWaking, SqliteWaking
 from docfleet.domain.urgency import Urgency
@@ -221,6 +224,26 @@ def test_without_repair_a_lost_hint_is_lost(place: Place) -> None:
         place.redis.flushall()
         time.sleep(5)
         assert place.listed() == 0
+
+
+def test_a_broker_that_does_not_answer_costs_a_turn_one_wait(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place.options = QueueOptions(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", 1.0, 0.5)
+        place.announce()
+        place.accept(3)
+        parts = place.parts()
+        dispatching = Dispatching(parts)
+        do_due(dispatching.chores, time.monotonic)
+        assert parts.hints is not None
+        parts.hints.close()
+        silent.setblocking(False)
+        asked = 0
+        with suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                asked += 1
+    assert asked == 1
+    assert all(chore.breaker.is_open for chore in dispatching.chores if chore.name in ("epoch", "repair", "window"))
 
 
 def test_redis_away_and_back_again(place: Place) -> None:

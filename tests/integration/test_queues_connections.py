@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import socketserver
 import ssl
@@ -16,6 +17,7 @@ import pytest
 import redis
 import trustme
 
+from docfleet.api.limits import make_limits
 from docfleet.domain.urgency import Pool, Urgency
 from docfleet.errors import BrokerUnavailable, UnsafeBroker
 from docfleet.queues.check import check_broker
@@ -37,6 +39,20 @@ def works(options: QueueOptions) -> None:
         assert hints.epoch() == "now"
     finally:
         hints.close()
+
+
+def counted_together(url: str, ca_file: str = "") -> None:
+    """Request limits of two API processes are one, over the same connection as the hints."""
+
+    async def scenario() -> None:
+        one, two = make_limits(url, 2, ca_file), make_limits(url, 2, ca_file)
+        try:
+            assert [await limits.take("key") > 0 for limits in (one, two, one, two)] == [False, False, True, True]
+        finally:
+            await one.close()
+            await two.close()
+
+    asyncio.run(scenario())
 
 
 def free_port() -> int:
@@ -91,7 +107,9 @@ def test_a_user_who_may_touch_nothing_but_the_fleets_keys(tmp_path: Path) -> Non
     # the channels are kombu's, the commands those of lists, hashes and sorted sets
     rule = f"user fleet on >secret ~{KEY_PREFIX}* &* +@all -@dangerous +info"
     with start_redis(tmp_path, config={rule.split()[0]: rule.partition(" ")[2]}) as server:
-        works(QueueOptions(f"redis://fleet:secret@127.0.0.1:{server.port}/0"))
+        url = f"redis://fleet:secret@127.0.0.1:{server.port}/0"
+        works(QueueOptions(url))
+        counted_together(url)
 
 
 def test_tls_with_a_private_authority(tmp_path: Path) -> None:
@@ -102,6 +120,7 @@ def test_tls_with_a_private_authority(tmp_path: Path) -> None:
     with start_redis(tmp_path / "redis") as server, tls_in_front_of(server.port, context) as port:
         url = f"rediss://:{server.password}@localhost:{port}/0"
         works(QueueOptions(url, ca_file=str(tmp_path / "ca.pem")))
+        counted_together(url, str(tmp_path / "ca.pem"))
         with pytest.raises(BrokerUnavailable, match="certificate"):
             check_broker(QueueOptions(url))
         with pytest.raises(BrokerUnavailable, match="certificate"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,27 @@ def test_pages_go_on_in_a_fresh_child_when_one_is_killed(sandbox: Sandbox, tmp_p
             assert sandbox.child_pid is not None
             os.kill(sandbox.child_pid, 9)
     assert seen == list(range(1, 41))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP])
+def test_a_fresh_child_that_somebody_ends_is_no_fault_of_its_page(
+    sandbox: Sandbox, tmp_path: Path, number: signal.Signals
+) -> None:
+    path = write_text_pdf(tmp_path / "one.pdf", ["the only page"])
+    assert sandbox.open(path, "application/pdf").pages == 1
+    assert sandbox.child_pid is not None
+    os.kill(sandbox.child_pid, signal.SIGSTOP)  # so that the request is surely on its way
+    pages = sandbox.pages([1])
+    threading.Timer(0.5, _end, [sandbox.child_pid, number]).start()
+    [page] = pages
+    assert isinstance(page, PageBundle)
+
+
+def _end(pid: int, number: signal.Signals) -> None:
+    os.kill(pid, number)
+    if number != signal.SIGSTOP:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_page_that_hangs_costs_itself_only(sandbox: Sandbox, tmp_path: Path) -> None:

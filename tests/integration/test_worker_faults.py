@@ -88,7 +88,7 @@ def test_the_interpreters_lock_may_be_held_for_longer_than_a_lease(service: Work
     assert view.work_seconds > 4.0
 
 
-def test_a_stopped_slot_loses_its_slice_and_its_late_write_changes_nothing(
+def test_a_frozen_machine_loses_its_slice_and_its_late_write_changes_nothing(
     service: WorkerService, engines: Path
 ) -> None:
     first = service.worker(path=engines)
@@ -98,9 +98,11 @@ def test_a_stopped_slot_loses_its_slice_and_its_late_write_changes_nothing(
         [slot] = first.slots()
         second = service.worker(path=engines)
         wait_for(second.slots)
-        os.kill(slot, signal.SIGSTOP)
+        for pid in (first.process.pid, slot):
+            os.kill(pid, signal.SIGSTOP)
         wait_for(lambda: any(row.attempt == 2 for row in service.slices(accepted)))
-        os.kill(slot, signal.SIGCONT)
+        for pid in (slot, first.process.pid):
+            os.kill(pid, signal.SIGCONT)
         view = service.wait_end(accepted)
         wait_for(lambda: first.events("claim_lost"))
     assert view.state is DocumentState.SUCCEEDED

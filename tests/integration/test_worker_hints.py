@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from worker_service import WorkerService, page_image, wait_for
 
-from docfleet.domain.urgency import Pool, Urgency
+from docfleet.domain.urgency import Pool, Urgency, queue_name
 from docfleet.domain.work import DocumentState
+from docfleet.queues.app import WORK_SLICE, make_app
 from docfleet.stack.servers import RedisServer, start_redis
 from ledger_driver import PostgresServer, postgres_server
 
@@ -57,6 +58,26 @@ def test_hints_are_worked_and_nothing_is_done_twice(service: WorkerService) -> N
     assert sum(row.attempt for item in accepted for row in service.slices(item)) == 20
     assert mode_of(service) == "broker"
     assert worker.stop() == 0
+
+
+def test_hints_that_are_no_slices_harm_no_slot(service: WorkerService) -> None:
+    worker = service.worker()
+    hints = service.runtime.hints
+    assert hints is not None
+    wait_for(lambda: worker.alive.exists() and mode_of(service) == "broker")
+    for rubbish in ("x", -1, 2**70, None, {"a": 1}):
+        send_rubbish(service, rubbish)
+    with service.dispatching():
+        assert service.wait_end(service.submit(page_image())).state is DocumentState.SUCCEEDED
+    wait_for(lambda: len(worker.events("hint_refused")) == 5)
+    assert worker.events("slot_died") == worker.events("slot_killed") == []
+
+
+def send_rubbish(service: WorkerService, rubbish: object) -> None:
+    assert service.runtime.queue_options is not None
+    app = make_app(service.runtime.queue_options)
+    app.send_task(WORK_SLICE, args=[rubbish], queue=queue_name(Pool.IMAGE, Urgency.NORMAL), ignore_result=True)
+    app.close()
 
 
 def test_redis_dies_work_goes_on_and_goes_back(service: WorkerService, redis: RedisServer) -> None:

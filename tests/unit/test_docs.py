@@ -32,7 +32,6 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *s
 RUN = [
     ROOT / "README.md",
     *(ROOT / "docs" / name for name in ("quickstart.md", "how-to/use-from-python.md", "how-to/receive-webhooks.md")),
-    ROOT / "docs" / "how-to" / "rotate-keys.md",
 ]
 """Pages whose Python blocks are run from the root of the repository, in order; but for those that need a service:
 `tests/acceptance/test_quickstart_service.py` runs these.

@@ -55,9 +55,12 @@ class Admission:
         open_documents: Callable[[str | None], int],
         free_bytes: Callable[[], int | None],
         clock: Callable[[], float] = time.monotonic,
+        known_open_documents: Callable[[str | None], int | None] = lambda tenant: None,
     ) -> None:
+        """`known_open_documents`: as `open_documents`, None where that would block."""
         self._options = options
         self._open_documents = open_documents
+        self._known_open_documents = known_open_documents
         self._ask_free_bytes = free_bytes
         self._clock = clock
         self._lock = threading.Lock()
@@ -69,7 +72,19 @@ class Admission:
     def check(self, tenant: str) -> None:
         """Raises `Overloaded` (or what a failing ledger raises) when one more document cannot be kept. Blocks."""
         self.store.check()
-        load = Load(self._open_documents(None), self._open_documents(tenant), self._free_bytes())
+        self._judge(Load(self._open_documents(None), self._open_documents(tenant), self._free_bytes()))
+
+    def check_known(self, tenant: str) -> bool:
+        """As `check` where all was asked a moment ago; False when it has to be asked. Never blocks."""
+        everybody, tenants = self._known_open_documents(None), self._known_open_documents(tenant)
+        looked_at, free = self._free
+        if everybody is None or tenants is None or self._clock() - looked_at > _DISK_SECONDS:
+            return False
+        self.store.check()
+        self._judge(Load(everybody, tenants, free))
+        return True
+
+    def _judge(self, load: Load) -> None:
         verdict = admit(load, self._options)
         if not verdict.admitted:
             raise Refusal(Overloaded(verdict.reason), retry_after=verdict.retry_seconds)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 from fastapi import FastAPI
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from docfleet import __version__
 from docfleet.api import described, problems
@@ -30,6 +30,7 @@ from docfleet.api.tenants import tenants
 from docfleet.api.webhooks import webhooks
 
 RESOURCES = (documents, results, events, batches, dead_letters, webhooks, keys, tenants, fleet, health)
+_PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
 REQUEST_THREADS = 64
 """Requests that wait for ledger or store at a time; uploads have threads of their own."""
 
@@ -37,7 +38,7 @@ REQUEST_THREADS = 64
 def make_app(parts: ApiParts) -> FastAPI:
     """The API over `parts`, which it does not close. Serve it with uvicorn; it starts nothing before that."""
     options = parts.options
-    limits = make_limits(options.limits_url, options.requests_per_minute)
+    limits = make_limits(options.limits_url, options.requests_per_minute, options.limits_ca_file)
     recogniser = Recogniser()
 
     @asynccontextmanager
@@ -55,7 +56,12 @@ def make_app(parts: ApiParts) -> FastAPI:
         title="docfleet", version=__version__, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None,
         redirect_slashes=False,
     )  # fmt: skip
-    admission = Admission(options, parts.desk.open_documents, parts.store.free_bytes)
+    admission = Admission(
+        options,
+        parts.desk.open_documents,
+        parts.store.free_bytes,
+        known_open_documents=parts.desk.known_open_documents,
+    )
     app.state.parts = parts
     app.state.admission = admission
     app.state.guard = make_guard(parts, limits)
@@ -69,14 +75,21 @@ def make_app(parts: ApiParts) -> FastAPI:
 
 
 def _add_description(app: FastAPI) -> None:
-    """`/openapi.json` and `/docs`, open to all: they tell nothing of any tenant."""
+    """`/openapi.json`, `/docs` and the page that problems name as their type, open to all: nothing of any tenant."""
 
     async def openapi(_: object) -> Response:
         return JSONResponse(described.describe(app))
 
     async def docs(_: object) -> Response:
-        headers = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-        return HTMLResponse(described.page(described.describe(app)), headers=headers)
+        return HTMLResponse(described.page(described.describe(app)), headers=_PAGE_HEADERS)
+
+    async def codes(_: object) -> Response:
+        return HTMLResponse(described.codes_page(), headers=_PAGE_HEADERS)
+
+    async def start(_: object) -> Response:
+        return RedirectResponse("docs")
 
     app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
     app.add_route("/docs", docs, methods=["GET"], include_in_schema=False)
+    app.add_route(problems.CODES_PAGE, codes, methods=["GET"], include_in_schema=False)
+    app.add_route("/", start, methods=["GET"], include_in_schema=False)

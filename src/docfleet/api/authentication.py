@@ -39,7 +39,10 @@ def make_guard(parts: ApiParts, limits: RequestLimits) -> Guard:
         if need is Open.PUBLIC:
             return
         key = bearer_key(request.headers.get("authorization"))
-        caller = await run_in_threadpool(parts.access.authenticate, key)
+        # a thread for the question that most requests need not ask would cost more than all else here
+        caller = parts.access.known(key)
+        if caller is None:
+            caller = await run_in_threadpool(parts.access.authenticate, key)
         request.state.caller = caller
         wait = await limits.take(caller.key_id)
         if wait > 0:

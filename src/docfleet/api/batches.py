@@ -8,7 +8,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from docfleet.api.documents import labels_of, listed
-from docfleet.api.inputs import BatchId, IdempotencyKey, Labels, Parts, Text, Who
+from docfleet.api.inputs import BatchId, Cursor, IdempotencyKey, Labels, Limit, Parts, Text, Who
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import BatchesOut, BatchOut, CountOut, DocumentsOut
 from docfleet.domain.access import Permission
@@ -45,8 +45,8 @@ def open_batch(
 def list_batches(
     parts: Parts,
     caller: Who,
-    cursor: Annotated[Text | None, Query(max_length=500)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> BatchesOut:
     """List batches, the newest first."""
     found = parts.desk.batches(caller.tenant, cursor, limit)
@@ -70,8 +70,8 @@ def list_batch_documents(
     state: Annotated[list[DocumentState] | None, Query(description="May be repeated: any of them.")] = None,
     label: Annotated[list[Text] | None, Query(description="`k=v`, repeated: all of them.", max_length=32)] = None,
     code: Annotated[Text, Query(description="Outcome code.", max_length=64)] = "",
-    cursor: Annotated[Text | None, Query(max_length=500)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> DocumentsOut:
     """The documents of a batch, the newest first."""
     parts.desk.batch(caller.tenant, batch_id)

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from docfleet.api.inputs import Parts, Text, Who
+from docfleet.api.inputs import Cursor, Limit, Parts, Text, Who
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import DOCUMENT_ID, CountOut, example, moment
 from docfleet.domain.access import Permission
@@ -134,8 +134,8 @@ def list_dead_letters(
     parts: Parts,
     caller: Who,
     code: Annotated[Text | None, Query(description="Outcome code.", max_length=64)] = None,
-    cursor: Annotated[Text | None, Query(max_length=500)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> DeadLettersOut:
     """List what was given up, the newest first."""
     found = parts.desk.dead_letters(caller.tenant, code, cursor, limit)

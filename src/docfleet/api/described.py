@@ -11,8 +11,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from docfleet import __version__
+from docfleet.api.problems import title_of
 from docfleet.api.resource import NEED
 from docfleet.api.schemas import Problem
+from docfleet.errors import DocfleetError, LedgerUnavailable, document_error_codes, request_error_codes
 
 _TITLE = "docfleet"
 _ABOUT = """Documents in, trusted results out.
@@ -55,10 +57,30 @@ def operations(schema: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 h2{margin-top:2.5rem;border-bottom:1px solid #ccc}h3{font:600 1rem ui-monospace,monospace;margin:1.6rem 0 .2rem}
-h3 b{display:inline-block;min-width:4.5rem;color:#0a5}table{border-collapse:collapse;width:100%}
+h3 b{display:inline-block;min-width:4.5rem;color:#0a5}table{border-collapse:collapse;width:100%}th{text-align:left}
 td{vertical-align:top;padding:.15rem .6rem .15rem 0;border-top:1px solid #eee}code,pre{font-size:.9em}
 pre{background:#f6f6f6;padding:.6rem;overflow:auto}summary{cursor:pointer;color:#555}.need{color:#777}
 @media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}pre{background:#242424}td{border-color:#333}}"""
+
+
+def codes_page() -> str:
+    """What the `type` of a problem leads to: each code of a refusal, what it means and what to do, as HTML."""
+    known = {error.code: error for error in (DocfleetError, LedgerUnavailable)}
+    known |= {**request_error_codes(), **document_error_codes()}
+    rows = "".join(
+        f'<tr id="{escape(code)}"><td><code>{escape(code)}</code><td>{error.status}<td>{escape(title_of(error))}.'
+        f"<td>{_inline(error.remedy)}"
+        for code, error in sorted(known.items())
+    )
+    head = "<tr><th>code<th>status<th>what happened<th>what to do"
+    return f"{_head('codes')}<h1>Codes</h1><table>{head}{rows}</table></html>"
+
+
+def _head(title: str) -> str:
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_TITLE} {title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
+    )
 
 
 def page(schema: dict[str, Any]) -> str:
@@ -69,9 +91,7 @@ def page(schema: dict[str, Any]) -> str:
     body = "".join(f"<h2>{escape(tag)}</h2>{''.join(sections)}" for tag, sections in by_tag.items())
     about = "".join(f"<p>{_inline(part)}</p>" for part in schema["info"]["description"].split("\n\n"))
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_TITLE} API</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
-        f"<h1>{_TITLE} API <small>{escape(schema['info']['version'])}</small></h1>{about}"
+        f"{_head('API')}<h1>{_TITLE} API <small>{escape(schema['info']['version'])}</small></h1>{about}"
         f'<p><a href="openapi.json">openapi.json</a></p>{body}</html>'
     )
 

@@ -12,8 +12,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from docfleet.api.inputs import (
+    Cursor,
     DocumentId,
     IdempotencyKey,
+    Limit,
     Moment,
     Parts,
     Passwords,
@@ -101,12 +103,12 @@ def list_documents(
     batch: Annotated[Text | None, Query(description="Id of a batch.")] = None,
     label: Annotated[list[Text] | None, Query(description="`k=v`, repeated: all of them.", max_length=32)] = None,
     name: Annotated[Text, Query(description="Part of the name.", max_length=500)] = "",
-    priority: Urgency | None = None,
+    priority: Annotated[Urgency | None, Query(description="Only of this priority.")] = None,
     code: Annotated[Text, Query(description="Outcome code.", max_length=64)] = "",
-    created_after: Moment | None = None,
-    created_before: Moment | None = None,
-    cursor: Annotated[Text | None, Query(max_length=500)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    created_after: Annotated[Moment | None, Query(description="Submitted then or later.")] = None,
+    created_before: Annotated[Moment | None, Query(description="Submitted before then.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> DocumentsOut:
     """List documents, the newest first."""
     chosen = DocumentFilter(

@@ -38,7 +38,9 @@ class SubmissionFields(BaseModel):
     mode: Literal["auto", "ocr", "text"] | None = Field(
         None, description="`auto` decides page by page; `ocr` reads all pixels; `text` takes text layers only."
     )
-    engine: Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = ""
+    engine: Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = Field(
+        "", description="Engine that reads pixels. Default: the service's."
+    )
     batch: Annotated[Text, Field(max_length=64)] = Field("", description="Id of an open batch it joins.")
     reuse: bool = Field(True, description="Take earlier results of the same bytes and options, where there are any.")
     password: Passwords = ()
@@ -101,7 +103,7 @@ def checked(model: type[Fields], said: Any) -> Fields:
         return model.model_validate(said)
     except ValidationError as error:
         wrong = [
-            {"where": ".".join(str(part) for part in item["loc"])[:200], "message": said_of(item)}
+            {"where": ".".join(str(part) for part in item["loc"])[:200] or "body", "message": said_of(item)}
             for item in error.errors(include_url=False, include_input=False)[:20]
         ]
         first = wrong[0]

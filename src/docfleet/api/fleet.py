@@ -65,6 +65,8 @@ class WorkersOut(BaseModel):
 
 
 @fleet.route("GET", "/v1/workers", Permission.READ_FLEET, out=WorkersOut)
-def list_workers(parts: Parts, pool: Annotated[Pool | None, Query()] = None) -> WorkersOut:
+def list_workers(
+    parts: Parts, pool: Annotated[Pool | None, Query(description="Only those of this pool.")] = None
+) -> WorkersOut:
     """The workers of the fleet, which all tenants share."""
     return WorkersOut(items=[WorkerOut.of(view) for view in parts.ledger.workers(pool)])

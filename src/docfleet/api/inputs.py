@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Path
+from fastapi import Depends, Header, Path, Query
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from docfleet.api.parts import ApiParts, caller_of, parts_of
@@ -98,8 +98,12 @@ IdempotencyKey = Annotated[
 
 Parts = Annotated[ApiParts, Depends(parts_of)]
 Who = Annotated[Caller, Depends(caller_of)]
-DocumentId = Annotated[str, Path(), AfterValidator(_known_form)]
-BatchId = Annotated[str, Path(), AfterValidator(_known_form)]
-WebhookId = Annotated[str, Path(), AfterValidator(_known_form)]
-DeliveryId = Annotated[str, Path(), AfterValidator(_known_form)]
-KeyId = Annotated[str, Path(), AfterValidator(_known_form)]
+DocumentId = Annotated[str, Path(description="Id of a document."), AfterValidator(_known_form)]
+BatchId = Annotated[str, Path(description="Id of a batch."), AfterValidator(_known_form)]
+WebhookId = Annotated[str, Path(description="Id of a webhook."), AfterValidator(_known_form)]
+DeliveryId = Annotated[str, Path(description="Id of a delivery, as in `webhook-id`."), AfterValidator(_known_form)]
+KeyId = Annotated[str, Path(description="Id of a key, not its secret."), AfterValidator(_known_form)]
+Cursor = Annotated[
+    Text | None, Query(max_length=500, description="`next_cursor` of the page before; none: the first page.")
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Items on a page, at most.")]

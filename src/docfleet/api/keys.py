@@ -16,7 +16,7 @@ from docfleet.ledger.service_values import KeyView
 
 keys = Resource("Keys")
 _AT = "2026-03-14T09:26:53.589000Z"
-_KEY: dict[str, Any] = {
+EXAMPLE_KEY: dict[str, Any] = {
     "id": "4f0c9a1b2d3e4f5a",
     "name": "scanner at the front desk",
     "role": "submitter",
@@ -31,7 +31,7 @@ _KEY: dict[str, Any] = {
 class KeyOut(BaseModel):
     """A key, without its secret, which is kept nowhere."""
 
-    model_config = example(**_KEY)
+    model_config = example(**EXAMPLE_KEY)
 
     id: str
     name: str
@@ -54,14 +54,14 @@ class KeyOut(BaseModel):
 class KeyMadeOut(BaseModel):
     """A new key. The secret is shown this once."""
 
-    model_config = example(key=_KEY, secret="df_4f0c9a1b2d3e4f5a_…")
+    model_config = example(key=EXAMPLE_KEY, secret="df_4f0c9a1b2d3e4f5a_…")
 
     key: KeyOut
     secret: str = Field(description="Send it as `Authorization: Bearer …`.")
 
 
 class KeysOut(BaseModel):
-    model_config = example(items=[_KEY])
+    model_config = example(items=[EXAMPLE_KEY])
 
     items: list[KeyOut]
 

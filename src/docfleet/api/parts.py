@@ -35,6 +35,8 @@ class ApiOptions:
     requests_per_minute: int = 1200
     limits_url: str = ""
     """`redis://…` or `rediss://…` where request limits are shared; empty: each process counts for itself."""
+    limits_ca_file: str = ""
+    """Certificates (PEM) to trust there instead of the system's."""
     max_file_bytes: int = 1024 * MEBIBYTE
     max_waiting_documents: int = 1_000_000
     max_tenant_waiting_documents: int = 500_000

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from docfleet.errors import (
     BadRequest,
@@ -140,9 +141,16 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 def said_of(item: Mapping[str, Any]) -> str:
     """The sentence of a check, in words about the request and not about pydantic."""
-    if item["type"] == "too_long" and item["ctx"]["field_type"] == "Value":
+    kind = item["type"]
+    if kind in ("too_long", "too_short") and item["ctx"]["field_type"] == "Value":
         # a text with a check of ours before: what is counted are characters, and not "items after validation"
-        return f"String should have at most {item['ctx']['max_length']} characters"
+        most = kind == "too_long"
+        number = item["ctx"]["max_length" if most else "min_length"]
+        return f"String should have at {'most' if most else 'least'} {number} character{'s' if number != 1 else ''}"
+    if kind == "extra_forbidden":
+        return "There is no such field"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "Input should be a JSON object"
     return str(item["msg"]).removeprefix("Value error, ")
 
 
@@ -155,11 +163,22 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
             return respond(request, PayloadTooLarge("The body of this request is larger than the limit."))
         case 400:  # what FastAPI says of a body that is no JSON
             return respond(request, BadRequest("The body of the request is no JSON that can be read."))
+        case 405:
+            methods = _methods_at(request)
+            said = f"{request.method} does nothing here; there is {', '.join(methods)}."
+            return respond(request, BadRequest(said), status=405, headers={"allow": ", ".join(methods)})
         case status if 400 <= status < 500:
             said = HTTPStatus(status).phrase
             return respond(request, BadRequest(f"{said}."), status=status, headers=error.headers)
         case _:
             return respond(request, ServiceUnavailable())
+
+
+def _methods_at(request: Request) -> list[str]:
+    """All that this path knows; the router names those of the first of its routes only."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = {method for route in routes for method in route.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:

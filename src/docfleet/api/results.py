@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Path, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
@@ -23,6 +23,8 @@ from docfleet.ledger.service_values import DocumentView, ResultFile
 from docfleet.store.encryption import EncryptedStore
 
 results = Resource("Results")
+Format = Annotated[str, Path(description="json, md, txt, pdf, csv, hocr or outcome.")]
+InnerPath = Annotated[str, Path(description="As the listing of results gives it.")]
 COST_HEADER = "X-Bytes-Decrypted"
 PACKED_TABLES = ".zip"
 _TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8", ".txt": "text/plain; charset=utf-8"}
@@ -96,7 +98,7 @@ _TEXT = """
     parameters=_PARAMETERS,
     description=_TEXT,
 )
-async def read_result(request: Request, document_id: DocumentId, format: str, parts: Parts, caller: Who) -> Response:
+async def read_result(request: Request, document_id: DocumentId, format: Format, parts: Parts, caller: Who) -> Response:
     """Read one result by its format: json, md, txt, pdf, hocr, outcome; csv: a zip of all tables."""
     view = await run_in_threadpool(_ended, parts, caller.tenant, document_id)
     found = [file for file in view.results if file.format == format]
@@ -116,7 +118,7 @@ async def read_result(request: Request, document_id: DocumentId, format: str, pa
     description=_TEXT,
 )
 async def read_result_file(
-    request: Request, document_id: DocumentId, format: str, path: str, parts: Parts, caller: Who
+    request: Request, document_id: DocumentId, format: Format, path: InnerPath, parts: Parts, caller: Who
 ) -> Response:
     """Read one file of the results, by the format and path that the listing names."""
     view = await run_in_threadpool(_ended, parts, caller.tenant, document_id)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState
-from docfleet.errors import document_error_codes
+from docfleet.errors import EngineUnavailable, document_error_codes
 from docfleet.ledger.service_values import BatchView, DocumentView, EventView, PageView, ReadingOptions, ResultFile
 
 DOCUMENT_ID = "0197c6a2f1e37b4c9d5e6f70"
@@ -18,6 +18,7 @@ BATCH_ID = "0197c6a2c0de7a11b2c3d4e5"
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _NOW = "2026-03-14T09:26:53.589000Z"
 _REMEDIES = {code: error.remedy for code, error in document_error_codes().items()}
+_REMEDIES[EngineUnavailable.code] = EngineUnavailable.remedy
 
 
 def moment(seconds: float | None) -> datetime | None:

@@ -51,10 +51,13 @@ class _Said(msgspec.Struct):
 async def submit(request: Request, parts: ApiParts, caller: Caller, idempotency_key: str) -> Answer:
     """Raises what the OpenAPI of `POST /v1/documents` lists; then nothing of the submission is left."""
     check_announced_size(request, parts.options)
+    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
+        raise BadRequest(f"The body is not unpacked from Content-Encoding {coding[:50]}: send the bytes as they are.")
     passwords = passwords_of(request)
     state = request.app.state
     with state.admission.uploading(caller.tenant):
-        await run_in_threadpool(state.admission.check, caller.tenant)
+        if not state.admission.check_known(caller.tenant):
+            await run_in_threadpool(state.admission.check, caller.tenant)
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         body = body_chunks(request, parts.options)
         if kind == "application/json":
@@ -127,16 +130,17 @@ def _accept(
         passwords = (*said.passwords, *fields.password)
         sealed = seal_passwords(parts.master_key, passwords, caller.tenant, source.sha256)
         submission = submission_of(fields, reading, source, caller, said.file_name(), idempotency_key, sealed)
-        accepted = parts.desk.accept(submission)
+        submitted = parts.desk.submit(submission)
     except (RequestError, Refusal):
         # nothing was made. After any other error it may have been: a commit whose answer was lost. Then the bytes are
         # needed; if not, they are an orphan that housekeeping deletes
         keeper.discard(source.content_id)
         raise
+    accepted = submitted.accepted
     if accepted.content_id != source.content_id:
         keeper.discard(source.content_id)
     parts.on_accepted()
-    return Answer(parts.desk.document(caller.tenant, accepted.document_id), accepted.replayed)
+    return Answer(submitted.view or parts.desk.document(caller.tenant, accepted.document_id), accepted.replayed)
 
 
 def _described(model: Any) -> dict[str, Any]:

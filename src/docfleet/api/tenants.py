@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from docfleet.api.inputs import Parts, Text
-from docfleet.api.keys import KeyMadeOut, KeyOut
+from docfleet.api.keys import EXAMPLE_KEY, KeyMadeOut, KeyOut
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import example, moment
 from docfleet.domain.access import Permission, Role
@@ -52,6 +52,14 @@ class TenantsOut(BaseModel):
 
 class TenantMadeOut(BaseModel):
     """A new tenant and its first key, an admin's."""
+
+    model_config = example(
+        tenant=_TENANT,
+        key={
+            "key": {**EXAMPLE_KEY, "name": "admin", "role": "admin", "last_used_at": None},
+            "secret": "df_4f0c9a1b2d3e4f5a_…",
+        },
+    )
 
     tenant: TenantOut
     key: KeyMadeOut

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Query, Response
+from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from docfleet.api.inputs import DeliveryId, Parts, Text, WebhookId, Who
+from docfleet.api.inputs import Cursor, DeliveryId, Limit, Parts, Text, WebhookId, Who
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import BATCH_ID, DOCUMENT_ID, example, moment
 from docfleet.delivery.addresses import check_url
@@ -223,8 +223,8 @@ def list_deliveries(
     webhook_id: WebhookId,
     parts: Parts,
     caller: Who,
-    cursor: Annotated[Text | None, Query(max_length=500)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Cursor = None,
+    limit: Limit = 100,
 ) -> DeliveriesOut:
     """What was and will be sent to a webhook, the newest first."""
     found = parts.webhooks.deliveries(caller.tenant, webhook_id, cursor, limit)

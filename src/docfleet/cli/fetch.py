@@ -11,7 +11,16 @@ from rich.console import Console
 from rich.text import Text
 
 from docfleet.cli.connection import AsJson, CaFile, KeyFile, To, chosen, connect, print_json
-from docfleet.cli.fetching import Folders, add_to_index, clean_drafts, fetch, row_of, wanted_folder
+from docfleet.cli.fetching import (
+    Folders,
+    add_to_index,
+    clean_drafts,
+    fetch,
+    folders_given,
+    remember_folders,
+    row_of,
+    wanted_folder,
+)
 from docfleet.client import Client, Document
 from docfleet.client.parallel import in_parallel
 from docfleet.domain.file_names import printable
@@ -50,26 +59,32 @@ def fetch_results(
         out.mkdir(parents=True, exist_ok=True)
         # the oldest first, so that names that clash are given out in the order of submission
         documents.sort(key=lambda document: document.id)
-        folders = Folders(out, {})
+        folders = Folders(out, folders_given(out))
         places = {document.id: folders.give(wanted_folder(document), document.id) for document in documents}
 
         def take(document: Document) -> IndexRow:
             fetched = document.is_finished and fetch(document, out, places[document.id], wanted)
             return row_of(document, document.name, places[document.id], fetched=fetched)
 
+        remember_folders(places, out)
         rows = list(in_parallel(take, _ended(client, documents, wait=wait), concurrency))
         clean_drafts(out)
-        add_to_index(rows, out)
+        add_to_index(rows, out, list(places.values()))
     if as_json:
         print_json({"out": str(out), "documents": rows})
     else:
         console = Console(stderr=True, highlight=False)
         for row in rows:
             if row.outcome != "succeeded":
-                console.print(Text(printable(f"{row.outcome:9} {row.file}  {row.code} {row.message}")), soft_wrap=True)
+                console.print(Text(printable(_why(row))), soft_wrap=True)
         console.print(Text(printable(f"{sum(bool(row.folder) for row in rows)} of {len(rows)} fetched: {out}/")))
     if any(row.outcome != "succeeded" for row in rows):
         raise typer.Exit(1)
+
+
+def _why(row: IndexRow) -> str:
+    said = f"{row.outcome:9} {row.file}"
+    return f"{said}  {row.code}: {row.message}" if row.code else said
 
 
 def _ended(client: Client, documents: list[Document], *, wait: bool) -> Iterator[Document]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from docfleet.client import Document
 from docfleet.client.downloading import digest_of, safe_place
 from docfleet.errors import DocfleetError
 from docfleet.pipeline.intake import RESERVED_NAMES, folder_name
-from docfleet.pipeline.outcome import OUTCOME_FILE, IndexRow, engines_used, write_index
+from docfleet.pipeline.outcome import OUTCOME_FILE, IndexRow, engines_used, replace_file, write_index
 
 _DRAFTS = ".docfleet-drafts"
+_GIVEN_FILE = ".docfleet-fetched.json"
+"""Documents of a service may share their names: which folder is whose is not told by the index."""
 
 
 class Folders:
@@ -75,6 +77,20 @@ def _has_all(document: Document, target: Path, formats: Sequence[str] | None) ->
     return True
 
 
+def folders_given(out: Path) -> dict[str, str]:
+    """Folder names with case folded -> the document each was fetched for, by earlier runs into `out`."""
+    try:
+        return msgspec.json.decode((out / _GIVEN_FILE).read_bytes(), type=dict[str, str])
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def remember_folders(places: Mapping[str, str], out: Path) -> None:
+    """Keeps which folder belongs to which document. `places`: document id -> folder."""
+    given = folders_given(out) | {folder.casefold(): one for one, folder in places.items()}
+    replace_file(out / _GIVEN_FILE, msgspec.json.encode(given))
+
+
 def clean_drafts(out: Path) -> None:
     """Removes the folder of drafts when nothing is in it any more."""
     with suppress(OSError):
@@ -109,11 +125,20 @@ def row_of_refusal(name: str, error: DocfleetError) -> IndexRow:
     return IndexRow(file=name, outcome="failed", code=error.code, message=error.message, remedy=error.remedy)
 
 
-def add_to_index(rows: Sequence[IndexRow], out: Path) -> list[IndexRow]:
-    """Writes the index with these rows in it; rows of other inputs from earlier runs stay. Returns all."""
-    known = {row.file: row for row in _index_in(out)}
-    known.update({row.file: row for row in rows})
-    every = list(known.values())
+def add_to_index(rows: Sequence[IndexRow], out: Path, places: Sequence[str] | None = None) -> list[IndexRow]:
+    """Writes the index with these rows in it; rows of other inputs from earlier runs stay. Returns all.
+
+    An input is known by its name. Documents of a service may share theirs: then `places` says which folders are those
+    of these rows, and of the same name a row with another folder is of another document.
+    """
+    earlier = _index_in(out)
+    if places is None:
+        known = {row.file: row for row in earlier} | {row.file: row for row in rows}
+        every = list(known.values())
+    else:
+        names, own = {row.file for row in rows}, set(places)
+        every = [row for row in earlier if row.file not in names or (row.folder and row.folder not in own)]
+        every += rows
     write_index(every, out)
     return every
 

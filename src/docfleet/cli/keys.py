@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -17,8 +19,9 @@ from rich.text import Text
 
 from docfleet.domain.access import LOCAL_TENANT, Permission, Role
 from docfleet.domain.file_names import printable
+from docfleet.errors import UsageError
 from docfleet.ledger.access import Access
-from docfleet.runtime import Runtime
+from docfleet.runtime import Runtime, ledger_address
 from docfleet.settings import read_settings
 
 _DAY = 86400.0
@@ -27,9 +30,7 @@ _OPTIONS: dict[str, Any] = {
     "rich_markup_mode": "rich",
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-keys = typer.Typer(
-    help="Make, list and revoke API keys; make a master key. Works on the ledger, without the API.", **_OPTIONS
-)
+keys = typer.Typer(help="Make, list and revoke API keys. Works on the ledger, without the API.", **_OPTIONS)
 tenants = typer.Typer(help="Make and list tenants. Works on the ledger, without the API.", **_OPTIONS)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -49,7 +50,7 @@ def create_key(
 
     Example:  docfleet keys create "nightly import" --tenant acme --role submitter --days 365
     """
-    with _access() as access:
+    with _access(making=True) as access:
         if tenant == LOCAL_TENANT:
             access.ensure_tenant(LOCAL_TENANT, "This machine")
         expires_at = time.time() + days * _DAY if days is not None else None
@@ -87,18 +88,6 @@ def revoke_key(
     print(f"{key_id} is revoked.")
 
 
-@keys.command("new-master")
-def new_master() -> None:
-    """Print a new master key, base64: the one secret that opens all stored documents. Keep it apart from them.
-
-    All pieces of a service get the same one, as DOCFLEET_SERVICE__MASTER_KEY or in the file that
-    DOCFLEET_SERVICE__MASTER_KEY_FILE names. Nothing is written here, and nobody can restore a lost one.
-    """
-    from docfleet.store.encryption import MasterKey
-
-    print(MasterKey.generate().to_base64())
-
-
 @tenants.command("create")
 def create_tenant(
     tenant_id: Annotated[str, typer.Argument(metavar="ID", help="A short lower-case name, as in acme.")],
@@ -109,7 +98,7 @@ def create_tenant(
 
     Example:  docfleet tenants create acme --name "Acme Ltd" && docfleet keys create admin --tenant acme --role admin
     """
-    with _access() as access:
+    with _access(making=True) as access:
         view = access.make_tenant(tenant_id, name or tenant_id)
     print(json.dumps(msgspec.to_builtins(view)) if as_json else f"The tenant {view.id} is made.")
 
@@ -127,8 +116,18 @@ def list_tenants(as_json: AsJson = False) -> None:
 
 
 @contextmanager
-def _access() -> Iterator[Access]:
-    with Runtime(read_settings()) as runtime:
+def _access(*, making: bool = False) -> Iterator[Access]:
+    """Raises `UsageError` where there is no ledger, unless something shall be made: then a new one is, and said."""
+    settings = read_settings()
+    place = ledger_address(settings.service)
+    if isinstance(place, Path) and not place.exists():
+        if not making:
+            raise UsageError(
+                f"There is no ledger at {place}: run this where the service runs, or set DOCFLEET_SERVICE__DATA_FOLDER "
+                "or DOCFLEET_SERVICE__LEDGER_URL as it has them."
+            )
+        print(f"A new ledger is made: {place}", file=sys.stderr)
+    with Runtime(settings) as runtime:
         yield runtime.access
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "dispatcher": "docfleet.cli.dispatcher:dispatcher",
     "worker": "docfleet.cli.worker:worker",
     "keys": "docfleet.cli.keys:keys",
+    "master-key": "docfleet.cli.master_key:master_key",
     "tenants": "docfleet.cli.keys:tenants",
 }
 """Command -> where it is (a function, or a `typer.Typer` with commands of its own), in the order of `--help`."""

@@ -28,6 +28,7 @@ from docfleet.cli.connection import (
 )
 from docfleet.client import Batch, Client, Document, PageStatus
 from docfleet.domain.file_names import printable
+from docfleet.domain.work import DocumentState
 from docfleet.errors import UsageError
 
 
@@ -37,7 +38,7 @@ def status(
     ] = None,
     batch: Annotated[str | None, typer.Option(help="A batch, by its id or name, and its documents.")] = None,
     batches: Annotated[bool, typer.Option("--batches", help="List the newest batches.")] = False,
-    state: Annotated[str | None, typer.Option(help="List documents in this state only.")] = None,
+    state: Annotated[DocumentState | None, typer.Option(help="List documents in this state only.")] = None,
     label: Annotated[list[str] | None, typer.Option(help="List documents with this label, name=value, only.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many a listing shows.")] = 20,
     to: To = "",

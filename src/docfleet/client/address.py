@@ -45,7 +45,8 @@ def find_address(
     or a malformed address is found.
     """
     said = os.environ if environment is None else environment
-    url = (url or said.get("DOCFLEET_URL", "")).strip().rstrip("/")
+    # whoever copies the address of a route means the service
+    url = (url or said.get("DOCFLEET_URL", "")).strip().rstrip("/").removesuffix("/v1").rstrip("/")
     api_key = (api_key or said.get("DOCFLEET_API_KEY", "")).strip()
     if not (url and api_key):
         for written in _written_by_servers(said):

@@ -1,4 +1,7 @@
-"""Bytes that must go: those of erased contents, and those that no row of the ledger names."""
+"""Bytes that must go: those of erased contents, and those that no row of the ledger names.
+
+Both whole contents that it does not know, and what killed or fenced attempts left in contents that live.
+"""
 
 from __future__ import annotations
 
@@ -54,10 +57,40 @@ def purge_orphans(desk: Desk, store: Store, older_than: float, stopped: Callable
     for _, orphans in _looked_up(desk, store):
         if stopped():
             break
-        purged += sum(_purge_if_old(store, content_id, older_than) for content_id in sorted(orphans))
+        purged += sum(_delete_if_old(store, f"{CONTENTS}/{one}", older_than) for one in sorted(orphans))
     if purged:
         _log.warning("orphans_purged", count=purged)
     return purged
+
+
+def purge_attempts(desk: Desk, store: Store, older_than: float, stopped: Callable[[], bool]) -> int:
+    """Deletes what attempts wrote into living contents and no row points to; how many attempts left something.
+
+    Only what was last written before `older_than` (seconds since 1970). Contents that the ledger does not know are left
+    alone here: they may be another ledger's.
+    """
+    purged = 0
+    for prefixes in _batches(_old_attempts(store, older_than), _BATCH):
+        if stopped():
+            break
+        known = desk.content_exists(sorted({_content_of(prefix) for prefix in prefixes}))
+        kept = desk.kept_prefixes(known)
+        lost = sorted(prefix for prefix in prefixes - kept if _content_of(prefix) in known)
+        purged += sum(_delete_if_old(store, prefix, older_than) for prefix in lost)
+    if purged:
+        _log.info("lost_attempts_purged", count=purged)
+    return purged
+
+
+def attempt_prefix(key: str) -> str:
+    """The prefix of the attempt that wrote this key; empty when no attempt did. Pure."""
+    parts = key.split("/")
+    match parts[2:3]:
+        case ["slices"] if len(parts) > 5:
+            return "/".join(parts[:5])
+        case ["results"] if len(parts) > 4:
+            return "/".join(parts[:4])
+    return ""
 
 
 def may_sweep(known: int, unknown: int) -> bool:
@@ -74,9 +107,8 @@ def _looked_up(desk: Desk, store: Store) -> Iterator[tuple[set[str], set[str]]]:
         yield ids, ids - desk.content_exists(sorted(ids))
 
 
-def _purge_if_old(store: Store, content_id: str, older_than: float) -> bool:
-    prefix = f"{CONTENTS}/{content_id}"
-    # looked at by itself, since a listing may show a content's objects far apart
+def _delete_if_old(store: Store, prefix: str, older_than: float) -> bool:
+    # looked at by itself, since a listing may show what belongs together far apart
     newest = max((at for _, at in store.list_with_times(prefix)), default=None)
     if newest is None or newest >= older_than:
         return False
@@ -91,6 +123,19 @@ def _content_ids(store: Store) -> Iterator[str]:
         if len(parts) == 3 and parts[1] != last:
             last = parts[1]
             yield last
+
+
+def _old_attempts(store: Store, older_than: float) -> Iterator[str]:
+    last = ""
+    for key, at in store.list_with_times(CONTENTS):
+        prefix = attempt_prefix(key) if at < older_than else ""
+        if prefix and prefix != last:
+            last = prefix
+            yield prefix
+
+
+def _content_of(key: str) -> str:
+    return key.split("/", 2)[1]
 
 
 def _batches(ids: Iterator[str], size: int) -> Iterator[set[str]]:

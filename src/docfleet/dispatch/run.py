@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from docfleet.dispatch.alarm import Alarm
 from docfleet.dispatch.assemblies import finish_stranded
@@ -11,7 +12,7 @@ from docfleet.dispatch.chores import Chore, do_due
 from docfleet.dispatch.leases import expire_leases
 from docfleet.dispatch.pace import SHORTEST_PAUSE
 from docfleet.dispatch.parts import DispatchParts
-from docfleet.dispatch.purge import purge_erased, purge_orphans
+from docfleet.dispatch.purge import purge_attempts, purge_erased, purge_orphans
 from docfleet.dispatch.repair import Repair, restore_epoch
 from docfleet.dispatch.window import PoolState, fill
 from docfleet.domain.urgency import Pool
@@ -26,6 +27,8 @@ _SLOTS_SECONDS = 2.0
 _ALARM_SECONDS = 10.0
 _ERASED_SECONDS = 10.0
 _IDEMPOTENCY_SECONDS = 600.0
+_SPARED_SECONDS = 1.0
+"""A broker that did not answer costs one wait of seconds, and not one for each thing that would be asked of it."""
 _JOIN_SECONDS = 10.0
 _RETURN_SECONDS = 4.0
 """After a database that was away, workers beat within a second and hand in what they kept within two."""
@@ -80,6 +83,7 @@ class _Dispatching:
         self._parts = parts
         self._pools = [PoolState(pool) for pool in Pool]
         self._broker_failed = False
+        self._spared_until = 0.0
         options = parts.options
         self.chores: list[Chore] = []
         if options.repair:
@@ -100,11 +104,23 @@ class _Dispatching:
         self.chores.append(Chore("slots", _SLOTS_SECONDS, self._count_slots))
         if repair:
             watch = Repair(self._parts.ledger, hints)
-            self.chores.append(Chore("epoch", self._parts.options.tick_seconds, lambda: self._restore_epoch(hints)))
-            self.chores.append(
-                Chore("repair", _REPAIR_SECONDS, lambda: [watch.look(pool, time.monotonic()) for pool in Pool])
-            )
-        self.chores.append(Chore("window", 0.0, lambda: self._fill(hints)))
+            self._add_asking("epoch", self._parts.options.tick_seconds, lambda: self._restore_epoch(hints))
+            self._add_asking("repair", _REPAIR_SECONDS, lambda: [watch.look(pool, time.monotonic()) for pool in Pool])
+        self._add_asking("window", 0.0, lambda: self._fill(hints))
+
+    def _add_asking(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        """A chore that asks the broker. While that is away, leases still expire in time and leadership is kept."""
+
+        def ask() -> None:
+            if time.monotonic() < self._spared_until:
+                raise BrokerUnavailable("The broker did not answer a moment ago.")
+            try:
+                work()
+            except BrokerUnavailable:
+                self._spared_until = time.monotonic() + _SPARED_SECONDS
+                raise
+
+        self.chores.append(Chore(name, seconds, ask))
 
     def _restore_epoch(self, hints: Hints) -> None:
         if restore_epoch(self._parts.ledger, hints):
@@ -146,6 +162,10 @@ def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.
     options = parts.options
     now = time.monotonic()
 
+    def older_than() -> float:
+        # the store's clock wrote the times; a day's grace covers any difference to this one
+        return time.time() - options.orphan_hours * 3600
+
     def stopped() -> bool:
         return stop.is_set() or not leading.is_set()
 
@@ -155,8 +175,13 @@ def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.
         Chore(
             "orphans",
             options.orphan_sweep_hours * 3600,
-            # the store's clock wrote the times; a day's grace covers any difference to this one
-            lambda: purge_orphans(parts.desk, parts.store, time.time() - options.orphan_hours * 3600, stopped),
+            lambda: purge_orphans(parts.desk, parts.store, older_than(), stopped),
+            due_at=now + options.first_sweep_seconds,
+        ),
+        Chore(
+            "lost_attempts",
+            options.orphan_sweep_hours * 3600,
+            lambda: purge_attempts(parts.desk, parts.store, older_than(), stopped),
             due_at=now + options.first_sweep_seconds,
         ),
     ]

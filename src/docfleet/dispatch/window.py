@@ -35,15 +35,15 @@ def fill(ledger: Ledger, hints: Hints, state: PoolState, per_slot: float, tick_s
     """Brings the pool's window to its size; how many hints were sent.
 
     Hints leave before the ledger knows that they did: a crash in between sends them twice, and never not at all.
-    Raises `BrokerUnavailable` after what was sent until then is noted.
+    Raises `BrokerUnavailable`: none of them is noted then, and what was sent is sent again.
     """
     if now < state.look_at:
         return 0
     size = window_size(state.slots, per_slot)
     with ledger.reading() as session:
         left, waiting = look(session, state.pool, size)
-    sent: list[int] = []
-    failure = _send(hints, state.pool, waiting, sent)
+    failure = _send(hints, state.pool, waiting)
+    sent = [] if failure else [one.slice_id for one in waiting]
     if sent:
         ledger.mark_dispatched(sent)
     if sent or left < state.outstanding:
@@ -58,11 +58,10 @@ def fill(ledger: Ledger, hints: Hints, state: PoolState, per_slot: float, tick_s
     return len(sent)
 
 
-def _send(hints: Hints, pool: str, chosen: Sequence[Waiting], sent: list[int]) -> BrokerUnavailable | None:
-    for waiting in chosen:
-        try:
-            hints.publish(pool, waiting.urgency, waiting.slice_id)
-        except BrokerUnavailable as error:
-            return error
-        sent.append(waiting.slice_id)
+def _send(hints: Hints, pool: str, chosen: Sequence[Waiting]) -> BrokerUnavailable | None:
+    try:
+        if chosen:
+            hints.publish_all(pool, [(one.urgency, one.slice_id) for one in chosen])
+    except BrokerUnavailable as error:
+        return error
     return None

@@ -10,7 +10,8 @@
 
 In the service workers may be killed for reasons of their own (out of memory, a bad host, somebody's `kill -9`), more
 often than three times in a slice's life. There crashes count only as far as they are evidence against their slice: see
-`evidence_of`. In a calm fleet the second and the third are more than enough; in a storm it takes more.
+`evidence_of`. In a calm fleet the second and the third are more than enough; in a storm it takes more. When others died
+as well and it is open yet whether that was their fault, the verdict waits for a minute: see `Evidence`.
 
 A slice that is always there when a host dies must not hide in the company for ever: from the third loss on it runs in
 isolation, and while it does, a further loss counts as a crash.
@@ -62,6 +63,17 @@ class Counters(msgspec.Struct, frozen=True):
     losses: int = 0
 
 
+class Evidence(msgspec.Struct, frozen=True):
+    """What speaks against a slice whose workers died; both numbers are of `evidence_of`."""
+
+    known: float
+    """In view of the deaths that are known to have been innocent."""
+    cautious: float
+    """As if the deaths of others whose fate is open were innocent too: at the beginning of a storm nothing is known."""
+    age_seconds: float = 0.0
+    """Since its first death."""
+
+
 class Action(StrEnum):
     RETRY = "retry"
     """Back to the queue."""
@@ -91,6 +103,11 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     """Dead at this evidence: by chance one innocent slice in a million gets there. Isolated at two thirds of it."""
     suspect_seconds: float = 3.0
     """How long a suspect waits, so that it shows meanwhile whether others die as well."""
+    suspect_limit_seconds: float = 8.0
+    """Its longest wait; doubles with each death from the third on."""
+    doubt_seconds: float = 60.0
+    """How long after its first death a slice has the benefit of others' open fates. Several poisons at once are
+    one another's doubt, so it must end."""
 
     def decide(
         self,
@@ -98,7 +115,7 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         counters: Counters,
         jitter: float,
         isolated: bool = False,
-        evidence: float | None = None,
+        evidence: Evidence | None = None,
     ) -> Decision:
         """`counters` and `isolated` as they were before the failure; `jitter` in 0..1 is the share of the back-off.
 
@@ -125,27 +142,39 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         longest = min(self.backoff_limit_seconds, self.backoff_seconds * 2.0 ** min(counted.errors - 1, 64))
         return Decision(Action.RETRY, jitter * longest, isolated, counted, f"{failure.code}: error {counted.errors}")
 
-    def _after_loss(self, counters: Counters, isolated: bool, evidence: float | None) -> Decision:
+    def _after_loss(self, counters: Counters, isolated: bool, evidence: Evidence | None) -> Decision:
         counted = msgspec.structs.replace(counters, losses=counters.losses + 1)
         if isolated and counted.losses > self.isolate_at_losses:
             return self._after_crash(counted, isolated, evidence)
         isolated = isolated or counted.losses >= self.isolate_at_losses
         return Decision(Action.RETRY, 0.0, isolated, counted, f"loss {counted.losses}")
 
-    def _after_crash(self, counters: Counters, isolated: bool, evidence: float | None) -> Decision:
+    def _after_crash(self, counters: Counters, isolated: bool, evidence: Evidence | None) -> Decision:
         counted = msgspec.structs.replace(counters, crashes=counters.crashes + 1)
         reason = f"crash {counted.crashes}"
         convicting = suspicious = True
         delay = 0.0
         if evidence is not None:
-            convicting = evidence >= self.convicting_evidence
-            suspicious = evidence >= self.convicting_evidence * 2 / 3
-            reason = f"{reason}, evidence {evidence:.1f} of {self.convicting_evidence:.1f}"
-            delay = self.suspect_seconds if counted.crashes >= self.isolate_at_crashes else 0.0
+            convicting = self._convicts(evidence)
+            suspicious = evidence.known >= self.convicting_evidence * 2 / 3
+            reason = (
+                f"{reason}, evidence {evidence.known:.1f} ({evidence.cautious:.1f}) of {self.convicting_evidence:.1f}"
+            )
+            delay = self._suspect_delay(counted.crashes)
         if counted.crashes >= self.max_crashes and convicting:
             return Decision(Action.DEAD, 0.0, True, counted, f"{counted.crashes} crashes")
         isolated = isolated or (counted.crashes >= self.isolate_at_crashes and suspicious)
         return Decision(Action.RETRY, delay, isolated, counted, reason)
+
+    def _convicts(self, evidence: Evidence) -> bool:
+        is_open = evidence.cautious < self.convicting_evidence and evidence.age_seconds < self.doubt_seconds
+        return evidence.known >= self.convicting_evidence and not is_open
+
+    def _suspect_delay(self, crashes: int) -> float:
+        if crashes < self.isolate_at_crashes:
+            return 0.0
+        doublings = min(crashes - self.isolate_at_crashes, 64)
+        return min(self.suspect_limit_seconds, self.suspect_seconds * 2.0**doublings)
 
 
 class Hazard(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.urgency import Urgency
@@ -35,7 +35,7 @@ _TRIES = 3
 
 _ADD_CONTENT = insert(CONTENT).values(refs=1, created_at=database_now(), erased_at=None, purged_at=None)
 _UNSAID = {
-    "priority": PRIORITY, "round": 1, "folder": None, "folder_key": None, "code": "", "message": "", "detail": "",
+    "round": 1, "folder": None, "folder_key": None, "code": "", "message": "", "detail": "",
     "cost_usd": 0.0, "work_seconds": 0.0, "deleted_at": None,
 }  # fmt: skip
 _UNREAD = {
@@ -109,6 +109,27 @@ def accept(session: Session, submission: Submission, home: Home) -> Accepted:
     return answer
 
 
+def accept_at_once(connection: Connection, submission: Submission, home: Home) -> tuple[Accepted, float] | None:
+    """Postgres, for most documents: as `accept`, in one statement, on a connection that commits by itself.
+
+    The answer and when the document was made; None when nothing was written because there is more to decide: which
+    earlier document is taken, what a request of the same key was answered, whether a batch is open.
+    """
+    if submission.batch_id is not None:
+        return None
+    answer = _answer(submission, new_id(), None)
+    claim = None
+    if submission.idempotency_key:
+        claim = {
+            "key": submission.idempotency_key, "request_digest": submission.request_digest,
+            "response_json": msgspec.json.encode(answer).decode(),
+        }  # fmt: skip
+    row = _document(submission, answer, home.batch_id, home.region)
+    content = _content(submission, home.region)
+    made_at = write_new_document(connection, content, row, WORK_CHANNEL, submission.reuse, claim)
+    return None if made_at is None else (answer, made_at)
+
+
 def _earlier(session: Session, submission: Submission) -> Any:
     if not submission.reuse:
         return None
@@ -154,15 +175,13 @@ def _write(
     row = _document(submission, answer, batch_id, region) | _UNSAID | _UNREAD | {"follows": None, "duplicate_of": ""}
     if earlier is None:
         _write_new(session, submission, row)
-    elif _is_read(earlier):
+        return
+    if _is_read(earlier):
         taken = {name: getattr(earlier, name) for name in (*_UNREAD, "media_type")}
         session.execute(_ADD_ENDED, row | taken | {"duplicate_of": earlier.id})
     else:
         session.execute(_ADD_OPEN, row | {"follows": earlier.id})
-    if submission.labels:
-        session.execute(_ADD_LABELS, _labels(submission, answer.document_id))
-    if earlier is None:
-        return
+    _write_labels(session, submission, answer.document_id)
     cause = f"{'same as' if _is_read(earlier) else 'follows'} {earlier.id}"
     record_documents(session, [answer.document_id], None, answer.state, cause)
     if _is_read(earlier):
@@ -173,10 +192,11 @@ def _write(
 def _write_new(session: Session, submission: Submission, row: dict[str, Any]) -> None:
     content = _content(submission, row["region"])
     if session.get_bind().dialect.name == "postgresql":
-        write_new_document(session, content, row, WORK_CHANNEL)
+        write_new_document(session.connection(), content, row, WORK_CHANNEL, reuse=False, claim=None)
         return
     session.execute(_ADD_CONTENT, content)
     session.execute(_ADD_OPEN, row)
+    _write_labels(session, submission, row["id"])
     record_documents(session, [row["id"]], None, DocumentState.RECEIVED, "accepted")
     fresh = LockedDocument(
         row["id"], row["batch_id"], DocumentState.RECEIVED, 1, PRIORITY, None, row["media_type"], None,
@@ -202,17 +222,19 @@ def _document(submission: Submission, answer: Accepted, batch_id: str, region: s
         "labels_json": msgspec.json.encode(submission.labels).decode(),
         "options_json": msgspec.json.encode(submission.options).decode(), "options_key": submission.options.key,
         "urgency": Urgency(submission.urgency).value, "pool": submission.pool, "deadline_at": submission.deadline_at,
-        "submitted_by": submission.submitted_by,
+        "submitted_by": submission.submitted_by, "priority": PRIORITY,
         # results that are there need none
         "sealed_passwords": None if answer.state in DOCUMENT_ENDS else submission.sealed_passwords,
     }  # fmt: skip
 
 
-def _labels(submission: Submission, document_id: str) -> list[dict[str, str]]:
-    return [
+def _write_labels(session: Session, submission: Submission, document_id: str) -> None:
+    labels = [
         {"document_id": document_id, "name": name, "value": value, "tenant_id": submission.tenant}
         for name, value in submission.labels.items()
     ]
+    if labels:
+        session.execute(_ADD_LABELS, labels)
 
 
 def wake(session: Session, pool: str = "") -> None:

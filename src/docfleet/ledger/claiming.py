@@ -35,6 +35,7 @@ from docfleet.ledger.dialect import database_now, lock_isolation_lane
 from docfleet.ledger.moves import record_slices
 from docfleet.ledger.rows import DOCUMENT, EVENT, INPUT, SLICE
 from docfleet.ledger.service_rows import CONTENT
+from docfleet.ledger.straight import Straight
 from docfleet.ledger.values import BOTH_LANES, Claim, ClaimedDocument, Lane, Source
 from docfleet.ledger.window import next_heads
 
@@ -164,8 +165,8 @@ def claim_slice(
     """
     values = {"slice_id": slice_id, "new_worker": worker, "lease_seconds": lease_seconds}
     if session.get_bind().dialect.name == "postgresql" and Lane.SHARED in lanes:
-        if (row := session.execute(_CLAIM_ONE, values).one_or_none()) is not None:
-            return _claim_of(row, worker, _claimed_document(row))
+        if found := _CLAIM_ONE.rows(session, values):
+            return _claim_of(found[0], worker, _claimed_document(found[0]))
         taken: Sequence[Row[Any]] = []
     else:
         taken = session.execute(_TAKE_ONE[False], values).all() if Lane.SHARED in lanes else []
@@ -247,10 +248,10 @@ def _claims(session: Session, worker: str, taken: Sequence[Row[Any]]) -> list[Cl
     ]
 
 
-def _claim_of(row: Row[Any], worker: str, document: ClaimedDocument) -> Claim:
+def _claim_of(row: Any, worker: str, document: ClaimedDocument) -> Claim:
     return Claim(
-        row.id, row.token, worker, row.step, row.first_page, row.last_page, row.round, row.attempt, row.crash_count,
-        row.error_count, row.isolated, row.payload_json, document,
+        row.id, row.token, worker, Step(row.step), row.first_page, row.last_page, row.round, row.attempt,
+        row.crash_count, row.error_count, row.isolated, row.payload_json, document,
     )  # fmt: skip
 
 
@@ -306,7 +307,7 @@ def _claiming_one() -> Select[Any]:
     return _DOCUMENTS.add_columns(*own).join(taken, taken.c.document_id == DOCUMENT.c.id).add_cte(told)
 
 
-_CLAIM_ONE = _claiming_one()
+_CLAIM_ONE = Straight(_claiming_one())
 
 
 _IS_HELD = (

@@ -12,12 +12,13 @@ import msgspec
 from sqlalchemy import bindparam, case, delete, select, update
 from sqlalchemy.orm import Session
 
-from docfleet.domain.work import DOCUMENT_ENDS
+from docfleet.domain.work import DOCUMENT_ENDS, DocumentState
 from docfleet.errors import Conflict, Gone, NotFound
 from docfleet.ledger.checks import known_id
 from docfleet.ledger.controlling import standing
 from docfleet.ledger.dead_letters import settle
 from docfleet.ledger.dialect import database_now
+from docfleet.ledger.followers import read_followers
 from docfleet.ledger.moves import LockedDocument, lock_document, record_documents
 from docfleet.ledger.rows import DOCUMENT, PAGE, SLICE
 from docfleet.ledger.service_rows import CONTENT, DELIVERY, WEBHOOK, LabelRow
@@ -47,6 +48,8 @@ def delete_document(session: Session, tenant: str, document_id: str) -> None:
     if document.state not in DOCUMENT_ENDS:
         raise Conflict(f"The document is {document.state}: cancel it first.")
     settle(session, document_id, None)
+    if document.state is DocumentState.SUCCEEDED:
+        read_followers(session, document)  # who has not taken its results by now cannot any more
     content_id = session.execute(select(DOCUMENT.c.content_id).where(DOCUMENT.c.id == document_id)).scalar_one()
     session.execute(
         update(DOCUMENT)

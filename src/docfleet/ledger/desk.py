@@ -21,12 +21,13 @@ from docfleet.ledger import (
     dead_letters,
     deleting,
     idempotency,
+    keeping,
     listing,
     streams,
     views,
 )
 from docfleet.ledger.dead_letters import Letters
-from docfleet.ledger.dialect import is_busy
+from docfleet.ledger.dialect import is_busy, translating_errors
 from docfleet.ledger.ledger import Ledger
 from docfleet.ledger.moves import lock_document
 from docfleet.ledger.rows import DOCUMENT
@@ -42,6 +43,7 @@ from docfleet.ledger.service_values import (
     Listing,
     PageView,
     Submission,
+    Submitted,
 )
 
 COUNT_SECONDS = 1.0
@@ -63,6 +65,9 @@ class Desk:
     def __init__(self, ledger: Ledger, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._committing = None
+        if ledger.engine.dialect.name == "postgresql":
+            self._committing = ledger.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._homes: dict[str, accepting.Home] = {}
         self._counted: dict[str | None, tuple[float, int]] = {}
         self._count_lock = threading.Lock()
@@ -86,7 +91,24 @@ class Desk:
 
         Raises BadRequest, NotFound or Conflict (its batch is unknown or sealed), IdempotencyMismatch.
         """
-        return self.accept_many([submission])[0]
+        return self.submit(submission).accepted
+
+    def submit(self, submission: Submission) -> Submitted:
+        """As `accept`; where it costs nothing more, the document as it then stood comes with the answer."""
+        checked = accepting.checked(submission)
+        home = self._home(checked.tenant)
+        if self._committing is not None:
+            try:
+                with translating_errors(), self._committing.connect() as connection:
+                    made = accepting.accept_at_once(connection, checked, home)
+            except LedgerError as error:
+                # nothing was written, and the other way tries again
+                if not is_busy(error):
+                    raise
+                made = None
+            if made is not None:
+                return Submitted(made[0], views.just_made(checked, *made))
+        return Submitted(self._write(lambda session: accepting.accept(session, checked, home)), None)
 
     def accept_many(self, submissions: Sequence[Submission]) -> list[Accepted]:
         """All or none of them, in one transaction."""
@@ -289,6 +311,11 @@ class Desk:
             self._counted[tenant] = (now + max(COUNT_SECONDS, 20.0 * (now - began)), count)
             return count
 
+    def known_open_documents(self, tenant: str | None = None) -> int | None:
+        """What `open_documents` would say without asking the ledger; None when it would ask. Never blocks."""
+        until, count = self._counted.get(tenant, (0.0, 0))
+        return count if self._clock() < until else None
+
     def erased_contents(self, limit: int = 100) -> list[str]:
         with self._ledger.reading() as session:
             return deleting.erased_contents(session, limit)
@@ -300,6 +327,11 @@ class Desk:
         """Those of the ids whose objects belong to something."""
         with self._ledger.reading() as session:
             return deleting.existing_contents(session, ids)
+
+    def kept_prefixes(self, content_ids: Collection[str]) -> set[str]:
+        """What attempts at these contents wrote, and is or may still be needed: prefixes in the store."""
+        with self._ledger.reading() as session:
+            return keeping.kept_prefixes(session, content_ids)
 
     def prune_idempotency(self, hours: float) -> int:
         """Forgets the answers given longer ago than that; returns how many."""

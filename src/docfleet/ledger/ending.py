@@ -228,6 +228,8 @@ def release_worker(
         .order_by(SliceRow.document_id, SliceRow.id)
     ).all()
     verdicts = judge_release([row.id for row in rows], crashed, working_on)
+    if crashed and not rows and working_on is not None and not working_on:
+        deaths.note_idle(session, worker)
     ended = []
     for row in rows:
         document = lock_document(session, row.document_id)

@@ -1,4 +1,9 @@
-"""Documents that wait for the results of another with the same bytes and options."""
+"""Documents that wait for the results of another with the same bytes and options.
+
+They take them in the transaction in which that ends; when there are many, or the document is long, the first of them
+do. The others still follow it then, and get their results some at a time from whoever dispatches (`ended_leaders`,
+`release_followers`).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +26,10 @@ FEW_FOLLOWERS = 16
 Whoever follows a document that fails again is moved on again: halves make that n log n moves in all instead of n * n.
 """
 
+MOST_PAGES = 20_000
+MOST_FOLLOWERS = 500
+"""So many page rows, and so many documents, are written in one transaction at most; one document at least."""
+
 _leader = DOCUMENT.alias()
 _FOLLOWERS = (
     select(DOCUMENT.c.id, DOCUMENT.c.content_id, DOCUMENT.c.urgency)
@@ -34,7 +43,10 @@ _SHARED = (
 )  # fmt: skip
 _TAKE_RESULTS = (
     update(DOCUMENT)
-    .where(DOCUMENT.c.follows == bindparam("of_leader"), _leader.c.id == DOCUMENT.c.follows)
+    .where(
+        DOCUMENT.c.follows == bindparam("of_leader"), DOCUMENT.c.id <= bindparam("last"),
+        _leader.c.id == DOCUMENT.c.follows,
+    )
     .values(
         state=DocumentState.SUCCEEDED, follows=None, duplicate_of=_leader.c.id, started_at=_leader.c.started_at,
         finished_at=database_now(), sealed_passwords=None, **{name: _leader.c[name] for name in _SHARED},
@@ -45,7 +57,7 @@ _COPY_PAGES = insert(PAGE).from_select(
     ["document_id", *_PAGE_TOLD, "cost_usd", "seconds"],
     select(DOCUMENT.c.id, *(PAGE.c[name] for name in _PAGE_TOLD), literal(0.0), literal(0.0))
     .join_from(DOCUMENT, PAGE, PAGE.c.document_id == DOCUMENT.c.follows)
-    .where(DOCUMENT.c.follows == bindparam("leader_id")),
+    .where(DOCUMENT.c.follows == bindparam("leader_id"), DOCUMENT.c.id <= bindparam("last")),
 )
 _READY = select(*FACTS).where(DOCUMENT.c.id.in_(bindparam("ids", expanding=True))).order_by(DOCUMENT.c.id)
 _SHARE = update(CONTENT).where(CONTENT.c.id == bindparam("content")).values(refs=CONTENT.c.refs + bindparam("more"))
@@ -60,33 +72,56 @@ _LEAVE = (
     )
 )
 _STOP_FOLLOWING = update(DOCUMENT).where(DOCUMENT.c.id == bindparam("freed")).values(follows=None)
-_FOLLOW = update(DOCUMENT).where(DOCUMENT.c.id.in_(bindparam("ids", expanding=True)))
+_FOLLOW = (
+    update(DOCUMENT)
+    .where(DOCUMENT.c.follows == bindparam("of_leader"), DOCUMENT.c.id.between(bindparam("first"), bindparam("last")))
+    .values(follows=bindparam("new_leader"))
+)
+_ENDED_LEADERS = (
+    select(DOCUMENT.c.follows)
+    .where(
+        DOCUMENT.c.follows.is_not(None), _leader.c.id == DOCUMENT.c.follows,
+        _leader.c.state == DocumentState.SUCCEEDED, _leader.c.content_id.is_not(None),
+    )
+    .distinct()
+    .limit(bindparam("most"))
+)  # fmt: skip
 
 
 def release_followers(session: Session, document: LockedDocument) -> list[LockedDocument]:
     """`document` has ended and is locked: its followers take its results, or, without any, are read themselves.
 
-    Returns those that ended with it. The leader is locked before its followers, and those in the order of their ids,
-    as everywhere.
+    Returns those that ended with it; of many, the first (the others when this is called again). The leader is locked
+    before its followers, and those in the order of their ids, as everywhere.
     """
     if document.content_id is None:
         return []
-    waiting = session.execute(_FOLLOWERS, {"leader_id": document.id}).all()
-    if not waiting:
-        return []
     if document.state is DocumentState.SUCCEEDED:
-        return _take_results(session, document, waiting)
+        most = max(1, min(MOST_FOLLOWERS, MOST_PAGES // max(1, document.pages or 1)))
+        waiting = session.execute(_FOLLOWERS.limit(most), {"leader_id": document.id}).all()
+        return _take_results(session, document, waiting) if waiting else []
+    read_followers(session, document)
+    return []
+
+
+def read_followers(session: Session, document: LockedDocument) -> None:
+    """There are no results to take, or no longer: the followers are read themselves, one for all or two for many."""
+    waiting = session.execute(_FOLLOWERS, {"leader_id": document.id}).all()
     half = (len(waiting) + 1) // 2 if len(waiting) > FEW_FOLLOWERS else len(waiting)
     for group in (waiting[:half], waiting[half:]):
         if group:
             _read_one(session, document, group)
-    return []
+
+
+def ended_leaders(session: Session, most: int) -> list[str]:
+    """Documents with results that some still wait for."""
+    return [id_ for (id_,) in session.execute(_ENDED_LEADERS, {"most": most}) if id_ is not None]
 
 
 def _take_results(session: Session, leader: LockedDocument, waiting: Any) -> list[LockedDocument]:
     ids = [row.id for row in waiting]
-    session.execute(_COPY_PAGES, {"leader_id": leader.id})
-    session.execute(_TAKE_RESULTS, {"of_leader": leader.id})
+    session.execute(_COPY_PAGES, {"leader_id": leader.id, "last": ids[-1]})
+    session.execute(_TAKE_RESULTS, {"of_leader": leader.id, "last": ids[-1]})
     moved = [row.content_id for row in waiting if row.content_id != leader.content_id]
     if moved:
         session.execute(_SHARE, {"content": leader.content_id, "more": len(moved)})
@@ -100,9 +135,9 @@ def _read_one(session: Session, leader: LockedDocument, group: Any) -> None:
     """The most urgent of the group gets its plan; the others wait for it, so that each is at most as urgent as it."""
     first = min(group, key=lambda row: (RANK[Urgency(row.urgency)], row.id))
     session.execute(_STOP_FOLLOWING, {"freed": first.id})
-    others = [row.id for row in group if row.id != first.id]
-    if others:
-        session.execute(_FOLLOW.values(follows=first.id), {"ids": others})
+    # by their range: there may be more of them than a statement can name
+    place = {"first": group[0].id, "last": group[-1].id}
+    session.execute(_FOLLOW, {"of_leader": leader.id, "new_leader": first.id, **place})
     document = lock_document(session, first.id)
     record_documents(session, [first.id], document.state, document.state, f"{leader.id} ended {leader.state}")
     add_slices(session, document, [WHOLE[Step.PLAN]])

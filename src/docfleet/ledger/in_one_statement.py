@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from docfleet.domain.work import DocumentState
 from docfleet.errors import LedgerError
 from docfleet.ledger.recording import LockedDocument
+from docfleet.ledger.straight import Straight
 from docfleet.ledger.values import Claim, PageOutcome, Plan
 
 _NOW = "EXTRACT(EPOCH FROM clock_timestamp())::double precision"
@@ -38,8 +39,9 @@ _PAGE = {
 _TOLD = ("slice_id", "outcome", "engine", "reason", "detail", "confidence", "quality")
 _UNNESTED = ", ".join(f"CAST(:p_{name} AS {kind}[])" for name, kind in _PAGE.items())
 # the rules of a page that has an outcome already are those of `documents.write_pages`; a test compares the rows
-_END = text(
-    f"""WITH done AS (
+_END = Straight(
+    text(
+        f"""WITH done AS (
 UPDATE slice SET state = 'done', lease_until = NULL, finished_at = {_NOW}, result_key = ''
 WHERE id = :slice_id AND state = 'running' AND token = :held AND worker = :holder
 RETURNING id, token, {_LIKE_THE_PLAN}
@@ -69,6 +71,7 @@ SELECT {_NOW}, 'document', document_id, NULL, :was, :state, 0, '', :cause, tenan
 SELECT ended.id, NOT batch.implicit OR EXISTS (SELECT 1 FROM document f WHERE f.follows = :document_id)
 OR EXISTS (SELECT 1 FROM webhook w WHERE w.tenant_id = batch.tenant_id AND w.disabled_at IS NULL) AS concerns_others
 FROM done JOIN batch ON batch.id = done.batch_id LEFT JOIN ended ON true"""
+    )
 )
 
 
@@ -94,16 +97,16 @@ def end_in_one_statement(
     """
     pages = {f"p_{name}": [getattr(page, "page" if name == "number" else name) for page in outcomes] for name in _PAGE}
     given = {name: columns[name] for name in _GIVEN if name != "state"}
-    row = session.execute(
-        _END,
+    rows = _END.rows(
+        session,
         {
             **given, **pages, "state": state.value, "was": document.state.value, "cause": cause,
             "document_id": document.id, "slice_id": claim.slice_id, "held": claim.token, "holder": claim.worker,
             "pages": plan.pages, "pages_key": pages_key,
         },
-    ).one_or_none()  # fmt: skip
-    if row is None:
+    )  # fmt: skip
+    if not rows:
         raise NotHeld
-    if row.id is None:
+    if rows[0].id is None:
         raise LedgerError(f"document {document.id} is no longer {document.state}")
-    return bool(row.concerns_others)
+    return bool(rows[0].concerns_others)

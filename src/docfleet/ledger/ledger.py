@@ -76,7 +76,7 @@ class Ledger:
         self._policy = policy
         self._lease_seconds = lease_seconds
         self._jitter = jitter
-        self._info = {"fencing": fencing}
+        self._info = {"fencing": fencing, "turns": {}}
         self._position = stranded.Position({})
 
     @classmethod
@@ -134,7 +134,7 @@ class Ledger:
         SQLite: it sees one state of the ledger. Postgres: each statement sees the state at its beginning.
         """
         engine = self._following if slowly else self._reading
-        with translating_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+        with translating_errors(), Session(engine, expire_on_commit=False, info=self._info) as session, session.begin():
             if slowly:
                 allow_slow_reader(session)
             yield session
@@ -295,6 +295,7 @@ class Ledger:
         """Takes back at once what a worker *known to be dead* holds.
 
         `crashed`: by itself, so that the slice it was working on is to blame (`working_on`, or the only one it held).
+        With an empty `working_on` it was free; that tells of a storm, and is kept for that.
         `cause`: a code of `errors.py` where it was seen what ended it ("timed_out", "out_of_memory").
         """
         return self._write(
@@ -304,13 +305,13 @@ class Ledger:
         )
 
     def stranded(self) -> int:
-        """Gives open documents whose next slice is missing that slice; returns how many.
+        """Gives open documents whose next slice, or whose share of results, is missing that; returns how many.
 
         Looks at some thousands of documents at a call and goes on where it stopped; call it every second or so.
         """
         with self.reading() as session:
-            found = stranded.find(session, self._position)
-        return sum(self._write(lambda session, id_=id_: stranded.rescue(session, id_)) for id_ in found)  # type: ignore[misc]
+            repairs = stranded.repairs(session, self._position)
+        return sum(self._write(repair) for repair in repairs)
 
     def take_back(self, kind: FailureKind) -> list[Ended]:
         """Takes back every running slice of a ledger that nobody else works on (see `overseeing.take_back`)."""

@@ -48,7 +48,10 @@ def matching_ids(tenant: str, wanted: DocumentFilter, before: str | None, limit:
 
 
 def _of_one_state(tenant: str, wanted: DocumentFilter, state: DocumentState | None, before: str | None) -> Select[Any]:
-    conditions: list[ColumnElement[bool]] = [DOCUMENT.c.tenant_id == tenant, DOCUMENT.c.deleted_at.is_(None)]
+    conditions: list[ColumnElement[bool]] = [DOCUMENT.c.deleted_at.is_(None)]
+    if not wanted.labels:
+        # labels are their document's tenant's: asked of both, it would count twice in how many a database expects
+        conditions.append(DOCUMENT.c.tenant_id == tenant)
     if state is not None:
         conditions.append(DOCUMENT.c.state == state)
     if wanted.batch_id is not None:

@@ -13,6 +13,7 @@ from docfleet.domain.work import DocumentState
 from docfleet.errors import LedgerError
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.rows import DOCUMENT, EVENT
+from docfleet.ledger.straight import Straight
 
 
 class LockedDocument(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class LockedDocument(msgspec.Struct, frozen=True):
 
 
 FACTS = [DOCUMENT.c[name] for name in LockedDocument.__struct_fields__]
-_LOCK = select(*FACTS).where(DOCUMENT.c.id == bindparam("document_id")).with_for_update(key_share=True)
+_LOCK = Straight(select(*FACTS).where(DOCUMENT.c.id == bindparam("document_id")).with_for_update(key_share=True))
 
 
 def lock_document(session: Session, document_id: str) -> LockedDocument:
@@ -41,10 +42,11 @@ def lock_document(session: Session, document_id: str) -> LockedDocument:
     Whoever ends a slice takes this lock first: so only one of two that end at once can be the last, and all lock in
     the same order.
     """
-    row = session.execute(_LOCK, {"document_id": document_id}).one_or_none()
-    if row is None:
+    rows = _LOCK.rows(session, {"document_id": document_id})
+    if not rows:
         raise LedgerError(f"the ledger knows no document {document_id}")
-    return LockedDocument(*row)
+    (row,) = rows
+    return msgspec.structs.replace(LockedDocument(*row), state=DocumentState(row.state))
 
 
 def _of_document(column: str) -> Any:

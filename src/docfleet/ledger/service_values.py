@@ -118,6 +118,14 @@ class DocumentView(msgspec.Struct, frozen=True):
     round: int
 
 
+class Submitted(msgspec.Struct, frozen=True):
+    """What became of a submission, and how its document stood then."""
+
+    accepted: Accepted
+    view: DocumentView | None
+    """None: it has to be asked for."""
+
+
 class PageView(msgspec.Struct, frozen=True):
     """One page and how it stands."""
 

@@ -1,10 +1,13 @@
-"""Open documents that nothing would ever end: they get their next slice.
+"""Open documents that nothing would ever end: they get their next slice, or the results they wait for.
 
 Every move of a document makes the next slice in its own transaction, so this finds nothing unless somebody else wrote
 to the database, or restored a part of it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from sqlalchemy import and_, exists, func, literal_column, or_, select, text, update
@@ -13,9 +16,13 @@ from sqlalchemy.orm import Session
 from docfleet.domain.work import DOCUMENT_ENDS, OPEN_SLICES, DocumentState, Step
 from docfleet.ledger.cutting import WHOLE, add_slices
 from docfleet.ledger.documents import advance
+from docfleet.ledger.followers import ended_leaders, release_followers
+from docfleet.ledger.outbox import note_end
 from docfleet.ledger.recording import LockedDocument, lock_document
 from docfleet.ledger.rows import DOCUMENT, SLICE
 
+SERVED_AT_ONCE = 8
+"""Transactions of one call in which followers take results that are there: whoever calls has more to do."""
 AT_ONCE = 1000
 """Documents of each state looked at in one go."""
 
@@ -33,8 +40,22 @@ _HAS_WORK = exists().where(
     SLICE.c.round == DOCUMENT.c.round,
     SLICE.c.state.in_(sorted(OPEN_SLICES)),
 )
-_HAS_LEADER = exists().where(_leader.c.id == DOCUMENT.c.follows, _leader.c.state.not_in(sorted(DOCUMENT_ENDS)))
+# one that has succeeded, and was not deleted, has results for them: see `serve`
+_HAS_LEADER = exists().where(
+    _leader.c.id == DOCUMENT.c.follows,
+    or_(
+        _leader.c.state.not_in(sorted(DOCUMENT_ENDS)),
+        and_(_leader.c.state == DocumentState.SUCCEEDED, _leader.c.content_id.is_not(None)),
+    ),
+)
 _IS_STRANDED = ~or_(_HAS_WORK, _HAS_LEADER)
+
+
+def repairs(session: Session, position: Position) -> list[Callable[[Session], int]]:
+    """What is to be done, each in a transaction of its own that returns for how many documents it did something."""
+    leaders = ended_leaders(session, SERVED_AT_ONCE)
+    served = [partial(serve, leader_id=id_) for id_ in leaders] * (SERVED_AT_ONCE // max(1, len(leaders)))
+    return [*served, *(partial(rescue, document_id=id_) for id_ in find(session, position))]
 
 
 def find(session: Session, position: Position) -> list[str]:
@@ -57,6 +78,17 @@ def find(session: Session, position: Position) -> list[str]:
         ).scalars()
         position.after[state] = last if count == AT_ONCE else ""
     return found
+
+
+def serve(session: Session, leader_id: str) -> int:
+    """Some of those that still wait for the results of a document that has them take them; how many."""
+    leader = lock_document(session, leader_id)
+    if leader.state is not DocumentState.SUCCEEDED:
+        return 0
+    served = release_followers(session, leader)
+    for document in served:
+        note_end(session, document)
+    return len(served)
 
 
 def rescue(session: Session, document_id: str) -> bool:

@@ -14,7 +14,14 @@ from docfleet.domain.work import DOCUMENT_ENDS, OPEN_SLICES, PAGE_READ, PAGE_STE
 from docfleet.errors import Gone, NotFound
 from docfleet.ledger.checks import known_id
 from docfleet.ledger.rows import BATCH, DOCUMENT, PAGE, SLICE
-from docfleet.ledger.service_values import DocumentView, PageView, ReadingOptions, ResultFile
+from docfleet.ledger.service_values import (
+    Accepted,
+    DocumentView,
+    PageView,
+    ReadingOptions,
+    ResultFile,
+    Submission,
+)
 
 _SHOWN = [
     DOCUMENT.c[name]
@@ -49,6 +56,16 @@ def document(session: Session, tenant: str, document_id: str) -> DocumentView:
         raise Gone()
     [view] = views_of(session, [row])
     return view
+
+
+def just_made(submission: Submission, accepted: Accepted, created_at: float) -> DocumentView:
+    """A document that was submitted by itself, as it is shown the moment it was made."""
+    return DocumentView(
+        accepted.document_id, submission.tenant, submission.name, accepted.state, None, submission.media_type,
+        submission.size_bytes, submission.sha256, Urgency(submission.urgency), submission.pool,
+        dict(submission.labels), submission.options, submission.deadline_at, "", None, 0, 0, {}, None, 0.0, 0.0, "",
+        "", "", created_at, None, None, None, submission.submitted_by, accepted.content_id, "", (), 1,
+    )  # fmt: skip
 
 
 def views_of(session: Session, rows: Sequence[Any]) -> list[DocumentView]:

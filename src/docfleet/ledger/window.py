@@ -22,10 +22,11 @@ from docfleet.domain.urgency import Urgency
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.rows import SLICE
 from docfleet.ledger.service_values import Waiting
+from docfleet.ledger.straight import Straight
 from docfleet.ledger.values import BOTH_LANES, Lane
 
 MOST_TENANTS = 1000
-"""Tenants of one pool and urgency that are looked at in one go."""
+"""Tenants of one pool and urgency that are looked at in one go; of more, the next look sees the next ones."""
 HEADS_PER_CHOICE = 4
 """Heads read for each slice that is to be chosen, over all queues; at least two of each queue."""
 
@@ -50,12 +51,22 @@ _HINTED = "s.state = 'queued' AND s.dispatched_at IS NOT NULL"
 _CANDIDATE = "s.state = 'queued' AND s.dispatched_at IS NULL"
 
 
-def _heads(dialect: str) -> TextClause:
-    """The first slices of every queue of a pool. The recursion finds the tenants, one jump in the index for each."""
-    words = _WORDS[dialect]
+def _queues(select_from_queue: str) -> str:
+    """The recursion that finds the tenants behind the `after` of each urgency, one jump in the index for each."""
     tenant = f"SELECT s.tenant_id FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool AND s.urgency = "
     next_one = "ORDER BY s.tenant_id LIMIT 1"
-    urgencies = ", ".join(f"('{urgency}')" for urgency in Urgency)
+    urgencies = ", ".join(f"('{urgency}', CAST(:after_{urgency} AS TEXT))" for urgency in Urgency)
+    return (
+        f"WITH RECURSIVE wanted(urgency, after) AS (VALUES {urgencies}), queue(urgency, tenant, n) AS ("
+        f"SELECT wanted.urgency, ({tenant} wanted.urgency AND s.tenant_id > wanted.after {next_one}), 1 FROM wanted "
+        f"UNION ALL SELECT queue.urgency, ({tenant} queue.urgency AND s.tenant_id > queue.tenant {next_one}), n + 1 "
+        f"FROM queue WHERE queue.tenant IS NOT NULL AND n < :most) {select_from_queue}"
+    )
+
+
+def _heads(dialect: str) -> TextClause:
+    """The first slices of every queue of a pool."""
+    words = _WORDS[dialect]
     some = f"(SELECT {words['max']}(2, {HEADS_PER_CHOICE} * :limit / {words['max']}(1, count(*))) FROM queue)"
     first = (
         f"FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool AND s.urgency = queue.urgency "
@@ -65,37 +76,36 @@ def _heads(dialect: str) -> TextClause:
     join = f"CROSS JOIN LATERAL (SELECT {_SHOWN} {first}) s"
     if dialect == "sqlite":
         join = f"CROSS JOIN slice s ON s.id IN (SELECT s.id {first})"
-    return text(
-        f"WITH RECURSIVE wanted(urgency) AS (VALUES {urgencies}), queue(urgency, tenant, n) AS ("
-        f"SELECT wanted.urgency, ({tenant} wanted.urgency {next_one}), 1 FROM wanted "
-        f"UNION ALL SELECT queue.urgency, ({tenant} queue.urgency AND s.tenant_id > queue.tenant {next_one}), n + 1 "
-        f"FROM queue WHERE queue.tenant IS NOT NULL AND n < {MOST_TENANTS}) "
-        f"SELECT {_SHOWN} FROM queue {join}"
-    )
+    return text(_queues(f"SELECT {_SHOWN} FROM queue {join}"))
 
 
-_HEADS = {dialect: _heads(dialect) for dialect in _WORDS}
+_REACHED = text(_queues("SELECT urgency, tenant FROM queue WHERE n = :most AND tenant IS NOT NULL"))
+_HEADS = {dialect: Straight(_heads(dialect)) for dialect in _WORDS}
 # one hint of each pool: another pool may have no worker that takes its own
 _OTHER = "r.state = 'running' OR (r.state = 'queued' AND r.dispatched_at IS NOT NULL AND r.pool = :pool)"
 _ISOLATED_HEADS = {
-    dialect: text(
-        f"SELECT {_SHOWN} FROM slice s {words['by']} WHERE {words['isolated']} AND {_CANDIDATE} AND s.pool = :pool "
-        f"AND s.available_at <= {words['now']} AND NOT EXISTS "
-        f"(SELECT 1 FROM slice r WHERE {words['isolated'].replace('s.', 'r.')} AND ({_OTHER})) "
-        "ORDER BY s.priority, s.id LIMIT 1"
+    dialect: Straight(
+        text(
+            f"SELECT {_SHOWN} FROM slice s {words['by']} WHERE {words['isolated']} AND {_CANDIDATE} AND s.pool = :pool "
+            f"AND s.available_at <= {words['now']} AND NOT EXISTS "
+            f"(SELECT 1 FROM slice r WHERE {words['isolated'].replace('s.', 'r.')} AND ({_OTHER})) "
+            "ORDER BY s.priority, s.id LIMIT 1"
+        )
     )
     for dialect, words in _WORDS.items()
 }
-_HINTED_HEADS = text(
-    f"SELECT {_SHOWN} FROM slice s WHERE {_HINTED} AND s.pool = :pool ORDER BY s.dispatched_at LIMIT 64"
+_HINTED_HEADS = Straight(
+    text(f"SELECT {_SHOWN} FROM slice s WHERE {_HINTED} AND s.pool = :pool ORDER BY s.dispatched_at LIMIT 64")
 )
 _COUNTED = "s.tenant_id, s.urgency, s.document_id, count(*) AS n FROM slice s"
 _RUNNING_NOW = f"SELECT 0 AS hinted, {_COUNTED} WHERE s.state = 'running' AND s.pool = :pool GROUP BY 2, 3, 4"
+_HINTED_NOW = f"SELECT 1, {_COUNTED} WHERE {_HINTED} AND s.pool = :pool GROUP BY 2, 3, 4"
 _UNDER_WAY = {
-    False: text(_RUNNING_NOW),
-    True: text(f"{_RUNNING_NOW} UNION ALL SELECT 1, {_COUNTED} WHERE {_HINTED} AND s.pool = :pool GROUP BY 2, 3, 4"),
+    False: Straight(text(_RUNNING_NOW)),
+    True: Straight(text(f"{_RUNNING_NOW} UNION ALL {_HINTED_NOW}")),
 }
-_NOW = select(database_now())
+_ANY_CANDIDATE = Straight(text(f"SELECT 1 FROM slice s WHERE {_CANDIDATE} AND s.pool = :pool LIMIT 1"))
+_NOW = Straight(select(database_now().label("now")))
 
 
 def window(session: Session, pool: str, limit: int) -> list[Waiting]:
@@ -108,7 +118,7 @@ def look(session: Session, pool: str, size: int) -> tuple[int, list[Waiting]]:
     """How many slices of the pool are hinted, and which are to be hinted next to make it `size`. Changes nothing."""
     under_way = _count(session, [pool], True)
     room = size - under_way.hinted
-    if room <= 0:
+    if room <= 0 or not _ANY_CANDIDATE.rows(session, {"pool": pool}):
         return under_way.hinted, []
     heads = _heads_of(session, pool, room, BOTH_LANES)
     return under_way.hinted, _as_waiting(_choose_among(session, heads, under_way, room))
@@ -138,19 +148,50 @@ def _heads_of(session: Session, pool: str, limit: int, lanes: Collection[Lane]) 
     dialect = session.get_bind().dialect.name
     heads: list[Head] = []
     if Lane.SHARED in lanes:
-        heads += _ask_heads(session, _HEADS[dialect], {"pool": pool, "limit": limit})
+        heads += _shared_heads(session, pool, limit)
     if Lane.ISOLATED in lanes:
         heads += _ask_heads(session, _ISOLATED_HEADS[dialect], {"pool": pool})
     return heads
 
 
-def _ask_heads(session: Session, statement: TextClause, values: Mapping[str, object]) -> list[Head]:
+def _shared_heads(session: Session, pool: str, limit: int) -> list[Head]:
+    """Of the tenants whose turn it is: of all, unless there are more than are looked at in one go.
+
+    Where the last look ended is kept in memory. What is left at the end of the round is looked at together with its
+    beginning, so that a few are not alone in a look of their own.
+    """
+    turns: dict[tuple[str, Urgency], str] = session.info.get("turns", {})
+    after = {urgency: turns.get((pool, urgency), "") for urgency in Urgency}
+    statement = _HEADS[session.get_bind().dialect.name]
+    asked = _turn(pool, limit, after)
+    heads = _ask_heads(session, statement, asked)
+    crowds = Counter(urgency for urgency, _ in {(head.urgency, head.tenant) for head in heads})
+    if not any(after.values()) and max(crowds.values(), default=0) * 2 < MOST_TENANTS:
+        return heads
+    reached = {Urgency(urgency): tenant for urgency, tenant in session.execute(_REACHED, asked)}
+    ended = {urgency for urgency in Urgency if after[urgency] and urgency not in reached}
+    if ended:
+        # those that go on are looked at once only
+        again = _turn(pool, limit, {urgency: "" if urgency in ended else None for urgency in Urgency})
+        heads = list({head.slice_id: head for head in [*heads, *_ask_heads(session, statement, again)]}.values())
+        reached |= {Urgency(urgency): tenant for urgency, tenant in session.execute(_REACHED, again)}
+    turns.update({(pool, urgency): reached.get(urgency, "") for urgency in Urgency})
+    return heads
+
+
+def _turn(pool: str, limit: int, after: Mapping[Urgency, str | None]) -> dict[str, object]:
+    """Values for one look; an urgency without a place to start from is not looked at."""
+    starts = {f"after_{urgency}": tenant for urgency, tenant in after.items()}
+    return {"pool": pool, "limit": limit, "most": MOST_TENANTS, **starts}
+
+
+def _ask_heads(session: Session, statement: Straight, values: Mapping[str, object]) -> list[Head]:
     return [
         Head(
             row.id, row.document_id, row.tenant_id, Urgency(row.urgency), row.priority, row.deadline_at,
             row.created_at, row.pool, bool(row.isolated),
         )
-        for row in session.execute(statement, values)
+        for row in statement.rows(session, values)
     ]  # fmt: skip
 
 
@@ -165,8 +206,7 @@ def _count(session: Session, pools: Collection[str], with_hinted: bool) -> _Unde
     queues = Counter[tuple[str, Urgency]]()
     all_hinted = 0
     for pool in pools:
-        rows = session.execute(_UNDER_WAY[with_hinted], {"pool": pool})
-        for is_hinted, tenant, urgency, document, count in rows:
+        for is_hinted, tenant, urgency, document, count in _UNDER_WAY[with_hinted].rows(session, {"pool": pool}):
             tenants[tenant] += count
             documents[document] += count
             queues[tenant, Urgency(urgency)] += count
@@ -185,7 +225,7 @@ def _choose(
 def _choose_among(session: Session, heads: Sequence[Head], under_way: _UnderWay, limit: int) -> list[tuple[Head, str]]:
     if not heads:
         return []
-    now = session.execute(_NOW).scalar_one()
+    now = _NOW.rows(session, {})[0].now
     by_id = {head.slice_id: head for head in heads}
     chosen = choose(list(by_id.values()), under_way.outstanding, limit, now)
     return [(by_id[one.slice_id], one.reason) for one in chosen]
@@ -235,4 +275,4 @@ def oldest_waiting(session: Session, pool: str) -> float | None:
     heads = [*_heads_of(session, pool, 1, BOTH_LANES), *_ask_heads(session, _HINTED_HEADS, {"pool": pool})]
     if not heads:
         return None
-    return max(0.0, session.execute(_NOW).scalar_one() - min(head.waiting_since for head in heads))
+    return max(0.0, float(_NOW.rows(session, {})[0].now) - min(head.waiting_since for head in heads))

@@ -123,13 +123,13 @@ def write_index(rows: Sequence[IndexRow], folder: Path) -> None:
     People open the CSV in spreadsheets, which take text that starts with =, +, -, @, tab or carriage return for a
     formula: such a text (a file name from outside may be one) gets an apostrophe before it. The JSON holds it as it is.
     """
-    _replace(folder / "index.json", msgspec.json.format(msgspec.json.encode(rows), indent=1))
+    replace_file(folder / "index.json", msgspec.json.format(msgspec.json.encode(rows), indent=1))
     sheet = io.StringIO()
     names = IndexRow.__struct_fields__
     writer = csv.writer(sheet)
     writer.writerow(names)
     writer.writerows([[_cell(getattr(row, name)) for name in names] for row in rows])
-    _replace(folder / "index.csv", sheet.getvalue().encode())
+    replace_file(folder / "index.csv", sheet.getvalue().encode())
 
 
 def _cell(value: object) -> object:
@@ -138,7 +138,8 @@ def _cell(value: object) -> object:
     return "" if value is None else value
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all."""
     beside = path.with_name(f".{path.name}.part")
     beside.write_bytes(data)
     beside.replace(path)

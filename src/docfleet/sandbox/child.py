@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -162,6 +163,9 @@ def _answer_one(sock: socket.socket, child: Child, frame: bytes) -> None:
 
 
 def main() -> None:
+    # whoever ends all processes at once (an init system, a machine that goes down) would make a page look like poison:
+    # the parent ends this one, or dies and takes it along
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     confine.tie_to_parent(parent)
     with socket.socket(fileno=descriptor) as sock, suppress(wire.Closed, KeyboardInterrupt):

@@ -24,11 +24,15 @@ _DEATH_SECONDS = 5.0
 
 
 class ChildDied(Exception):
-    """The child is gone; `error` says why, as far as can be known."""
+    """The child is gone; `error` says why, as far as can be known.
 
-    def __init__(self, error: DocumentError) -> None:
+    `killed`: by somebody else, or stopped for longer than it had time, whoever did it.
+    """
+
+    def __init__(self, error: DocumentError, killed: bool = False) -> None:
         super().__init__(error.message)
         self.error = error
+        self.killed = killed
 
 
 class ChildProcess:
@@ -73,7 +77,7 @@ class ChildProcess:
             self._sock.settimeout(START_SECONDS)
             wire.send_frame(self._sock, wire.encoder.encode(request))
         except (wire.Closed, TimeoutError, OSError) as error:
-            raise ChildDied(self._bury()) from error
+            raise self._bury() from error
 
     def receive(self, seconds: float) -> tuple[wire.Reply, int | None]:
         """The next reply and its descriptor, which the caller closes. Raises `ChildDied`, also past `seconds`."""
@@ -88,10 +92,11 @@ class ChildProcess:
             frame, descriptor = wire.receive_frame(self._sock, deadline)
             reply = wire.decode_reply(frame)
         except TimeoutError as error:
+            stopped = _is_stopped(self.pid)
             self.kill()
-            raise ChildDied(TimedOut()) from error
+            raise ChildDied(TimedOut(), stopped) from error
         except (wire.Closed, OSError) as error:
-            raise ChildDied(self._bury()) from error
+            raise self._bury() from error
         except (wire.Garbled, msgspec.DecodeError) as error:
             if descriptor is not None:
                 os.close(descriptor)
@@ -109,16 +114,26 @@ class ChildProcess:
         self._process.wait()
         self._sock.close()
 
-    def _bury(self) -> DocumentError:
+    def _bury(self) -> ChildDied:
         """Collects a child that closed its socket, and says what it died of."""
         try:
             status = self._process.wait(_DEATH_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            return ParserCrashed()
+            return ChildDied(ParserCrashed())
         self._sock.close()
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-        return error_of_death(status, min(peak, self.resident_bytes), self.limits.memory_bytes)
+        error = error_of_death(status, min(peak, self.resident_bytes), self.limits.memory_bytes)
+        return ChildDied(error, killed=status == -signal.SIGKILL)
+
+
+def _is_stopped(pid: int) -> bool:
+    """By a signal, or a debugger; False where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except OSError:
+        return False
 
 
 def _scrubbed_environment() -> dict[str, str]:

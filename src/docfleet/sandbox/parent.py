@@ -242,7 +242,7 @@ class Sandbox:
         try:
             self._child.send(ticket.request)
         except ChildDied as death:
-            self._lose_child(death.error)
+            self._lose_child(death.error, death.killed)
 
     def _receive_head(self) -> None:
         """Takes one reply off the wire and gives it to the ticket at the head."""
@@ -255,7 +255,7 @@ class Sandbox:
             reply, descriptor = child.receive(head.seconds + _GRACE_SECONDS)
             arrays = self._map(reply, descriptor)
         except ChildDied as death:
-            self._lose_child(death.error)
+            self._lose_child(death.error, death.killed)
             return
         except wire.Garbled:
             child.kill()
@@ -281,13 +281,17 @@ class Sandbox:
             if descriptor is not None:
                 os.close(descriptor)
 
-    def _lose_child(self, error: DocumentError) -> None:
-        """The child is dead: the ticket at the head gets the blame, unless an older child may have been the cause."""
+    def _lose_child(self, error: DocumentError, killed: bool = False) -> None:
+        """The child is dead: the ticket at the head gets the blame, unless an older child may have been the cause.
+
+        One that was `killed` may have been killed for anything, memory that others took among it: once more, then.
+        """
         child, self._child = self._child, None
         if not self._under_way:
             return
         head = self._under_way[0]
-        fair = child is None or child.is_fresh or head.tries > 1 or not isinstance(error, ParserCrashed | OutOfMemory)
+        proven = (child is not None and child.is_fresh) or not isinstance(error, ParserCrashed | OutOfMemory)
+        fair = child is None or head.tries > 1 or (proven and not killed)
         if fair:
             head.reply = error
             self._under_way.popleft()

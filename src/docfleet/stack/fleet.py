@@ -21,6 +21,7 @@ from docfleet.runtime import MASTER_KEY_FILE, Runtime
 from docfleet.settings import Settings
 from docfleet.stack.children import Child, MergedLog
 from docfleet.stack.first_key import FirstKey, first_key
+from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
 from docfleet.stack.servers import PostgresServer, RedisServer, start_postgres, start_redis
 from docfleet.stack.serving import environment_of, sole_user
@@ -72,6 +73,7 @@ def run_fleet(
     API cannot be started.
     """
     check_tls(settings.api)
+    settings = offering_engines(settings)
     with ExitStack() as opened:
         stop = opened.enter_context(stopping_on_signals())
         folder = opened.enter_context(_data_folder(plan.folder))

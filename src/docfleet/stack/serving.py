@@ -17,6 +17,7 @@ from docfleet.settings import ServiceSettings, Settings
 from docfleet.stack.children import Child
 from docfleet.stack.first_key import FirstKey, first_key
 from docfleet.stack.housekeeping import dispatch_parts, keep_house
+from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
 from docfleet.stack.web import address_of, check_tls, listening, make_api, serve_http
 
@@ -44,6 +45,7 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
     check_tls(settings.api)
     service = settings.service
     _refuse_servers(service)
+    settings = offering_engines(settings)
     with ExitStack() as opened:
         stop = opened.enter_context(stopping_on_signals())
         # what is made in the folder is for this user alone: the folder itself may have been there, open to everybody

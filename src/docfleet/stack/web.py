@@ -40,10 +40,12 @@ def make_api(runtime: Runtime) -> FastAPI:
     formats = tuple(settings.output.formats)
     options = ApiOptions(
         defaults=ReadingOptions(formats, tuple(reading.languages), reading.mode, reading.engine),
+        engines=tuple(api.engines),
         region=service.region,
         public_url=api.public_url,
         requests_per_minute=api.requests_per_minute,
         limits_url=service.broker_url if broker.scheme in ("redis", "rediss") else "",
+        limits_ca_file=str(service.broker_ca_file or "") if broker.scheme == "rediss" else "",
         max_file_bytes=settings.limits.max_file_bytes,
         max_waiting_documents=api.max_waiting_documents,
         max_tenant_waiting_documents=api.max_tenant_waiting_documents,

@@ -60,7 +60,7 @@ class MasterKey:
             keyset = base64.b64decode("".join(text.split()), validate=True)
             return cls(tink.proto_keyset_format.parse(keyset, tink.secret_key_access.TOKEN))
         except (binascii.Error, ValueError, tink.TinkError) as error:
-            raise UsageError("The master key is not one that `docfleet keys new-master` made.") from error
+            raise UsageError("The master key is not one that `docfleet master-key new` made.") from error
 
     def to_base64(self) -> str:
         return base64.b64encode(self._serialized()).decode()
@@ -83,6 +83,21 @@ class MasterKey:
         """The keys it holds, the one in use first."""
         info = self._handle.keyset_info()
         return sorted((key.key_id for key in info.key_info), key=lambda key_id: key_id != info.primary_key_id)
+
+    @property
+    def mark(self) -> bytes:
+        """What all that is encrypted from now on begins with: five bytes that name the key in use (Tink's prefix)."""
+        return b"\x01" + self.key_ids()[0].to_bytes(4, "big")
+
+    def without_earlier(self) -> Self:
+        """The key in use alone: what an earlier one encrypted cannot be opened with it."""
+        from tink.proto import tink_pb2
+
+        tink = _tink()
+        keyset = tink_pb2.Keyset.FromString(self._serialized())
+        for key in [key for key in keyset.key if key.key_id != keyset.primary_key_id]:
+            keyset.key.remove(key)
+        return type(self)(tink.proto_keyset_format.parse(keyset.SerializeToString(), tink.secret_key_access.TOKEN))
 
     def new_data_key(self) -> tuple[bytes, DataKey]:
         """(The wrapped form, to be kept with the content; the key itself.)"""

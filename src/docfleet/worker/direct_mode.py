@@ -54,7 +54,12 @@ class DirectMode:
     def _run(self) -> None:
         while not self._stop.is_set():
             if (self.on.wait(0.5) or self._is_left_waiting()) and not self._stop.is_set():
-                self._work_one()
+                try:
+                    self._work_one()
+                except Exception:
+                    # whatever it is: without these threads the slots stand idle when the broker is away
+                    log.exception("look_broke_off")
+                    self._stop.wait(_NO_LEDGER_PAUSE)
 
     def _is_left_waiting(self) -> bool:
         """A slot has been free for some seconds, as far as looks twice a second can tell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from docfleet.worker.messages import Claimed, Ended, Next, Reply, Work
 from docfleet.worker.slot_process import Holding, SlotProcess
 from docfleet.worker.slots import Slots
 
-NOT_ITS_FAULT = frozenset({"stopped", "lost", "supervisor_stopped", "unresponsive"})
+NOT_ITS_FAULT = frozenset({"lost", "supervisor_stopped", "unanswered"})
 """Causes for which the supervisor kills a slot without blaming the slice it worked on."""
 
 log = logger("worker")
@@ -27,6 +28,8 @@ class Release(msgspec.Struct, frozen=True):
     worker: str
     crashed: bool
     cause: str
+    working_on: tuple[int, ...] | None = None
+    """None: as the ledger knows."""
 
 
 class Driver:
@@ -72,6 +75,11 @@ class Driver:
         self._unreleased.append(Release(slot.name, crashed, cause))
         self.release_dead()
 
+    def died_free(self, slot: SlotProcess) -> None:
+        """A slot that had nothing to do was killed by somebody else: that is kept, as a sign of a storm."""
+        if slot.process.returncode == -signal.SIGKILL and not slot.death_cause:
+            self._unreleased.append(Release(slot.name, True, "worker_died", ()))
+
     def release_dead(self) -> None:
         """Gives back what dead slots held; what cannot be written now is tried at the next call."""
         for _ in range(len(self._unreleased)):
@@ -80,7 +88,7 @@ class Driver:
             except IndexError:
                 return
             try:
-                self._ledger().release_worker(item.worker, item.crashed, cause=item.cause)
+                self._ledger().release_worker(item.worker, item.crashed, item.working_on, item.cause)
             except LedgerError as error:
                 log.warning("release_failed", slot=item.worker, message=error.message)
                 self._unreleased.append(item)

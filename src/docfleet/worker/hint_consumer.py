@@ -133,7 +133,11 @@ def _app_with_task(options: QueueOptions, work: Callable[[int], object]) -> Cele
     @app.task(name=WORK_SLICE, ignore_result=True)  # type: ignore[untyped-decorator]
     def work_slice(slice_id: int) -> None:
         """Repeatable: a slice that has been worked on cannot be claimed again."""
-        work(slice_id)
+        if type(slice_id) is int and 0 < slice_id < 1 << 63:
+            work(slice_id)
+        else:
+            # whoever may write to the broker must not be able to harm a slot with what the ledger cannot look up
+            log.warning("hint_refused", hint=repr(slice_id)[:100])
 
     app.finalize()
     return app

@@ -176,6 +176,7 @@ class Supervisor:
     def _idle_death(self, slot: SlotProcess) -> None:
         if slot.death_cause not in NOT_ITS_FAULT:
             log.info("slot_died_idle", slot=slot.name)
+        self._driver.died_free(slot)
 
     # --- the end
 
@@ -233,7 +234,7 @@ def _limits(settings: Settings) -> SlotLimits:
         memory_bytes=fleet.worker_memory_bytes,
         recycle_slices=fleet.recycle_slices,
         recycle_bytes=fleet.recycle_bytes,
-        stopped_seconds=work.lease_seconds * 3,
+        stopped_seconds=work.lease_seconds * 0.8,
     )
 
 

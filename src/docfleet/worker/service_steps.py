@@ -17,12 +17,13 @@ import msgspec
 from docfleet.domain.cascade import CascadePolicy, Route
 from docfleet.domain.media import MEDIA_TYPES
 from docfleet.domain.work import PAGE_READ, DocumentState, Step
-from docfleet.errors import NotIntact, NotStored, SourceDamaged, StoreError
+from docfleet.errors import NoScratchSpace, NotIntact, NotStored, ScratchFull, SourceDamaged, StoreError
 from docfleet.exports.base import ExportFormat
 from docfleet.exports.registry import choose_exports
 from docfleet.exports.tables import FOLDER_NAME as TABLES
 from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, Plan
 from docfleet.ledger.service_values import ReadingOptions, ResultFile
+from docfleet.ledger.waits import seconds_waited
 from docfleet.pipeline.assemble import AssemblyJob, Pages, StoredPages, assemble, encode_pages, pages_in_hand
 from docfleet.pipeline.outcome import OUTCOME_FILE
 from docfleet.pipeline.recognise import ReadingPlan, ReadPage, read_pages
@@ -33,6 +34,7 @@ from docfleet.store.encryption import EncryptedStore, MasterKey
 from docfleet.store.passwords import open_passwords
 from docfleet.worker.engine_shelf import EngineShelf
 from docfleet.worker.patience import patiently
+from docfleet.worker.room import NO_ROOM, PATIENCE_SECONDS
 from docfleet.worker.sources import Sources
 from docfleet.worker.steps import Interrupted
 
@@ -59,7 +61,8 @@ class Parts(msgspec.Struct, frozen=True):
 class ServicePlace:
     """Does one claim at a time and commits its end.
 
-    `do` raises DocumentError when the document is to blame, EngineUnavailable, StoreError when the store is away,
+    `do` raises DocumentError when the document is to blame, EngineUnavailable, StoreError when the store is away
+    (ScratchFull when it waits for room here, for so long and no longer),
     `Interrupted` when the claim has to be handed back, Fenced when it was lost, LedgerUnavailable when a finished
     result could not be written for too long.
     """
@@ -69,7 +72,14 @@ class ServicePlace:
         self._content: tuple[str, EncryptedStore] | None = None
 
     def do(self, claim: Claim) -> None:
-        {Step.PLAN: self._plan, Step.LOCAL: self._read, Step.ASSEMBLE: self._assemble}[claim.step](claim)
+        step = {Step.PLAN: self._plan, Step.LOCAL: self._read, Step.ASSEMBLE: self._assemble}[claim.step]
+        try:
+            step(claim)
+        except ScratchFull as error:
+            waited = self._patiently(lambda: seconds_waited(self._parts.ledger, claim, ScratchFull.code))
+            if waited < PATIENCE_SECONDS:
+                raise
+            raise NoScratchSpace(f"For {waited / 60:.0f} minutes other work left no room for it.") from error
 
     def forget(self) -> None:
         """Nothing of a document stays behind in the clear: neither its bytes nor its key."""
@@ -201,6 +211,10 @@ class ServicePlace:
             outcome = assemble(job, draft)
             prefix = f"contents/{document.content_id}/results/{claim.slice_id}-{claim.token}"
             files = self._put(self._store(claim), prefix, draft, formats)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise ScratchFull() from error
+            raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return DocumentSummary(prefix, outcome.message, msgspec.json.encode(files).decode())

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -25,8 +26,10 @@ from docfleet.errors import (
     DocfleetError,
     EngineUnavailable,
     Fenced,
+    LedgerError,
     LedgerUnavailable,
     OutputFailed,
+    ScratchFull,
     StoreError,
     Unexpected,
 )
@@ -58,6 +61,8 @@ STORE_PAUSE_SECONDS = 5.0
 """A slice whose store was away is due again after this."""
 _KEPT_SECONDS = 5.0
 """The plain copy of a document is kept so long for its other slices, and not until another document comes."""
+_RELEASE_SECONDS = 1.0
+"""How often a slot tries to give back what the ledger may think it holds."""
 _LINGER_SECONDS = 5.0
 """After the order to stop, a slot that is still in one page ends itself after this long."""
 
@@ -74,28 +79,36 @@ class Orders:
         self.slice_id = 0
         """What is being worked on."""
 
-    def next(self, on_idle: Callable[[], None]) -> Work | Next | None:
-        """The next slice to work on; None: stop. `on_idle` is called when none comes for a while."""
-        try:
-            return self._waiting.get(timeout=_KEPT_SECONDS)
-        except queue.Empty:
-            on_idle()
-            return self._waiting.get()
+    def next(self, on_idle: Callable[[], float]) -> Work | Next | None:
+        """The next slice to work on; None: stop. `on_idle` is called meanwhile, and says in how many seconds again."""
+        while True:
+            try:
+                return self._waiting.get(timeout=on_idle())
+            except queue.Empty:
+                continue
 
     def may_go_on(self) -> bool:
         return not self._stop.is_set() and self.slice_id not in self._dropped
 
     def listen(self) -> None:
         # not through sys.stdin: a thread inside its buffer makes the interpreter abort when the process ends by itself
+        try:
+            self._hear_out()
+        except BaseException:
+            # an engine closed the pipe, or put something else in its place: nobody reaches this process any more
+            log.exception("orders_unreadable")
+            os._exit(1)
+        self._stop.set()
+        self._waiting.put(None)
+        time.sleep(_LINGER_SECONDS)
+        os._exit(1)
+
+    def _hear_out(self) -> None:
         rest = b""
         while part := os.read(0, 65536):
             *lines, rest = (rest + part).split(b"\n")
             for text in lines:
                 self._take(order_decoder.decode(text))
-        self._stop.set()
-        self._waiting.put(None)
-        time.sleep(_LINGER_SECONDS)
-        os._exit(1)
 
     def _take(self, order: Order) -> None:
         if isinstance(order, Drop):
@@ -122,16 +135,24 @@ class Slot:
         self._say(Ready())
         while (order := self._orders.next(self._rest)) is not None:
             outcome = self._obey(order)
-            if outcome == "nothing":
-                self._rest()
-            else:
+            if outcome != "nothing":
                 self._worked_at = time.monotonic()
             self._say(Ended(outcome, resident_bytes(), self._slices))
 
-    def _rest(self) -> None:
+    def _rest(self) -> float:
+        """Between two orders; seconds until the next call."""
         if self._worked_at and time.monotonic() - self._worked_at >= _KEPT_SECONDS:
             self._worked_at = 0.0
             self._place.forget()
+        if self._may_hold:
+            # nobody beats for it: once the database is back it would soon look as if this worker had died of it
+            with suppress(LedgerError):
+                self._let_go()
+        return _RELEASE_SECONDS if self._may_hold else _KEPT_SECONDS
+
+    def _let_go(self) -> None:
+        self._ledger.release_worker(self._config.name, crashed=False)
+        self._may_hold = False
 
     def _say(self, reply: Reply) -> None:
         os.write(self._config.reply_fd, line(reply))
@@ -157,9 +178,7 @@ class Slot:
 
     def _claim(self, order: Work | Next) -> Claim | None:
         if self._may_hold:
-            # left to its lease, it would look as if this worker had died of it
-            self._ledger.release_worker(self._config.name, crashed=False)
-            self._may_hold = False
+            self._let_go()
         if isinstance(order, Work):
             return self._ledger.claim_slice(self._config.name, order.slice_id)
         claims = self._ledger.claim_next(self._config.name, self._config.pools)
@@ -178,6 +197,9 @@ class Slot:
         except LedgerUnavailable as error:
             log.error("result_let_go", slice=claim.slice_id, message=error.message)
             return "no_ledger"
+        except ScratchFull as error:
+            log.warning("scratch_full", slice=claim.slice_id, bytes=claim.document.size_bytes)
+            return self._fail(claim, Failure(FailureKind.WAIT, error.code, after_seconds=STORE_PAUSE_SECONDS))
         except StoreError as error:
             log.warning("store_unavailable", slice=claim.slice_id, message=error.message)
             return self._fail(claim, Failure(FailureKind.WAIT, "store_unavailable", after_seconds=STORE_PAUSE_SECONDS))
@@ -209,8 +231,10 @@ class Slot:
 
 
 def main() -> None:
-    # The supervisor ends slots through the pipe; a Ctrl-C that reaches this process by accident must not.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The supervisor ends slots through the pipe. A Ctrl-C or an init system that reaches every process there is must
+    # not: what is being read here would look as if it had killed its reader. (Programs started here are not deaf.)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     # Pages are trees of many small values without cycles: looking for those at the usual pace takes a tenth of the time
     # there is.
     gc.set_threshold(50_000, 20, 20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,12 @@ import msgspec
 
 from docfleet.telemetry import logger
 from docfleet.worker.messages import Order, Reply, SlotConfig, line, reply_decoder
+from docfleet.worker.process_facts import facts_of
+
+_DEATH_SECONDS = 5.0
+"""A slot that closed its replies has this long to end."""
+_LOOK_SECONDS = 1.0
+"""How often somebody who waits for a reply looks whether there is still anybody to give it."""
 
 log = logger("worker")
 
@@ -39,31 +46,37 @@ class SlotProcess:
         self.scratch = config.scratch
         self.config = config
         self.started_at = time.monotonic()
+        self.taken_at = 0.0
+        """When somebody took it from among the free ones."""
         self.holding: Holding | None = None
         self.stopped_at: float | None = None
         """When it was first seen stopped (SIGSTOP)."""
         self.is_worn = False
         self.death_cause = ""
         """Why the supervisor killed it; empty: it did not."""
-        self._replies = os.fdopen(reading, "rb")
+        self.reply_fd = reading
+        self._heard = b""
+        self._listening = select.poll()
+        self._listening.register(reading, select.POLLIN)
         self._sending = threading.Lock()
-        # A session of its own: Ctrl-C reaches the supervisor alone, which then ends the slots in order.
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "docfleet.worker.slot"],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-            pass_fds=(writing,),
-        )
-        os.close(writing)
+        try:
+            # A session of its own: Ctrl-C reaches the supervisor alone, which then ends the slots in order.
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "docfleet.worker.slot"],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=(writing,),
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
         self._write(line(_with_fd(config, writing)))
 
     @property
     def pid(self) -> int:
         return self.process.pid
-
-    @property
-    def reply_fd(self) -> int:
-        return self._replies.fileno()
 
     def send(self, order: Order) -> None:
         """A slot that is dead takes no order; `receive` then says so."""
@@ -71,8 +84,31 @@ class SlotProcess:
 
     def receive(self) -> Reply | None:
         """The next reply, however long it takes; None: the slot is dead."""
-        text = self._replies.readline()
-        return reply_decoder.decode(text) if text.endswith(b"\n") else None
+        while b"\n" not in self._heard:
+            part = self._next_part()
+            if not part:
+                return None
+            self._heard += part
+        text, _, self._heard = self._heard.partition(b"\n")
+        try:
+            reply: Reply = reply_decoder.decode(text)
+        except msgspec.DecodeError:
+            self.kill("garbled")
+            return None
+        return reply
+
+    def _next_part(self) -> bytes:
+        """Empty when no more will come. The pipe alone does not tell: what a slot started may hold it open."""
+        while not self._listening.poll(_LOOK_SECONDS * 1000):
+            if self._has_ended() and not self._listening.poll(0):
+                return b""
+        return os.read(self.reply_fd, 65536)
+
+    def _has_ended(self) -> bool:
+        if self.process.returncode is not None:
+            return True
+        facts = facts_of(self.pid)
+        return facts.state in "ZX" if facts is not None else self.process.poll() is not None
 
     def close_orders(self) -> None:
         """The order to stop: it hands back what it works on and ends."""
@@ -90,13 +126,19 @@ class SlotProcess:
 
     def reap(self) -> int:
         """Waits for the end of a process that is dead or dying; its exit code (negative: a signal)."""
-        try:
-            code = self.process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            self.kill("unresponsive")
-            code = self.process.wait()
+        deadline = time.monotonic() + _DEATH_SECONDS
+        while not self._has_ended():
+            if time.monotonic() >= deadline:
+                self.kill("unresponsive")
+                break
+            time.sleep(0.005)
+        if self.process.returncode is None:
+            # what it left behind; nobody else can have its number before it is waited for
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
+        code = self.process.wait()
         self.close_orders()
-        self._replies.close()
+        os.close(self.reply_fd)
         return code
 
     def _write(self, data: bytes) -> None:

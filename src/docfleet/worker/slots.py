@@ -17,11 +17,13 @@ import msgspec
 
 from docfleet.telemetry import logger
 from docfleet.worker.messages import Ended, Ready, SlotConfig
-from docfleet.worker.process_facts import facts_of
+from docfleet.worker.process_facts import ProcessFacts, facts_of
 from docfleet.worker.slot_process import SlotProcess
 
 START_SECONDS = 60.0
 """A slot that is not ready by then is replaced."""
+UNANSWERED_SECONDS = 30.0
+"""A slot that has not said so long whether there was something to claim is replaced: it hears nothing any more."""
 DROP_SECONDS = 10.0
 """A slot that still works on a lost slice after this is replaced: nobody wants its work, others wait for the slot."""
 _RESPAWN_SECONDS = 0.5
@@ -39,7 +41,7 @@ class SlotLimits(msgspec.Struct, frozen=True):
     recycle_slices: int
     recycle_bytes: int
     stopped_seconds: float
-    """A slot that was stopped (SIGSTOP) has lost its lease after a while, and is replaced after this."""
+    """A slot that was stopped (SIGSTOP) loses its lease after a while, and is replaced before that."""
 
 
 class Slots:
@@ -77,6 +79,7 @@ class Slots:
             if self._closed or not self._free:
                 return None
             slot = self._free.pop()
+            slot.taken_at = time.monotonic()
             self._busy.append(slot)
             return slot
 
@@ -143,7 +146,13 @@ class Slots:
         for _ in range(missing):
             self._serial += 1
             number = self._free_number()
-            slot = SlotProcess(self._make(number, self._serial), number)
+            try:
+                slot = SlotProcess(self._make(number, self._serial), number)
+            except OSError as error:
+                # no process, memory or file is left to have: that passes
+                log.error("slot_not_started", message=str(error))
+                self._start_after = time.monotonic() + _SLOWEST_RESPAWN
+                return
             with self._changed:
                 self._starting.append(slot)
 
@@ -199,22 +208,29 @@ class Slots:
 
     def _enforce_limits(self) -> None:
         now = time.monotonic()
-        for slot in self.busy():
+        with self._changed:
+            free, busy = list(self._free), list(self._busy)
+        for slot in free:
+            self._end_stopped(slot, facts_of(slot.pid), now)
+        for slot in busy:
             facts, holding = facts_of(slot.pid), slot.holding
-            if facts is None:
-                continue
-            if not facts.is_stopped:
-                slot.stopped_at = None
-            elif slot.stopped_at is None:
-                slot.stopped_at = now
-            elif now - slot.stopped_at > self._limits.stopped_seconds:
-                slot.kill("stopped")
-            if facts.resident_bytes > self._limits.memory_bytes:
+            self._end_stopped(slot, facts, now)
+            if facts is not None and facts.resident_bytes > self._limits.memory_bytes:
                 slot.kill("out_of_memory")
+            elif holding is None and now - slot.taken_at > UNANSWERED_SECONDS:
+                slot.kill("unanswered")
             elif holding is not None and now - holding.since > self._limits.slice_seconds:
                 slot.kill("timed_out")
             elif holding is not None and holding.lost_at is not None and now - holding.lost_at > DROP_SECONDS:
                 slot.kill("lost")
+
+    def _end_stopped(self, slot: SlotProcess, facts: ProcessFacts | None, now: float) -> None:
+        if facts is None or not facts.is_stopped:
+            slot.stopped_at = None
+        elif slot.stopped_at is None:
+            slot.stopped_at = now
+        elif now - slot.stopped_at > self._limits.stopped_seconds:
+            slot.kill("stopped")
 
     def end(self, seconds: float) -> None:
         """Tells all to stop and kills those that do not within `seconds`. Whoever has a busy one hears of its death."""

@@ -14,7 +14,7 @@ from docfleet.api.admission import Admission, Breaker, Load, admit
 from docfleet.api.documents import labels_of
 from docfleet.api.events import frame, prefers_json
 from docfleet.api.fields import digest_of, fields_of_pairs, reading_options
-from docfleet.api.limits import Bucket, LocalLimits, take_token
+from docfleet.api.limits import UNTOLD_SECONDS, Bucket, LocalLimits, Share, take_token
 from docfleet.api.multipart import Form
 from docfleet.api.parts import ApiOptions
 from docfleet.api.problems import Refusal, presentable, problem_of
@@ -90,6 +90,45 @@ def test_each_key_has_its_own_limit() -> None:
     limits = LocalLimits(3, clock=lambda: 5.0)
     assert [wait > 0 for wait in asyncio.run(_take(limits, "a", 4))] == [False, False, False, True]
     assert asyncio.run(_take(limits, "b", 1)) == [0.0]
+
+
+def test_a_share_ends_by_number_and_by_time() -> None:
+    share = Share()
+    assert not share.let_through(10.0)
+    share.free, share.asked_at = 2, 10.0
+    assert [share.let_through(10.0) for _ in range(3)] == [True, True, False]
+    assert share.take_untold(10.1) == 2
+    assert not share.let_through(10.1)
+    share.free, share.asked_at = 2, 20.0
+    assert share.let_through(20.0)
+    assert not share.let_through(20.0 + 2 * UNTOLD_SECONDS)
+    # of a minute that is over nothing is to be told
+    assert share.take_untold(90.0) == 0
+
+
+def test_what_is_known_decides_without_asking() -> None:
+    counts: dict[str | None, int | None] = {None: 5, "a": None}
+    now, asked = [0.0], []
+    options = ApiOptions(max_waiting_documents=10, max_tenant_waiting_documents=5, min_free_bytes=100)
+
+    def count(tenant: str | None) -> int:
+        asked.append(tenant)
+        return counts[tenant] or 0
+
+    admission = Admission(options, count, lambda: 100, lambda: now[0], counts.get)
+    assert not admission.check_known("a")
+    admission.check("a")
+    assert asked == [None, "a"]
+    assert not admission.check_known("a")
+    counts["a"] = 4
+    assert admission.check_known("a")
+    counts["a"] = 5
+    with pytest.raises(Refusal):
+        admission.check_known("a")
+    counts["a"] = 4
+    now[0] = 2.0
+    assert not admission.check_known("a"), "the disk has to be looked at again"
+    assert asked == [None, "a"]
 
 
 def test_what_cannot_be_kept_is_not_admitted() -> None:

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 from sqlalchemy import select
 
+from docfleet.domain.work import SliceState
 from docfleet.errors import LedgerUnavailable
 from docfleet.ledger import Claim, Ledger
 from docfleet.ledger.rows import SliceRow
@@ -74,3 +75,13 @@ def test_a_claim_whose_answer_was_lost_does_not_wait_for_its_lease(
     assert slot._obey(Next()) == "done"
     row = slice_of(ledger)
     assert (row.attempt, row.crash_count, row.wait_count) == (2, 0, 1)
+
+
+def test_a_slot_that_gets_no_more_orders_lets_go_by_itself(ledger: Ledger, tmp_path: Path) -> None:
+    submit(ledger)
+    slot = slot_on(ledger, Away(1), tmp_path)
+    assert slot._obey(Next()) == "no_ledger"
+    assert slice_of(ledger).state is SliceState.RUNNING
+    slot._rest()
+    row = slice_of(ledger)
+    assert (row.state, row.crash_count, row.loss_count, row.wait_count) == (SliceState.QUEUED, 0, 0, 1)

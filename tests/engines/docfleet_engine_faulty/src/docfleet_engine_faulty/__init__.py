@@ -116,7 +116,7 @@ def hangs(options: dict[str, Any]) -> FaultyEngine:
     return FaultyEngine(lambda pages: sleep_for_ever())
 
 
-KILLS_WIDTH, HANGS_WIDTH, EATS_WIDTH, HOLDS_WIDTH, SLOW_WIDTH, RAISES_WIDTH = range(411, 417)
+KILLS_WIDTH, HANGS_WIDTH, EATS_WIDTH, HOLDS_WIDTH, SLOW_WIDTH, RAISES_WIDTH, FORKS_WIDTH, CLOSES_WIDTH = range(411, 419)
 """Widths (in page units: pixels of an image, points of a PDF page) that mark the pages `poison` does harm on."""
 
 
@@ -124,7 +124,8 @@ def poison(options: dict[str, Any]) -> FaultyEngine:
     """Sound, but for pages of a marked width:
 
     411 kills its process · 412 hangs for ever with the interpreter's lock · 413 eats memory till something ends it ·
-    414 holds the lock for height/10 seconds, then answers · 415 takes height/100 seconds · 416 raises.
+    414 holds the lock for height/10 seconds, then answers · 415 takes height/100 seconds · 416 raises ·
+    417 dies and leaves a child behind that has inherited all it had open · 418 closes all files that are not its own.
     """
 
     def answer(pages: Sequence[PageImage]) -> Any:
@@ -158,6 +159,17 @@ def _raise(page: PageImage) -> None:
     raise ZeroDivisionError("inside the engine")
 
 
+def _fork(page: PageImage) -> None:
+    if os.fork() == 0:
+        sleep_for_ever()
+    os._exit(9)
+
+
+def _close(page: PageImage) -> None:
+    os.closerange(3, 1000)
+    time.sleep(60)
+
+
 _HARM: dict[int, Callable[[PageImage], None]] = {
     KILLS_WIDTH: lambda page: die(),
     HANGS_WIDTH: _hang,
@@ -165,4 +177,6 @@ _HARM: dict[int, Callable[[PageImage], None]] = {
     HOLDS_WIDTH: lambda page: _hold_lock(page.height / 10),
     SLOW_WIDTH: lambda page: time.sleep(page.height / 100),
     RAISES_WIDTH: _raise,
+    FORKS_WIDTH: _fork,
+    CLOSES_WIDTH: _close,
 }
