@@ -9,8 +9,8 @@ general reader. The two must agree; a property test holds them to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,8 @@ from docfleet.domain.geometry import BoundingBox
 
 ELEMENTS = frozenset({Block, Paragraph, Line, Token, Symbol})
 
-_ORIENTATIONS = list(Orientation)
+_TURNS: dict[bytes | None, Orientation] = {bytes((n,)): member for n, member in enumerate(Orientation)}
+_TURNS[None] = Orientation.UNKNOWN
 _BREAKS = list(Break)
 
 _INTEGER = rb"[\x80-\xff]{0,4}[\x00-\x7f]"
@@ -37,37 +38,45 @@ _LAYOUT = re.compile(
 )
 _PIXELS = re.compile(_PIXEL, re.DOTALL)
 _CORNER = 12
-_FLOATS = np.array([[at + 3, at + 4, at + 5, at + 6, at + 8, at + 9, at + 10, at + 11] for at in range(0, 48, _CORNER)])
+_FLOATS = [at + byte for at in range(0, 4 * _CORNER, _CORNER) for byte in (3, 4, 5, 6, 8, 9, 10, 11)]
 
-Tail = tuple[Break, tuple[DetectedLanguage, ...]] | None
+Languages = tuple[DetectedLanguage, ...]
+Tail = tuple[Break, Languages] | None
 Pixels = tuple[tuple[int, int], ...]
 
 
 def read_elements(kind: Any, items: Any, offset: int, general: Callable[[Any, int], Any]) -> tuple[Any, ...]:
     """`items` as structs of `kind`, anchored `offset` code points further ahead; `general` reads any one of them."""
     token = kind is Token
-    floats, spans, pixels, turns, tails, odd = _scan(items, token, offset)
-    read: list[Any] = []
-    for numbers, span, shown, turn, (broken, spoken) in zip(_numbers(floats), spans, pixels, turns, tails, strict=True):
-        x0, y0, x1, y1, x2, y2, x3, y3, sure = numbers
-        layout = Layout((span,), BoundingBox(((x0, y0), (x1, y1), (x2, y2), (x3, y3)), shown), sure, turn)
-        read.append(Token(layout, broken, spoken) if token else kind(layout, spoken))
-    for position in odd:  # in order, so that each finds its place among those before it
+    found = _scan(items, token, offset)
+    corners, sure = _numbers(found.floats)
+    boxes = map(BoundingBox, corners, found.pixels)
+    layouts = map(Layout, zip(map(Span, found.starts, found.ends)), boxes, sure, found.turns)
+    read = list(map(Token, layouts, found.breaks, found.languages) if token else map(kind, layouts, found.languages))
+    for position in found.odd:  # in order, so that each finds its place among those before it
         read.insert(position, general(items[position], offset))
     return tuple(read)
 
 
-def _scan(
-    items: Any, token: bool, offset: int
-) -> tuple[list[bytes], list[Span], list[Pixels], list[Any], list[Any], list[int]]:
+class _Found(NamedTuple):
     """The parts of every ordinary element, one list for each kind of part, and the positions of the others."""
-    floats: list[bytes] = []
-    spans: list[Span] = []
-    pixels: list[Pixels] = []
-    turns: list[Orientation] = []
-    tails: list[Tail] = []
-    odd: list[int] = []
-    known: dict[bytes, Tail] = {}
+
+    floats: list[bytes]
+    """Corners and confidence."""
+    starts: list[int]
+    ends: list[int]
+    pixels: list[Pixels]
+    turns: list[Orientation]
+    breaks: list[Break]
+    languages: list[Languages]
+    odd: list[int]
+
+
+def _scan(items: Any, token: bool, offset: int) -> _Found:
+    found = _Found([], [], [], [], [], [], [], [])
+    floats, starts, ends, pixels, turns, breaks, languages, odd = found
+    tails: dict[bytes, Tail] = {}
+    last, at = b"", 0  # an element starts where the one before it ends, mostly
     for position, item in enumerate(items):
         data = item.SerializeToString()
         match = _LAYOUT.match(data)
@@ -75,19 +84,20 @@ def _scan(
             size, start, end, sure, vertices, corners, turned = match.groups()
             after = match.end()
             rest = data[after:]
-            if rest not in known:
-                known[rest] = _tail(item, token)
-            tail = known[rest]
-            turn = turned[0] if turned else 0
-            if tail is not None and turn < len(_ORIENTATIONS) and _integer(size) == after - match.end(1):
+            tail = tails[rest] if rest in tails else tails.setdefault(rest, _tail(item, token))
+            length = size[0] if len(size) == 1 else _integer(size)
+            if tail is not None and turned in _TURNS and length == after - match.end(1):
+                starts.append(at if start == last else (_integer(start) if start else 0) - offset)
+                last, at = end, _integer(end) - offset
+                ends.append(at)
                 floats += (corners, sure or b"\0\0\0\0")
-                spans.append(Span((_integer(start) if start else 0) - offset, _integer(end) - offset))
                 pixels.append(_pixels(vertices) if vertices else ())
-                turns.append(_ORIENTATIONS[turn])
-                tails.append(tail)
+                turns.append(_TURNS[turned])
+                breaks.append(tail[0])
+                languages.append(tail[1])
                 continue
         odd.append(position)
-    return floats, spans, pixels, turns, tails, odd
+    return found
 
 
 def _tail(item: Any, token: bool) -> Tail:
@@ -103,15 +113,15 @@ def _tail(item: Any, token: bool) -> Tail:
     return _BREAKS[number], tuple(languages)
 
 
-def _numbers(floats: list[bytes]) -> list[list[float]]:
-    """Corners and confidence of each element, from pairs of their bytes."""
+def _numbers(floats: list[bytes]) -> tuple[Iterable[Any], list[float]]:
+    """The four corners of each element, and its confidence, from pairs of their bytes."""
     if not floats:
-        return []
+        return [], []
     raw = np.frombuffer(b"".join(floats), dtype=np.uint8).reshape(-1, 4 * _CORNER + 4)
-    picked = raw[:, [*_FLOATS.ravel(), 48, 49, 50, 51]]
-    exact = np.ascontiguousarray(picked).view("<f4").astype(np.float64)
-    shown: list[list[float]] = shortest_of(exact).tolist()
-    return shown
+    exact = np.ascontiguousarray(raw[:, [*_FLOATS, 48, 49, 50, 51]]).view("<f4").astype(np.float64)
+    x0, y0, x1, y1, x2, y2, x3, y3, sure = shortest_of(exact).T.tolist()
+    # their lengths are those of the array
+    return zip(zip(x0, y0), zip(x1, y1), zip(x2, y2), zip(x3, y3)), sure  # noqa: B905
 
 
 def _pixels(data: bytes) -> Pixels:
