@@ -49,15 +49,11 @@ def as_google(document: Document, version: Version) -> Document:
         return tuple([_replace(one, text_anchor=moved_anchor(one.text_anchor, move)) for one in items])
 
     ends = [cut + bisect_right(inserted, cut) for cut in cuts]
+    pages = [moved_page(page, move) for page in document.pages] if inserted else document.pages
     return _replace(
         document,
         text=text,
-        pages=tuple(
-            [
-                _page(text, ends[number], ends[number + 1], moved_page(page, move), version)
-                for number, page in enumerate(document.pages)
-            ]
-        ),
+        pages=tuple([_page(text, ends[number], ends[number + 1], page, version) for number, page in enumerate(pages)]),
         entities=tuple([moved_entity(one, move, tuple, lambda _: True) for one in document.entities]),
         text_styles=each(document.text_styles),
         text_changes=each(document.text_changes),
@@ -74,7 +70,7 @@ def _page(text: str, start: int, end: int, page: Page, version: Version) -> Page
         name: _with_vertices(_partition(getattr(page, name), start, end), sizes)
         for name in ("blocks", "paragraphs", "lines", "tokens")
     }
-    tokens = tuple([_replace(token, break_after=_break(token, text, version)) for token in changed.pop("tokens")])
+    tokens = tuple([_broken(token, text, version) for token in changed.pop("tokens")])
     return _replace(
         page,
         dimension=dimension,
@@ -130,9 +126,17 @@ def _partition(elements: tuple[Any, ...], first: int, last: int) -> tuple[Any, .
     begin = first
     for start, end in pairwise(bounds):
         element = elements[starts[start]]
-        partitioned.append(_replace(element, layout=_replace(element.layout, spans=(Span(begin, end),))))
+        spans = (Span(begin, end),)
+        if element.layout.spans != spans:
+            element = _replace(element, layout=_replace(element.layout, spans=spans))
+        partitioned.append(element)
         begin = end
     return tuple(partitioned)
+
+
+def _broken(token: Token, text: str, version: Version) -> Token:
+    found = _break(token, text, version)
+    return token if found is token.break_after else _replace(token, break_after=found)
 
 
 def _break(token: Token, text: str, version: Version) -> Break:
@@ -158,6 +162,8 @@ def _in_pixels(dimension: Dimension | None) -> Dimension | None:
 
 def _with_vertices(elements: tuple[Any, ...], dimension: Dimension | None) -> tuple[Any, ...]:
     """`elements` with pixels where `dimension` is given, without where not."""
+    if dimension is None and not any(one.layout.box is not None and one.layout.box.pixels for one in elements):
+        return elements
     return tuple(
         [_replace(one, layout=_replace(one.layout, box=_boxed(one.layout.box, dimension))) for one in elements]
     )

@@ -8,82 +8,95 @@ text) goes through the general writer. The two must agree; a property test holds
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from docfleet.domain.document import Break, DetectedLanguage, Layout, Orientation, Token
+import numpy as np
+
+from docfleet.domain.document import Break, DetectedLanguage, Orientation, Token
 
 _ORIENTATIONS = {member: bytes((0x20, number)) for number, member in enumerate(Orientation)}
 _BREAKS = {member: bytes((0x12, 2, 0x08, number)) for number, member in enumerate(Break)} | {Break.NONE: b""}
 
-_CORNERS = struct.Struct("<" + 4 * "HBfBf")
 _FLOAT = struct.Struct("<Bf")
-_MOST = 1e30
 _PIXEL = 1 << 31
 _POSITION = 1 << 63
-_LAYOUT, _TEXT, _POLY = b"\x0a", b"\x0a", b"\x1a"
+
+_POLY = 5
+_BOX = 7
+_ROW = np.frombuffer(b"\x15...." + b"\x1a\x30" + 4 * b"\x12\x0a\x0d....\x15....", dtype=np.uint8)
+"""Confidence and box of an element: tags, lengths and, as dots, 32-bit floats."""
+_FLOATS = np.flatnonzero(ord(".") == _ROW)
+_LENGTH = len(_ROW)
 
 
-def element_bytes(tag: int, elements: Iterable[Any], write: Callable[[Any], bytes]) -> bytes:
+def element_bytes(tag: int, elements: Sequence[Any], write: Callable[[Any], bytes]) -> bytes:
     """`elements` as the bytes of a repeated field with number `tag`; `write` is the general writer for one."""
     head = bytes((tag << 3 | 2,))
+    ordinary, rows = _rows(elements)
     languages: dict[Any, bytes] = {(): b""}
     parts: list[bytes] = []
-    for element in elements:
-        body = _layout_bytes(element.layout)
-        if body is None or (type(element) is Token and element.style is not None):
+    at = 0
+    for element, row in zip(elements, ordinary, strict=True):
+        if not row:
             body = write(element)
-        else:
-            body = _LAYOUT + _varint(len(body)) + body
-            token = type(element) is Token
-            if token:
-                body += _BREAKS[element.break_after]
-            if element.languages:
-                key = (token, element.languages)
-                if key not in languages:
-                    languages[key] = _language_bytes(element.languages, 0x1A if token else 0x12)
-                body += languages[key]
-        parts += (head, _varint(len(body)), body)
+            parts += (head, _varint(len(body)), body)
+            continue
+        layout = element.layout
+        (span,) = layout.spans
+        segment = b"\x08" + _varint(span.start) + b"\x10" + _varint(span.end)
+        size = len(segment)
+        known = rows[at : at + _LENGTH]
+        at += _LENGTH
+        if layout.box.pixels:
+            box = _pixel_bytes(layout.box.pixels) + known[_BOX:]
+            known = known[:_POLY] + b"\x1a" + _varint(len(box)) + box
+        tail = _BREAKS[element.break_after] if type(element) is Token else b""
+        if element.languages:
+            key = (type(element), element.languages)
+            if key not in languages:
+                languages[key] = _language_bytes(element.languages, 0x1A if type(element) is Token else 0x12)
+            tail += languages[key]
+        length = size + len(known) + 6
+        parts += (
+            *(head, _varint(length + len(_varint(length)) + 1 + len(tail)), b"\x0a", _varint(length)),
+            *(bytes((0x0A, size + 2, 0x0A, size)), segment, known, _ORIENTATIONS[layout.orientation], tail),
+        )
     return b"".join(parts)
 
 
-def _layout_bytes(layout: Layout) -> bytes | None:
-    """None: not for the short cut."""
-    spans, box = layout.spans, layout.box
-    if len(spans) != 1 or box is None or layout.content or len(box.corners) != 4:
-        return None
-    start, end = spans[0].start, spans[0].end
-    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = box.corners
-    sizes = (x0, y0, x1, y1, x2, y2, x3, y3, layout.confidence)
-    # false for what is no number
-    if not (0 <= start < _POSITION > end >= 0 and min(sizes) > -_MOST and max(sizes) < _MOST):
-        return None
-    segment = b"\x08" + _varint(start) + b"\x10" + _varint(end)
-    corners = _CORNERS.pack(
-        *(0x0A12, 0x0D, x0, 0x15, y0, 0x0A12, 0x0D, x1, 0x15, y1),
-        *(0x0A12, 0x0D, x2, 0x15, y2, 0x0A12, 0x0D, x3, 0x15, y3),
-    )
-    if box.pixels:
-        pixels = _pixel_bytes(box.pixels)
-        if pixels is None:
-            return None
-        corners = pixels + corners
-    size = len(segment)
-    return b"".join(
-        (
-            _TEXT + bytes((size + 2,)) + b"\x0a" + bytes((size,)) + segment,
-            _FLOAT.pack(0x15, layout.confidence),
-            _POLY + _varint(len(corners)) + corners,
-            _ORIENTATIONS[layout.orientation],
+def _rows(elements: Sequence[Any]) -> tuple[list[bool], bytes]:
+    """Which elements are ordinary, and the confidences and boxes of those."""
+    numbers: list[float] = []
+    ordinary: list[bool] = []
+    for element in elements:
+        layout = element.layout
+        spans, box = layout.spans, layout.box
+        fits = (
+            len(spans) == 1
+            and box is not None
+            and len(box.corners) == 4
+            and not layout.content
+            and 0 <= spans[0].start < _POSITION > spans[0].end >= 0
+            and not (type(element) is Token and element.style is not None)
+            and not (box.pixels and not all(0 <= x < _PIXEL > y >= 0 for x, y in box.pixels))
         )
-    )
+        ordinary.append(fits)
+        if fits:
+            (x0, y0), (x1, y1), (x2, y2), (x3, y3) = box.corners
+            numbers += (layout.confidence, x0, y0, x1, y1, x2, y2, x3, y3)
+    if not numbers:
+        return ordinary, b""
+    with np.errstate(over="ignore"):  # infinite, as protobuf has it
+        floats = np.array(numbers, dtype=np.float64).astype("<f4")
+    rows = np.tile(_ROW, (len(numbers) // 9, 1))
+    rows[:, _FLOATS] = floats.view(np.uint8).reshape(len(rows), -1)
+    return ordinary, rows.tobytes()
 
 
-def _pixel_bytes(pixels: tuple[tuple[int, int], ...]) -> bytes | None:
+def _pixel_bytes(pixels: tuple[tuple[int, int], ...]) -> bytes:
     parts: list[bytes] = []
     for x, y in pixels:
-        if not (0 <= x < _PIXEL and 0 <= y < _PIXEL):
-            return None
         vertex = b"\x08" + _varint(x) + b"\x10" + _varint(y)
         parts += (b"\x0a", bytes((len(vertex),)), vertex)
     return b"".join(parts)
