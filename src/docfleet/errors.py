@@ -25,11 +25,14 @@
     │   ├── ParserCrashed                                                                         retryable
     │   ├── EngineFailed                                                                          retryable
     │   ├── WorkerDied                the process that read it died, three times
+    │   ├── BudgetExhausted           the budget of the month has no room for reading it
     │   ├── PageMissing               a page ended without an outcome
     │   └── Unexpected                a defect of docfleet                                        retryable
     ├── FormatError                   bytes that are no Document AI JSON document
     │   └── PartsMismatch             parts of one document that do not fit together: a shard or a page is missing
     ├── EngineUnavailable             an engine that is not installed or cannot start
+    ├── BudgetDegraded                no room in the budget: the local engine's reading stands
+    ├── BudgetApproval                no room in the budget: the pages wait for a higher limit     retryable
     ├── StoreError                    bytes cannot be stored or read                                retryable
     │   ├── NotStored                 nothing under this key
     │   ├── NotIntact                 what is stored was altered or cut off
@@ -270,6 +273,13 @@ class WorkerDied(DocumentError):
     remedy = "Try another engine with --engine, or run the same command with --retry-failed."
 
 
+class BudgetExhausted(DocumentError):
+    """The budget of the month has no room for reading these pages."""
+
+    code = "budget_exhausted"
+    remedy = "Raise the limit with `docfleet budgets set`, and then try the document again."
+
+
 class PageMissing(DocumentError):
     """A page ended without an outcome."""
 
@@ -291,6 +301,21 @@ class EngineUnavailable(DocfleetError):
     code = "engine_unavailable"
     exit_code = 2
     remedy = "Choose one that `docfleet engines` lists as sound, or install it where the workers run."
+
+
+class BudgetDegraded(DocfleetError):
+    """The budget of the month has no room, so that the local engine's reading of these pages stands."""
+
+    code = "budget_degraded"
+    remedy = "Raise the limit with `docfleet budgets set` for pages that are still to come."
+
+
+class BudgetApproval(DocfleetError):
+    """The budget of the month has no room, so that these pages wait until somebody raises the limit."""
+
+    code = "budget_approval"
+    retryable = True
+    remedy = "Raise the limit with `docfleet budgets set`; the pages go on by themselves."
 
 
 class FormatError(DocfleetError):
