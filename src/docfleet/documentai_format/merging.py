@@ -49,12 +49,13 @@ def merge(documents: Sequence[Document]) -> Document:
     Shards are put in the order of their `shard_info`, ranges in that of their first page's number. Page numbers are
     those of the whole document already and stay; positions and page references move. A page that an earlier part has
     too (shards that overlap) is left out, with the entities that stand on it alone; what refers to its text and to
-    other pages then refers to the page that is kept, where both have the same text. References of a part may count
+    other pages then refers to the page that is kept, where both have the same text. Shards that number their pages from
+    1 each, though their `text_offset` says that they do not overlap, are numbered on. References of a part may count
     from its own first page, as in Document AI's shards, or from the document's.
 
     Raises `PartsMismatch` when a shard is missing or comes twice.
     """
-    parts = _in_order(documents)
+    parts = _numbered_on(_in_order(documents))
     seen: set[int] = set()
     pieces: list[_Piece] = []
     doubles: list[_Piece] = []
@@ -98,6 +99,24 @@ def _in_order(documents: Sequence[Document]) -> list[Document]:
     if len(indices) != count:
         raise PartsMismatch(f"Of {count} shards some come twice: {sorted(i for i in indices if i is not None)}.")
     return [documents[indices.index(index)] for index in range(count)]
+
+
+def _numbered_on(parts: list[Document]) -> list[Document]:
+    """`parts` with other page numbers for those that stand behind all text before them and yet repeat its numbers."""
+    numbered: list[Document] = []
+    seen: set[int] = set()
+    length = 0
+    for part in parts:
+        info = part.shard_info
+        apart = info is not None and info.shard_count > 1 and info.text_offset >= length > 0
+        if apart and seen & {page.number for page in part.pages}:
+            last = max(seen)
+            pages = tuple([_replace(page, number=last + n) for n, page in enumerate(part.pages, 1)])
+            part = _replace(part, pages=pages)
+        numbered.append(part)
+        seen |= {page.number for page in part.pages}
+        length += len(part.text)
+    return numbered
 
 
 class _Piece(NamedTuple):

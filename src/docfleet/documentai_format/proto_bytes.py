@@ -1,6 +1,6 @@
 """The short cut for blocks, paragraphs, lines, tokens and symbols of a protobuf page: bytes straight from the structs.
 
-Building messages costs six times as much. An element that is out of the ordinary (a style, several spans, repeated
+Building messages costs four times as much. An element that is out of the ordinary (a style, several spans, repeated
 text) goes through the general writer. The two must agree; a property test holds them to it. Field numbers are those of
 `google.cloud.documentai.v1.Document`.
 """

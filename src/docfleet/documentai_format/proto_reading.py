@@ -36,7 +36,8 @@ def from_proto(message: Any) -> Document:
     """A raw Document AI `Document` as ours, all of it.
 
     Equal to `from_json(..., lossless=False)` of the same document in JSON: 32-bit floats become the shortest decimals
-    that mean them. Raises `FormatError` when it is nested too deeply, and when it is no protobuf message.
+    that mean them (in the JSON of batches Document AI writes some with a digit more). Raises `FormatError` when it is
+    nested too deeply, and when it is no protobuf message.
     """
     document: Document = _read(Document, message)
     return document

@@ -224,3 +224,34 @@ def test_layout_trees_go_on() -> None:
     merged = merge(shards[::-1])
     assert merged.document_layout is not None
     assert [n.page_span for n in merged.document_layout.blocks] == [PageSpan(n, n) for n in range(1, 5)]
+
+
+def test_shards_that_number_their_own_pages() -> None:
+    first, second = part("one two", 1), part("three four", 1, entities=(entity("0", 6, 10, 1),))
+    parts = [
+        replace(first, shard_info=ShardInfo(0, 2)),
+        replace(second, shard_info=ShardInfo(1, 2, len(first.text))),
+    ]
+    merged = merge(parts[::-1])
+    assert merged.text == "one two three four "
+    assert [page.number for page in merged.pages] == [1, 2, 3, 4]
+    assert merged.entities[0].page_refs[0].page == 3
+
+
+def test_shards_that_overlap() -> None:
+    parts = [
+        replace(part("one two three", 1), shard_info=ShardInfo(0, 2)),
+        replace(part("three four", 3), shard_info=ShardInfo(1, 2, 8)),
+    ]
+    merged = merge(parts)
+    assert merged.text == "one two three four "
+    assert [page.number for page in merged.pages] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("spans", [(Span(-5, 3),), (Span(2, 90),), (Span(7, 2),), (Span(90, 91),)])
+def test_anchors_out_of_a_part_never_reach_another(spans: tuple[Span, ...]) -> None:
+    odd = replace(part("three", 2), text_styles=(TextStyle(TextAnchor(spans)),))
+    for whole in (merge([part("one", 1), odd, part("two", 3)]), packed([part("one", 1), odd, part("two", 1)])):
+        anchor = whole.text_styles[0].text_anchor
+        assert anchor is not None
+        assert all(4 <= span.start <= span.end <= 10 for span in anchor.spans)
