@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from docfleet.domain.quota import Grant, Quota, QuotaKey, QuotaLimits, Wait
@@ -277,6 +277,7 @@ def script(server: RedisServer) -> Iterator[Any]:
 @given(limits=LIMITS, steps=STEPS)
 def test_redis_counts_as_we_do(script: Any, limits: QuotaLimits, steps: list[Any]) -> None:
     script.registered_client.flushall()
+    note(f"{limits} {steps}")
     now, state = 5_000.0, Allowance.fresh(limits, 5_000.0, full=False)
     # fills from when it is first asked after
     steps = [("free", 0.0, 1, 0, False, 0.0, 0), *steps]
@@ -306,8 +307,8 @@ def test_redis_counts_as_we_do(script: Any, limits: QuotaLimits, steps: list[Any
             expected = state.free(limits, len(calls), now)
             assert float(tell("free")[0]) == pytest.approx(expected, rel=1e-9, abs=1e-6)
         elif what == "refund":
-            if calls.pop(call, None):
-                state = state.refunded(limits, took, carried, now)
+            is_under_way = calls.pop(call, None) is not None
+            state = state.refunded(limits, took, carried, now) if is_under_way else state.at_time(limits, now)
             tell("refund", call, took, carried)
         elif what == "succeeded":
             calls.pop(call, None)
@@ -319,4 +320,5 @@ def test_redis_counts_as_we_do(script: Any, limits: QuotaLimits, steps: list[Any
             tell("throttled", call, generation, pause)
         else:
             calls.pop(call, None)
+            state = state.at_time(limits, now)
             tell("failed", call)

@@ -17,10 +17,14 @@ _log = logger(__name__)
 
 
 class LocalBreakers:
-    """`Breakers` for the threads of one process. `clock`: seconds of a steady clock."""
+    """`Breakers` for the threads of one process. `clock`: seconds of a steady clock. `tells`: what opens and closes is
+    logged."""
 
-    def __init__(self, policy: BreakerPolicy, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, policy: BreakerPolicy, clock: Callable[[], float] = time.monotonic, *, tells: bool = True
+    ) -> None:
         self._policy = policy
+        self._tells = tells
         self._clock = clock
         self._lock = threading.Lock()
         self._breakers: dict[str, Breaker] = {}
@@ -49,7 +53,8 @@ class LocalBreakers:
             before = self._breakers.get(endpoint, Breaker())
             after, said = change(before, self._clock())
             self._breakers[endpoint] = after
-        tell_of(endpoint, before, after)
+        if self._tells:
+            tell_of(endpoint, before, after)
         return said
 
 

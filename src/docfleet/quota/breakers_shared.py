@@ -43,7 +43,7 @@ class SharedBreakers:
         self._swap = client.register_script(_SWAP)
         self._policy = policy
         self._reach = Reach("breakers", clock)
-        self._local = LocalBreakers(policy, clock)
+        self._local = LocalBreakers(policy, clock, tells=False)
         self._decoder = msgspec.json.Decoder(Breaker)
 
     def may_call(self, endpoint: str) -> Passage:

@@ -121,13 +121,17 @@ class SharedQuota:
         """What the script says; None: Redis is away."""
         if not self._reach.may_try():
             return None
+        was_away = self._reach.is_away
         try:
+            if was_away:
+                self._tell_what_was_missed()
             answer = self._run(key, what, rest)
         except _AWAY as error:
             self._reach.failed(error)
             return None
-        if self._reach.worked():
-            self._be_back()
+        if self._reach.worked() or was_away:
+            with self._lock:
+                self._alone.clear()
         return answer
 
     def _run(self, key: QuotaKey, what: str, rest: Sequence[object]) -> list[str]:
@@ -153,15 +157,15 @@ class SharedQuota:
                 self._alone.add(key)
                 self._local.start_at(key, self._paces.get(key, Pace()), [one for one in self._own() if one.key == key])
 
-    def _be_back(self) -> None:
+    def _tell_what_was_missed(self) -> None:
+        """Before anything else is asked of a Redis that is back, perhaps empty. Raises its errors."""
         with self._lock:
             for key in self._alone:
                 learnt = self._local.pace(key)
                 self._paces[key] = Pace(learnt.factor, learnt.ceiling)
-            self._alone.clear()
             own = self._own()
         for grant in own:
-            self._tell(grant.key, "renew", grant.id)
+            self._run(grant.key, "renew", [grant.id])
 
     def _begin(self, grant: Grant) -> None:
         with self._lock:
