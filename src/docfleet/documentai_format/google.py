@@ -157,7 +157,8 @@ def _in_pixels(dimension: Dimension | None) -> Dimension | None:
     if dimension is None or dimension.unit == "pixels" or min(dimension.width, dimension.height) <= 0:
         return dimension
     scale = (PIXELS / (dimension.width * dimension.height)) ** 0.5
-    return Dimension(max(1.0, round(dimension.width * scale)), max(1.0, round(dimension.height * scale)), "pixels")
+    width, height = round(dimension.width * scale), round(dimension.height * scale)
+    return Dimension(float(max(1, width)), float(max(1, height)), "pixels")
 
 
 def _with_vertices(elements: tuple[Any, ...], dimension: Dimension | None) -> tuple[Any, ...]:

@@ -49,6 +49,8 @@ def pages_from_proto(message: Any) -> list[tuple[str, Page]]:
     The light way where only pages are wanted: nothing is moved twice, and what belongs to the whole document (entities,
     styles, the file) is not read. Raises `FormatError` as `from_proto` does.
     """
+    if not hasattr(message, "ListFields"):
+        raise _no_message(message)
     text: str = message.text
     pages: list[tuple[str, Page]] = []
     end = 0
@@ -68,7 +70,11 @@ def _read(owner: type, message: Any, offset: int = 0) -> Any:
     except RecursionError as error:
         raise FormatError("This document is nested too deeply.") from error
     except AttributeError as error:
-        raise FormatError(f"This is no Document AI message but {type(message).__name__}.") from error
+        raise _no_message(message) from error
+
+
+def _no_message(value: Any) -> FormatError:
+    return FormatError(f"This is no Document AI message but {type(value).__name__}.")
 
 
 def _read_struct(owner: type, message: Any, offset: int) -> Any:

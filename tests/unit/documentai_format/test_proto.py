@@ -208,6 +208,8 @@ def test_refuses_what_does_not_fit() -> None:
         to_proto(Document(pages=(Page(1, tokens=(Token(Layout((Span(2**70, 2**70),))),)),)))
     with pytest.raises(FormatError, match="no Document AI message"):
         from_proto(b"bytes")
+    with pytest.raises(FormatError, match="no Document AI message"):
+        pages_from_proto(b"bytes")
 
 
 def test_surrogates_become_replacement_characters() -> None:
