@@ -86,6 +86,30 @@ class ReadingSettings(_Section):
     slice_pages: int = Field(8, ge=1, le=500, description="Pages of one slice: the unit of work and of retry.")
 
 
+class CascadeSettings(_Section):
+    """The third step: pages that a cloud engine is to read."""
+
+    cloud_engine: str = Field(
+        "", description="Engine that reads what was read too poorly (`documentai`); empty: nothing leaves this service."
+    )
+    escalate_below: float = Field(
+        0.85, ge=0, le=1, description="Pages the local engine read with less confidence than this go on."
+    )
+    on_refusal: str = Field(
+        "local",
+        pattern="^(local|wait|fail)$",
+        description="A page the cloud engine does not read: the local result stands, it waits, or it fails.",
+    )
+    share_requests_between_tenants: bool = Field(
+        False, description="Pages of several tenants may travel in one request."
+    )
+    max_wait_ms: dict[str, int] = Field(
+        {"critical": 0, "high": 100, "normal": 400, "bulk": 2000},
+        description="How long a page waits for company in its request, by priority.",
+    )
+    calls_in_flight: int = Field(16, ge=1, le=512, description="Requests one cloud worker has under way at a time.")
+
+
 class WorkSettings(_Section):
     """How work is shared out."""
 
@@ -190,6 +214,31 @@ class FleetSettings(_Section):
     repair: bool = Field(True, description="Off only to prove that the auditor notices; never in service.")
 
 
+class QuotaSettings(_Section):
+    """How calls to cloud engines are metered; the quotas themselves belong to the engine."""
+
+    redis_url: str = Field(
+        "", description="Redis that counts for all processes; empty: the broker's. Without either each counts alone."
+    )
+    sharers: int = Field(
+        4, ge=1, description="Into how many parts a quota is divided while its Redis is away, at least."
+    )
+    burst_seconds: float = Field(1.0, ge=0, description="How far ahead of its time a minute's quota may be used.")
+    headroom: float = Field(
+        0.02, ge=0, lt=1, description="Share of a quota left unused, since calls arrive less evenly than they are sent."
+    )
+    urgent_share: float = Field(
+        0.2, ge=0, le=1, description="Share of a quota held back for critical and high priority while any waits."
+    )
+    place_seconds: float = Field(
+        300.0, gt=0, description="A call that has not ended after this counts as ended: longer than any call may take."
+    )
+    breaker_slow_seconds: float = Field(60.0, gt=0, description="A call that takes longer is slow.")
+    breaker_open_seconds: float = Field(
+        5.0, gt=0, description="How long an endpoint that failed is left alone first; doubles up to a minute."
+    )
+
+
 class DeliverySettings(_Section):
     """Webhooks."""
 
@@ -218,11 +267,13 @@ class Settings(BaseSettings):
 
     limits: LimitSettings = LimitSettings()
     reading: ReadingSettings = ReadingSettings()
+    cascade: CascadeSettings = CascadeSettings()
     work: WorkSettings = WorkSettings()
     output: OutputSettings = OutputSettings()
     service: ServiceSettings = ServiceSettings()
     api: ApiSettings = ApiSettings()
     fleet: FleetSettings = FleetSettings()
+    quota: QuotaSettings = QuotaSettings()
     delivery: DeliverySettings = DeliverySettings()
 
     @classmethod
