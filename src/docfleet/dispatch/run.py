@@ -15,7 +15,7 @@ from docfleet.dispatch.parts import DispatchParts
 from docfleet.dispatch.purge import purge_attempts, purge_erased, purge_orphans
 from docfleet.dispatch.repair import Repair, restore_epoch
 from docfleet.dispatch.window import PoolState, fill
-from docfleet.domain.urgency import Pool
+from docfleet.domain.urgency import HINTED_POOLS
 from docfleet.errors import BrokerUnavailable
 from docfleet.queues.hints import Hints
 from docfleet.telemetry import logger
@@ -81,7 +81,7 @@ class _Dispatching:
 
     def __init__(self, parts: DispatchParts) -> None:
         self._parts = parts
-        self._pools = [PoolState(pool) for pool in Pool]
+        self._pools = [PoolState(pool) for pool in HINTED_POOLS]
         self._broker_failed = False
         self._spared_until = 0.0
         options = parts.options
@@ -105,7 +105,9 @@ class _Dispatching:
         if repair:
             watch = Repair(self._parts.ledger, hints)
             self._add_asking("epoch", self._parts.options.tick_seconds, lambda: self._restore_epoch(hints))
-            self._add_asking("repair", _REPAIR_SECONDS, lambda: [watch.look(pool, time.monotonic()) for pool in Pool])
+            self._add_asking(
+                "repair", _REPAIR_SECONDS, lambda: [watch.look(pool, time.monotonic()) for pool in HINTED_POOLS]
+            )
         self._add_asking("window", 0.0, lambda: self._fill(hints))
 
     def _add_asking(self, name: str, seconds: float, work: Callable[[], object]) -> None:

@@ -30,8 +30,9 @@ class Waking(Protocol):
 class PostgresWaking:
     """Listens to what those who accept documents say. Without a connection it only waits."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, channel: str = CHANNEL) -> None:
         self._url = url
+        self._channel = channel
         self._connection: psycopg.Connection[Any] | None = None
         self._next_try = 0.0
 
@@ -43,7 +44,7 @@ class PostgresWaking:
             if self._connection is None and time.monotonic() >= self._next_try:
                 self._next_try = time.monotonic() + _RECONNECT_SECONDS
                 self._connection = connect(self._url)
-                self._connection.execute(f"LISTEN {CHANNEL}")
+                self._connection.execute(f"LISTEN {self._channel}")
                 return True  # something may have been said before it listened
             if self._connection is not None:
                 said = list(self._connection.notifies(timeout=max(0.0, deadline - time.monotonic()), stop_after=1))

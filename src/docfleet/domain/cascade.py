@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
+from docfleet.domain.document import Reading
 from docfleet.domain.geometry import Rect
 from docfleet.domain.page_facts import PageFacts
 
@@ -46,6 +47,12 @@ class Reason(StrEnum):
     """Neither text nor ink."""
     FORCED = "forced"
     """The user chose the way."""
+    LOW_CONFIDENCE = "low_confidence"
+    """The local engine was not sure enough of the page, so a cloud engine read it."""
+    LOCAL_FAILED = "local_failed"
+    """The local engine could not read the page, so a cloud engine did."""
+    CLOUD_ENGINE = "cloud_engine"
+    """A cloud engine was asked for, and the page needed one."""
 
 
 class CascadePolicy(msgspec.Struct, frozen=True):
@@ -151,3 +158,62 @@ def _incomplete(facts: PageFacts, policy: CascadePolicy) -> Choice | None:
 
 def _sound(facts: PageFacts) -> Choice:
     return Choice(Route.TEXT_LAYER, Reason.SOUND_TEXT, f"The text layer is sound ({facts.characters} characters).")
+
+
+# --- the third step ---------------------------------------------------------------------------------------------------
+
+
+class OnRefusal(StrEnum):
+    """What becomes of a page that the cloud engine does not read: refused, too dear, or out of reach for too long."""
+
+    LOCAL = "local"
+    """What was read locally stands, and says why. A page that was not read locally fails."""
+    WAIT = "wait"
+    """It waits until the cloud engine can be asked; a page that the engine refuses for what it is counts as LOCAL."""
+    FAIL = "fail"
+    """The page fails: a poor reading is worth nothing here."""
+
+
+CLOUD_ENGINES = frozenset({"documentai"})
+"""Engines that are asked over the network, for money: in the service, by the workers of the pool "cloud" alone."""
+
+
+class EscalationPolicy(msgspec.Struct, frozen=True):
+    """When a page goes on to a cloud engine. The default threshold is measured: docs/explanation/escalation.md."""
+
+    cloud_engine: str = ""
+    """Its name; empty: there is no third step."""
+    escalate_below: float = 0.85
+    """Pages read with less confidence than this go on."""
+    on_refusal: OnRefusal = OnRefusal.LOCAL
+
+
+class Escalation(msgspec.Struct, frozen=True):
+    """A page goes on to the cloud engine."""
+
+    page: int
+    reason: Reason
+    detail: str
+    local_engine: str = ""
+    """Empty: it was not read locally."""
+    local_confidence: float | None = None
+
+
+_READ_WITHOUT_PIXELS = frozenset({"", "none", "text_layer"})
+_CURABLE = frozenset({"engine_failed"})
+"""Failures of the local engine; what the parser could not open, another reader would not get either."""
+
+
+def escalate(reading: Reading, policy: EscalationPolicy) -> Escalation | None:
+    """Whether a page that was read locally goes on, and why. A sound text layer and a blank page never do."""
+    if not policy.cloud_engine:
+        return None
+    page, engine = reading.page, reading.engine
+    if reading.outcome != "read":
+        if reading.outcome not in _CURABLE:
+            return None
+        return Escalation(page, Reason.LOCAL_FAILED, "The local engine could not read the page.")
+    if engine in _READ_WITHOUT_PIXELS or reading.confidence >= policy.escalate_below:
+        return None
+    detail = f"{engine} was {reading.confidence:.2f} sure of the page, which is less than {policy.escalate_below:.2f}."
+    return Escalation(page, Reason.LOW_CONFIDENCE, detail, engine, reading.confidence)

@@ -29,7 +29,13 @@ class Pool(StrEnum):
 
     PDF = "pdf"
     IMAGE = "image"
+    CLOUD = "cloud"
+    """No kind of file: pages of all kinds that a cloud engine is to read. Its workers take many of them at a time
+    straight from the ledger, so no hints are published for it (docs/decisions/0016-cloud-step.md)."""
 
+
+HINTED_POOLS = (Pool.PDF, Pool.IMAGE)
+"""Pools of slots on this machine's processors, which the dispatcher sends hints to."""
 
 POOL_OF_KIND: Mapping[Kind, Pool] = {Kind.PDF: Pool.PDF, Kind.IMAGE: Pool.IMAGE}
 
@@ -45,6 +51,10 @@ TARGET_SECONDS: Mapping[tuple[Pool, Urgency], float] = {
     (Pool.IMAGE, Urgency.HIGH): 45.0,
     (Pool.IMAGE, Urgency.NORMAL): 90.0,
     (Pool.IMAGE, Urgency.BULK): 3600.0,
+    (Pool.CLOUD, Urgency.CRITICAL): 20.0,
+    (Pool.CLOUD, Urgency.HIGH): 60.0,
+    (Pool.CLOUD, Urgency.NORMAL): 120.0,
+    (Pool.CLOUD, Urgency.BULK): 3600.0,
 }
 """Seconds from upload to result that the fleet is sized for; pixels take longer than text layers."""
 

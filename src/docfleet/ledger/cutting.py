@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import Integer, String, bindparam, case, cast, func, literal, select
+from sqlalchemy import Boolean, Integer, String, bindparam, case, cast, func, literal, select, text
 from sqlalchemy.orm import Session
 
+from docfleet.domain.urgency import Pool
 from docfleet.domain.work import PAGE_STEPS, STEP_PRIORITY, WHOLE_DOCUMENT, SliceState, Step
 from docfleet.errors import LedgerError
 from docfleet.ledger.dialect import database_now, upserts
@@ -25,7 +26,10 @@ STRIDE_SECONDS = 300
 _GIVEN = (
     "round", "step", "first_page", "last_page", "payload_json", "isolated", "crash_count", "error_count", "loss_count",
 )  # fmt: skip
-_COPIED = ("batch_id", "tenant_id", "region", "pool", "urgency", "deadline_at")
+_COPIED = ("batch_id", "tenant_id", "region", "urgency", "deadline_at")
+CLOUD_CHANNEL = "docfleet_cloud"
+"""Postgres: whoever makes a cloud slice says so here, and cloud workers listen."""
+_TELL_CLOUD = text(f"SELECT pg_notify('{CLOUD_CHANNEL}', '')")
 _NOW = database_now()
 # A document of the service queues where it arrived (or, tried again, now), each further slice of it some way behind:
 # so a short document overtakes the rest of a long one, but not for ever.
@@ -39,6 +43,14 @@ _CONTENTS = {
     "document_id": DOCUMENT.c.id,
     **{name: DOCUMENT.c[name] for name in _COPIED},
     **{name: bindparam(f"new_{name}", type_=SLICE.c[name].type) for name in _GIVEN},
+    # cloud workers read pages of all kinds
+    "pool": case(
+        (
+            (DOCUMENT.c.pool != "") & bindparam("for_cloud", type_=Boolean()),
+            literal(Pool.CLOUD.value, String()),
+        ),
+        else_=DOCUMENT.c.pool,
+    ),
     "priority": _PLACE,
     "state": bindparam("new_state", SliceState.QUEUED, type_=SLICE.c.state.type),
     **{name: literal(0, Integer()) for name in ("attempt", "wait_count", "token")},
@@ -86,6 +98,7 @@ def add_slices(
         }  # fmt: skip
         place = {
             "given_priority": new.priority,
+            "for_cloud": new.step is Step.CLOUD,
             "disk_priority": document.priority + STEP_PRIORITY[new.step],
             "seconds_behind": STEP_PRIORITY[new.step] * SECONDS_PER_STEP + ordinal * STRIDE_SECONDS,
         }
@@ -101,6 +114,8 @@ def add_slices(
             for slice_id in made
         ],
     )  # fmt: skip
+    if made and session.get_bind().dialect.name == "postgresql" and any(new.step is Step.CLOUD for new in slices):
+        session.execute(_TELL_CLOUD)
     return made
 
 

@@ -75,25 +75,31 @@ def finish_in_one(
             return _end_in_one_statement(session, claim, document, plan, page_outcomes, result_key, summary)
     if not end_attempt(session, claim, ""):
         return document.state
-    of_plan = {"plan_slice_id": claim.slice_id}
     if plan.pages:
-        owner = session.execute(
-            _ADD_OWNER, {**of_plan, "new_last_page": plan.pages, "new_result_key": result_key}
-        ).one()
-        record_slices(
-            session,
-            [
-                {
-                    "document_id": document.id, "slice_id": owner.id, "from_state": "", "to_state": SliceState.DONE,
-                    "token": 0, "worker": claim.worker, "cause": "in one with the plan",
-                }
-            ],
-        )  # fmt: skip
-        write_pages(session, document.id, owner.id, page_outcomes)
-        started_at = owner.started_at
+        started_at = add_owner(session, claim, plan.pages, result_key, page_outcomes)
     else:
-        started_at = session.execute(_STARTED, of_plan).scalar_one()
+        started_at = session.execute(_STARTED, {"plan_slice_id": claim.slice_id}).scalar_one()
     return end_at_once(session, document, plan, page_outcomes, summary, started_at)
+
+
+def add_owner(
+    session: Session, claim: Claim, pages: int, result_key: str, outcomes: Sequence[PageOutcome]
+) -> float | None:
+    """Makes the LOCAL slice, DONE, that owns the pages read with their plan, and their rows; when it was started."""
+    given = {"plan_slice_id": claim.slice_id, "new_last_page": pages, "new_result_key": result_key}
+    owner = session.execute(_ADD_OWNER, given).one()
+    record_slices(
+        session,
+        [
+            {
+                "document_id": claim.document.id, "slice_id": owner.id, "from_state": "", "to_state": SliceState.DONE,
+                "token": 0, "worker": claim.worker, "cause": "in one with the plan",
+            }
+        ],
+    )  # fmt: skip
+    write_pages(session, claim.document.id, owner.id, outcomes)
+    started_at: float | None = owner.started_at
+    return started_at
 
 
 def _end_in_one_statement(

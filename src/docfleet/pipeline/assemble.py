@@ -56,6 +56,14 @@ def _store(page: ReadPage) -> StoredPage:
     )
 
 
+def _told(page: StoredPage, detail: str) -> StoredPage:
+    return msgspec.structs.replace(
+        page,
+        reading=msgspec.structs.replace(page.reading, detail=detail),
+        outcome=msgspec.structs.replace(page.outcome, detail=detail),
+    )
+
+
 def encode_pages(pages: Iterable[ReadPage]) -> bytes:
     """A slice's result, as `StoredPages` reads it."""
     return msgspec.msgpack.encode([_store(page) for page in pages])
@@ -91,7 +99,13 @@ class StoredPages:
                 key = record.result_key
                 pages = {page.reading.page: page for page in _STORED.decode(self._store.get(key))}
             page = pages.get(record.page.page) if record.result_key else None
-            yield page or _store(failed_page(record.page.page, record.page.outcome, record.page.detail))
+            if page is None:
+                yield _store(failed_page(record.page.page, record.page.outcome, record.page.detail))
+            elif page.reading.detail != record.page.detail:
+                # what was learned after it was read: a cloud engine was asked, and this stands nevertheless
+                yield _told(page, record.page.detail)
+            else:
+                yield page
 
 
 class _View:

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from docfleet.domain.urgency import Pool, Urgency, queue_name
+from docfleet.domain.urgency import HINTED_POOLS, Urgency, queue_name
 from docfleet.errors import UnsafeBroker
 
 KEY_PREFIX = "docfleet:"
@@ -56,7 +56,7 @@ def queues_of(pool: str) -> tuple[str, ...]:
 
 
 def all_queues() -> tuple[str, ...]:
-    return tuple(name for pool in Pool for name in queues_of(pool))
+    return tuple(name for pool in HINTED_POOLS for name in queues_of(pool))
 
 
 def connect(options: QueueOptions) -> redis.Redis:

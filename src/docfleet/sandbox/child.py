@@ -25,6 +25,8 @@ from docfleet.sandbox.types import Opened, SandboxLimits
 
 JOBS = frozenset({
     "docfleet.sandbox.archive:unpack_archive",
+    "docfleet.sandbox.page_pdf:join_pages",
+    "docfleet.sandbox.page_pdf:write_pages",
     "docfleet.sandbox.searchable:write_searchable",
 })  # fmt: skip
 """What `Sandbox.call` may run: a name from outside must never choose the code."""

@@ -108,7 +108,7 @@ def read_layers(path: str) -> Iterator[LayerPage]:
 
 def _searchable_pdf(source: str, out: str, layers: str, password: str | None) -> SearchableOutcome:
     try:
-        opened = _open(source, password)
+        opened = open_for_copying(source, password)
     except Damaged:
         if os.path.getsize(layers):
             raise
@@ -135,7 +135,7 @@ def _searchable_pdf(source: str, out: str, layers: str, password: str | None) ->
     return outcome
 
 
-def _open(source: str, password: str | None) -> pikepdf.Pdf:
+def open_for_copying(source: str, password: str | None) -> pikepdf.Pdf:
     """The PDF; where qpdf finds no pages in it as it is, the first copy in which it does."""
     try:
         pdf = pikepdf.open(source, password=password or "", suppress_warnings=True)
@@ -305,7 +305,7 @@ def _searchable_image(source: str, out: str, layers: str, mime_type: str, max_pa
             if content:
                 outcome.layered += 1
                 outcome.words += len(words)
-            pages.append(_add_image_page(file, image, content, tree, number if content else None))
+            pages.append(add_image_page(file, image, content, tree, number if content else None))
         if outcome.layered:
             add_font(file, font, number)
         kids = b" ".join(b"%d 0 R" % page for page in pages)
@@ -314,7 +314,7 @@ def _searchable_image(source: str, out: str, layers: str, mime_type: str, max_pa
     return outcome
 
 
-def _add_image_page(file: PdfFile, image: ImagePage, content: bytes, tree: int, font: int | None) -> int:
+def add_image_page(file: PdfFile, image: ImagePage, content: bytes, tree: int, font: int | None) -> int:
     """Writes one page: its image, and the words over it."""
     resources = b"/Font << /%s %d 0 R >> " % (_FONT_NAME.encode(), font) if font is not None else b""
     draw = b""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from docfleet.domain.urgency import Pool
+from docfleet.domain.urgency import HINTED_POOLS, Pool
 from docfleet.errors import DocfleetError, ServerFailed
 from docfleet.runtime import MASTER_KEY_FILE, Runtime
 from docfleet.settings import Settings
@@ -41,6 +41,8 @@ class FleetPlan(msgspec.Struct, frozen=True):
     """Where the data is and stays; None: a temporary folder, deleted at the end."""
     workers: int = 1
     """Worker processes of each pool."""
+    cloud: bool = False
+    """A cloud worker as well."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -87,7 +89,7 @@ def run_fleet(
         url, port = _address(settings)
         key = first_key(runtime.access, folder, url)
         settings = _with(settings, "api", port=port)
-        children = _children(settings, plan.workers, log.write)
+        children = _children(settings, plan, log.write)
         opened.callback(_end_all, children, settings.fleet.grace_seconds + _EXTRA_SECONDS)
         for child in children:
             child.start()
@@ -130,7 +132,7 @@ def _settings_of(settings: Settings, folder: Path, postgres: PostgresServer, red
     }
     if not settings.service.master_key and settings.service.master_key_file is None:
         service["master_key_file"] = folder / MASTER_KEY_FILE
-    slots = settings.fleet.slots or max(1, len(os.sched_getaffinity(0)) // len(Pool))
+    slots = settings.fleet.slots or max(1, len(os.sched_getaffinity(0)) // len(HINTED_POOLS))
     return _with(_with(settings, "service", **service), "fleet", slots=slots)
 
 
@@ -155,18 +157,20 @@ def _address(settings: Settings) -> tuple[str, int]:
         return address_of(settings.api, sock), sock.getsockname()[1]
 
 
-def _children(settings: Settings, workers: int, lines: Callable[[str, bytes], None]) -> list[Child]:
+def _children(settings: Settings, plan: FleetPlan, lines: Callable[[str, bytes], None]) -> list[Child]:
     """The API first."""
     environment = environment_of(settings)
     children = [
         Child("api", ["api"], environment, lines),
         Child("dispatcher", ["dispatcher"], environment, lines),
     ]
-    for pool in Pool:
+    for pool in HINTED_POOLS:
         children += [
             Child(f"{pool}-{number}", ["worker", "--pool", pool], environment, lines)
-            for number in range(1, workers + 1)
+            for number in range(1, plan.workers + 1)
         ]
+    if plan.cloud:
+        children.append(Child("cloud", ["worker", "--pool", Pool.CLOUD], environment, lines))
     return children
 
 

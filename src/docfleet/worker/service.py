@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from docfleet import __version__
-from docfleet.domain.urgency import Pool
+from docfleet.domain.urgency import HINTED_POOLS
 from docfleet.errors import LedgerError, LedgerUnavailable, UsageError
 from docfleet.ledger import Ledger
 from docfleet.ledger.service_values import WorkerFacts
@@ -215,7 +215,7 @@ def touch(liveness_file: Path | None) -> None:
 
 
 def _pools(text: str) -> list[str]:
-    known = [str(pool) for pool in Pool]
+    known = [str(pool) for pool in HINTED_POOLS]
     names = known if text == "all" else [part.strip() for part in text.split(",") if part.strip()]
     unknown = [name for name in names if name not in known]
     if unknown or not names:

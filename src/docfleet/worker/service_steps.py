@@ -22,6 +22,7 @@ from docfleet.exports.base import ExportFormat
 from docfleet.exports.registry import choose_exports
 from docfleet.exports.tables import FOLDER_NAME as TABLES
 from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, Plan
+from docfleet.ledger.escalating import Escalating
 from docfleet.ledger.service_values import ReadingOptions, ResultFile
 from docfleet.ledger.waits import seconds_waited
 from docfleet.pipeline.assemble import AssemblyJob, Pages, StoredPages, assemble, encode_pages, pages_in_hand
@@ -33,6 +34,7 @@ from docfleet.store import Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
 from docfleet.store.passwords import open_passwords
 from docfleet.worker.engine_shelf import EngineShelf
+from docfleet.worker.escalating import ThirdStep
 from docfleet.worker.patience import patiently
 from docfleet.worker.room import NO_ROOM, PATIENCE_SECONDS
 from docfleet.worker.sources import Sources
@@ -69,6 +71,7 @@ class ServicePlace:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._escalating = Escalating(parts.ledger)
         self._content: tuple[str, EncryptedStore] | None = None
 
     def do(self, claim: Claim) -> None:
@@ -103,8 +106,13 @@ class ServicePlace:
 
     def _read_short(self, claim: Claim, opened: Opened, plan: Plan) -> None:
         """Plan, pages and results in one claim: most documents are short, and each claim has its price."""
-        pages = self._pages(claim, opened, range(1, opened.pages + 1))
+        pages, cloud = self._pages_and_rest(claim, opened, range(1, opened.pages + 1))
         outcomes = [_outcome(page) for page in pages]
+        if cloud:
+            key = self._keep(claim, pages) if pages else ""
+            kept = self._kept(claim, pages, cloud)
+            self._patiently(lambda: self._escalating.finish_short(claim, plan, kept, key, cloud))
+            return
         read = sum(outcome.outcome == PAGE_READ for outcome in outcomes)
         key = ""
         if read < len(pages):
@@ -115,9 +123,10 @@ class ServicePlace:
 
     def _read(self, claim: Claim) -> None:
         opened = self._open(claim)
-        pages = self._pages(claim, opened, range(claim.first_page, claim.last_page + 1))
-        key = self._keep(claim, pages)
-        self._patiently(lambda: self._parts.ledger.finish(claim, key, [_outcome(page) for page in pages]))
+        pages, cloud = self._pages_and_rest(claim, opened, range(claim.first_page, claim.last_page + 1))
+        key = self._keep(claim, pages) if pages else ""
+        kept = self._kept(claim, pages, cloud)
+        self._patiently(lambda: self._parts.ledger.finish(claim, key, kept, cloud))
 
     def _assemble(self, claim: Claim) -> None:
         records = self._patiently(lambda: list(self._parts.ledger.pages_of(claim.document.id)))
@@ -162,6 +171,27 @@ class ServicePlace:
                 self._parts.master_key, document.sealed_passwords, document.tenant, document.sha256
             )
         return self._parts.sandbox.open(self._source(claim), document.media_type, passwords)
+
+    def _pages_and_rest(
+        self, claim: Claim, opened: Opened, numbers: Sequence[int]
+    ) -> tuple[list[ReadPage], list[NewSlice]]:
+        """The pages read here, and slices of those that a cloud engine is to read (some of them read here as well)."""
+        third = self._third_step(claim)
+        elsewhere = third.before(self._parts.sandbox, numbers, self._reading_plan(claim).policy)
+        passed_on = {one.page for one in elsewhere}
+        pages = self._pages(claim, opened, [number for number in numbers if number not in passed_on])
+        return pages, third.slices([*elsewhere, *third.after(pages)])
+
+    def _third_step(self, claim: Claim) -> ThirdStep:
+        wanted, settings = _options(claim.document.options_json), self._parts.settings
+        languages = wanted.languages or settings.reading.languages
+        return ThirdStep.of(wanted.engine or settings.reading.engine, wanted, languages, settings.cascade)
+
+    def _kept(self, claim: Claim, pages: Sequence[ReadPage], cloud: Sequence[NewSlice]) -> list[PageOutcome]:
+        """Outcomes of the pages read here; not of those whose outcome is the cloud engine's alone."""
+        escalated = frozenset(page for new in cloud for page in range(new.first_page, new.last_page + 1))
+        third = self._third_step(claim)
+        return [_outcome(page) for page in pages if third.keeps(page, escalated)]
 
     def _pages(self, claim: Claim, opened: Opened, numbers: Sequence[int]) -> list[ReadPage]:
         plan = self._reading_plan(claim)
