@@ -186,3 +186,14 @@ def test_layout_trees_and_chunks_are_cut_by_page() -> None:
     assert first.document_layout == DocumentLayout((node("1", 1, 1), node("2", 1, 1)))
     assert second.document_layout == DocumentLayout((node("2", 1, 1), node("3", 2, 2)))
     assert second.chunked_document == ChunkedDocument((Chunk("c1", ("1", "2"), page_span=PageSpan(1, 1)),))
+
+
+@pytest.mark.parametrize("wholes", [((4, 8), (0, 4)), ((0, 6), (2, 8)), ((0, 4), (-3, 99)), ((0, 4), (90, 99))])
+def test_pages_that_claim_each_others_text_share_it(wholes: tuple[tuple[int, int], ...]) -> None:
+    claims = [page(number, *whole, token(*whole), token(0, 95)) for number, whole in enumerate(wholes, 1)]
+    told: list[Straddle] = []
+    found = cut(Document("one two ", tuple(claims)), [1, 1], told.append)
+    assert "".join(one.text for one in found) == "one two "
+    for one in found:
+        assert all(0 <= span.start <= span.end <= len(one.text) for span in spans_of(one))
+    assert told
