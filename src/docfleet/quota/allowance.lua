@@ -101,7 +101,7 @@ local function ask(id, requests, pages, urgent, patience, member)
   if has_pages and pages > 0 then
     for_pages = wait(a.pages, pages, favoured and 0 or pages_kept, pages_capacity, pages_rate)
   end
-  if not favoured then owed = max(0, a.owed_until - now) end
+  if not favoured and a.requests < requests + 1 then owed = max(0, a.owed_until - now) end
   if concurrent >= 0 and redis.call('ZCARD', KEYS[2]) >= concurrent then
     local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
     full = min(PLACE_WAIT, max(0.05, (tonumber(first[2]) or math.huge) - now))
@@ -164,7 +164,7 @@ end
 
 local function free()
   drop_ended()
-  if a.paused_until > now or a.owed_until > now
+  if a.paused_until > now or (a.owed_until > now and a.requests < 2)
     or (has_pages and wait(a.pages, 1, pages_kept, pages_capacity, pages_rate) > 0) then
     return 0
   end

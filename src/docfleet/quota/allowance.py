@@ -77,7 +77,8 @@ class Allowance(msgspec.Struct, frozen=True):
             "requests": _wait(requests, asked.requests, 0.0 if favoured else rates.kept, now),
             "pages": _wait(pages, asked.pages, 0.0 if favoured else rates.pages_kept, now) if asked.pages else 0.0,
             "paused": max(0.0, state.paused_until - now),
-            "urgent": 0.0 if favoured else max(0.0, state.owed_until - now),
+            # a burst that holds both turns need not hold anybody up
+            "urgent": 0.0 if favoured or state.requests >= asked.requests + 1 else max(0.0, state.owed_until - now),
             "concurrent": 0.0,
         }
         if limits.concurrent is not None and under_way >= limits.concurrent:
@@ -137,7 +138,8 @@ class Allowance(msgspec.Struct, frozen=True):
         state = self.at_time(limits, now)
         rates = _Rates(limits, state.pace.factor)
         requests, pages, _ = rates.buckets(state)
-        if state.paused_until > now or state.owed_until > now or _wait(pages, 1, rates.pages_kept, now) > 0.0:
+        is_owed = state.owed_until > now and state.requests < 2
+        if state.paused_until > now or is_owed or _wait(pages, 1, rates.pages_kept, now) > 0.0:
             return 0.0
         room = inf if limits.concurrent is None else float(max(0, limits.concurrent - under_way))
         if requests is not None:

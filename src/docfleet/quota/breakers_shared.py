@@ -6,6 +6,7 @@ which decide while Redis is away.
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Callable
@@ -75,7 +76,10 @@ class SharedBreakers:
         return self._guarded(lambda: self._swapped(endpoint, change))
 
     def _swapped(self, endpoint: str, change: Callable[[Breaker, float], tuple[Breaker, Passage]]) -> Passage | None:
-        for _ in range(_TRIES):
+        for again in range(_TRIES):
+            if again:
+                # many at once: whoever waits a little meets fewer
+                time.sleep(random.uniform(0.0, 0.001 * again))
             before, raw, now = self._read(endpoint)
             after, said = change(before, now)
             if after is before:
