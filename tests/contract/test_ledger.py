@@ -33,7 +33,7 @@ from docfleet.ledger import (
 )
 from docfleet.ledger.migrations import head
 from docfleet.ledger.schema import HEAD
-from docfleet.ledger.service_rows import ALL_TABLES
+from docfleet.ledger.money_rows import ALL_TABLES
 from ledger_driver import (
     BATCH,
     audit,

@@ -7,6 +7,7 @@ documents ended in it, and the batch is locked last, when all its documents are.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -191,6 +192,15 @@ _BATCH_END = _messages(
     bindparam("payload", type_=Text()),
 )
 
+_NOTICE = _messages(
+    select(WEBHOOK.c.id).where(WEBHOOK.c.tenant_id == bindparam("tenant"), _wants(bindparam("type", type_=String()))),
+    bindparam("type", type_=String()),
+    bindparam("dedupe", type_=String()),
+    literal(""),
+    literal(""),
+    bindparam("payload", type_=Text()),
+)
+
 
 _WHO_ASKS = select(
     BATCH.c.implicit,
@@ -288,6 +298,19 @@ def _batch_payload(session: Session, batch_id: str, batch: Any) -> str:
         }
     }
     return msgspec.json.encode(said).decode()
+
+
+def enqueue_notice(
+    session: Session, tenant: str, event_type: str, dedupe_key: str, payload: Mapping[str, object]
+) -> None:
+    """A message to the tenant's webhooks that is about no document; once for each key, however often it is told."""
+    said = {
+        "tenant": tenant,
+        "type": event_type,
+        "dedupe": dedupe_key,
+        "payload": msgspec.json.encode(payload).decode(),
+    }
+    session.execute(_NOTICE[session.get_bind().dialect.name], said)
 
 
 _TEST = insert(DELIVERY).values(
