@@ -58,7 +58,7 @@ lock: setup-dev  ## Lock the dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
 	    pyproject.toml --extra build --extra service --extra local -o requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
-	    pyproject.toml --extra build --extra service --extra local --extra dev -c requirements.txt -o requirements-dev.txt
+	    pyproject.toml --extra build --extra service --extra local --extra documentai-server --extra dev -c requirements.txt -o requirements-dev.txt
 
 clean:  ## Remove what was installed and made
 	rm -rf $(VENV) results .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis
