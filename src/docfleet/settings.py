@@ -107,6 +107,9 @@ class CascadeSettings(_Section):
         {"critical": 0, "high": 100, "normal": 400, "bulk": 2000},
         description="How long a page waits for company in its request, by priority.",
     )
+    local_after_seconds: float = Field(
+        900.0, ge=0, description="With `on_refusal` local: a page that waited so long for quota stays as it was read."
+    )
     calls_in_flight: int = Field(16, ge=1, le=512, description="Requests one cloud worker has under way at a time.")
 
 
@@ -250,6 +253,58 @@ class DeliverySettings(_Section):
     concurrency: int = Field(8, gt=0, description="Deliveries under way at a time.")
 
 
+class MoneySettings(_Section):
+    """What reading costs."""
+
+    worker_usd_per_hour: float = Field(
+        0.0, ge=0, description="What an hour of one worker slot costs you, for `docfleet costs`; 0: not told."
+    )
+
+
+class DocumentAIServerSettings(_Section):
+    """`docfleet documentai-server`: docfleet by the API of Google Document AI."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    grpc_port: int = Field(8081, ge=-1, le=65535, description="Port for gRPC; 0: any free one, -1: no gRPC.")
+    rest_port: int = Field(8082, ge=-1, le=65535, description="Port for REST; 0: any free one, -1: no REST.")
+    tls_cert_file: Path | None = Field(None, description="Certificate chain (PEM); with it both ports speak TLS only.")
+    tls_key_file: Path | None = Field(None, description="Private key of the certificate (PEM).")
+    tls_self_signed: Path | None = Field(
+        None, description="Folder for a certificate made here and the authority that clients are told to trust."
+    )
+    client_ca_file: Path | None = Field(
+        None, description="Authority (PEM) whose certificates callers must show: mutual TLS."
+    )
+    keys_file: Path | None = Field(
+        None, description="API keys, one a line as `name key`; without it everybody may call."
+    )
+    processors: Names = Field(
+        (), description="Ids of processors there are beside the built-in ones, as `id=OCR_PROCESSOR,…`."
+    )
+    unknown_processors: str = Field(
+        "", description="Type that every other processor id is answered as; empty: they are not found."
+    )
+    locations: Names = Field((), description="Locations that are served; empty: all that are known.")
+    projects: Names = Field((), description="Ids or numbers of the projects that are served; empty: any.")
+    always_pixels: bool = Field(
+        False, description="Read pixels unless `enable_native_pdf_parsing` is asked for, as Google does."
+    )
+    readers: int = Field(0, ge=0, description="Documents read at a time; 0: one for each CPU core.")
+    waiting: int = Field(16, ge=0, description="Documents that may wait for a reader; more are RESOURCE_EXHAUSTED.")
+    document_seconds: float = Field(300.0, gt=0, description="A document that takes longer is DEADLINE_EXCEEDED.")
+    max_calls: int = Field(128, gt=0, description="Calls under way at a time, waiting ones counted.")
+    data_folder: Path | None = Field(
+        None, description="Folder for processors that are made and for operations; empty: gone with the process."
+    )
+    storage_folder: Path | None = Field(
+        None, description="Folder with the buckets that `gs://` names, each a folder; empty: no storage, no batches."
+    )
+    emulation_plan: Path | None = Field(None, description="Quotas, latencies and faults to play, a TOML or JSON file.")
+    emulation_port: int | None = Field(
+        None, ge=0, le=65535, description="Port on this machine at which the plan is changed live; empty: none."
+    )
+
+
 def _toml_file() -> Path:
     return Path(os.environ.get("DOCFLEET_CONFIG", "docfleet.toml"))
 
@@ -275,6 +330,8 @@ class Settings(BaseSettings):
     fleet: FleetSettings = FleetSettings()
     quota: QuotaSettings = QuotaSettings()
     delivery: DeliverySettings = DeliverySettings()
+    money: MoneySettings = MoneySettings()
+    documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
 
     @classmethod
     def settings_customise_sources(

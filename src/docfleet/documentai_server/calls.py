@@ -38,6 +38,20 @@ class CallFacts(msgspec.Struct, frozen=True):
     """Whether the caller still waits."""
 
 
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls, and through which door: what a transport knows beside the request itself."""
+
+    transport: str = "grpc"
+    listener: str = ""
+    locations: tuple[str, ...] = ()
+    """That the listener answers for; empty: all the server has."""
+    api_key: str = ""
+    bearer: str = ""
+    """Token of an `Authorization: Bearer` header."""
+    deadline: float | None = None
+    is_active: Callable[[], bool] = _always
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """How a call ended."""
 

@@ -113,10 +113,10 @@ METHODS: tuple[Method, ...] = (
         _rule("GET", f"{{parent={_LOCATION}}}/processorTypes"),
         response="ListProcessorTypesResponse",
     ),
+    _documentai("GetProcessorType", _rule("GET", f"{{name={_LOCATION}/processorTypes/*}}"), response="ProcessorType"),
     _documentai(
-        "GetProcessorType", _rule("GET", f"{{name={_LOCATION}/processorTypes/*}}"), response="ProcessorType"
+        "ListProcessors", _rule("GET", f"{{parent={_LOCATION}}}/processors"), response="ListProcessorsResponse"
     ),
-    _documentai("ListProcessors", _rule("GET", f"{{parent={_LOCATION}}}/processors"), response="ListProcessorsResponse"),
     _documentai("GetProcessor", _rule("GET", f"{{name={_PROCESSOR}}}"), response="Processor"),
     _documentai(
         "CreateProcessor", _rule("POST", f"{{parent={_LOCATION}}}/processors", "processor"), response="Processor"
@@ -158,7 +158,10 @@ METHODS: tuple[Method, ...] = (
         response="Operation",
     ),
     _operations(
-        "GetOperation", "Operation", _rule("GET", "{name=projects/*/operations/*}"), _rule("GET", f"{{name={_OPERATION}}}")
+        "GetOperation",
+        "Operation",
+        _rule("GET", "{name=projects/*/operations/*}"),
+        _rule("GET", f"{{name={_OPERATION}}}"),
     ),
     _operations(
         "ListOperations",
@@ -174,9 +177,7 @@ METHODS: tuple[Method, ...] = (
     ),
     _operations("DeleteOperation", _EMPTY),
     _operations("WaitOperation", "Operation"),
-    _locations(
-        "ListLocations", "ListLocationsResponse", _rule("GET", "{name=projects/*}/locations")
-    ),
+    _locations("ListLocations", "ListLocationsResponse", _rule("GET", "{name=projects/*}/locations")),
     _locations("GetLocation", "Location", _rule("GET", f"{{name={_LOCATION}}}")),
 )
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from docfleet.errors import RequestError
+
+if TYPE_CHECKING:
+    from docfleet.documentai_server.calls import Delivery
 
 GOOGLE = "googleapis.com"
 SERVICE = "documentai.googleapis.com"
@@ -95,6 +98,8 @@ class Refusal(RequestError):
     """The call is answered with an error. `grpc_code` is what policy reads; details follow the sentence."""
 
     code = "documentai_refusal"
+    delivery: Delivery | None = None
+    """How the answer goes out, where that is part of the fault that is played."""
 
     def __init__(self, grpc_code: Code, message: str, *details: Detail) -> None:
         super().__init__(message)
