@@ -51,8 +51,6 @@ class Reason(StrEnum):
     """The local engine was not sure enough of the page, so a cloud engine read it."""
     LOCAL_FAILED = "local_failed"
     """The local engine could not read the page, so a cloud engine did."""
-    CLOUD_ENGINE = "cloud_engine"
-    """A cloud engine was asked for, and the page needed one."""
 
 
 class CascadePolicy(msgspec.Struct, frozen=True):
@@ -199,13 +197,17 @@ class Escalation(msgspec.Struct, frozen=True):
     local_confidence: float | None = None
 
 
-_READ_WITHOUT_PIXELS = frozenset({"", "none", "text_layer"})
+_LAYER = "text_layer"
 _CURABLE = frozenset({"engine_failed"})
 """Failures of the local engine; what the parser could not open, another reader would not get either."""
 
 
 def escalate(reading: Reading, policy: EscalationPolicy) -> Escalation | None:
-    """Whether a page that was read locally goes on, and why. A sound text layer and a blank page never do."""
+    """Whether a page that was read locally goes on, and why.
+
+    A blank page never does, nor one with a sound text layer, alone or beside pictures that were read from pixels: the
+    layer is exact, and all of the page would be paid for.
+    """
     if not policy.cloud_engine:
         return None
     page, engine = reading.page, reading.engine
@@ -213,7 +215,8 @@ def escalate(reading: Reading, policy: EscalationPolicy) -> Escalation | None:
         if reading.outcome not in _CURABLE:
             return None
         return Escalation(page, Reason.LOCAL_FAILED, "The local engine could not read the page.")
-    if engine in _READ_WITHOUT_PIXELS or reading.confidence >= policy.escalate_below:
+    is_read_from_pixels = engine not in ("", "none") and not engine.startswith(_LAYER)
+    if not is_read_from_pixels or reading.confidence >= policy.escalate_below:
         return None
     detail = f"{engine} was {reading.confidence:.2f} sure of the page, which is less than {policy.escalate_below:.2f}."
     return Escalation(page, Reason.LOW_CONFIDENCE, detail, engine, reading.confidence)

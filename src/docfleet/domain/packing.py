@@ -41,7 +41,7 @@ class PackLimits(msgspec.Struct, frozen=True):
     size_bytes: int = 40_000_000
     overhead_bytes: int = 4_096
     """What each item adds to the file beyond its own bytes, at most."""
-    max_wait_seconds: Mapping[Urgency, float] = MAX_WAIT_SECONDS
+    max_wait_seconds: Mapping[Urgency, float] = msgspec.field(default_factory=lambda: MAX_WAIT_SECONDS)
     share_between_tenants: bool = False
     """Pages of several tenants may travel in one request."""
     together: bool = True

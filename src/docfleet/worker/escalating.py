@@ -12,7 +12,6 @@ from docfleet.domain.cascade import (
     Escalation,
     EscalationPolicy,
     OnRefusal,
-    Reason,
     Route,
     choose,
     escalate,
@@ -53,7 +52,7 @@ class ThirdStep(msgspec.Struct, frozen=True):
                 continue
             choice = choose(bundle.facts, cascade)
             if choice.route in (Route.OCR, Route.BOTH):
-                found.append(Escalation(bundle.number, Reason.CLOUD_ENGINE, choice.detail))
+                found.append(Escalation(bundle.number, choice.reason, choice.detail))
         return found
 
     def after(self, pages: Iterable[ReadPage]) -> list[Escalation]:

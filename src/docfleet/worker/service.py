@@ -67,9 +67,9 @@ def run_worker(
     pools = _pools(pool)
     count = slots or settings.fleet.slots or len(os.sched_getaffinity(0))
     stop = stop or threading.Event()
-    with Runtime(settings) as runtime, _signals(stop) as signals_seen:
+    with Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
         runtime.master_key  # noqa: B018 - a missing one is a reason not to start at all
-        ledger = _open_ledger(runtime, stop, liveness_file)
+        ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:
             return 0
         supervisor = Supervisor(runtime, ledger, pools, count, name or _new_name(), liveness_file)
@@ -238,7 +238,7 @@ def _limits(settings: Settings) -> SlotLimits:
     )
 
 
-def _open_ledger(runtime: Runtime, stop: threading.Event, liveness_file: Path | None) -> Ledger | None:
+def open_ledger(runtime: Runtime, stop: threading.Event, liveness_file: Path | None) -> Ledger | None:
     """Waits for a database that is away; None: told to stop meanwhile."""
     while not stop.is_set():
         try:
@@ -251,7 +251,7 @@ def _open_ledger(runtime: Runtime, stop: threading.Event, liveness_file: Path | 
 
 
 @contextmanager
-def _signals(stop: threading.Event) -> Iterator[list[int]]:
+def stopping_on_signals(stop: threading.Event) -> Iterator[list[int]]:
     """SIGTERM and SIGINT set `stop`; the list grows with each of them. Elsewhere than in the main thread: nothing."""
     seen: list[int] = []
     if threading.current_thread() is not threading.main_thread():

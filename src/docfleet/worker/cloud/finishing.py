@@ -1,0 +1,238 @@
+"""How a claim of the cloud step ends: read, standing as read locally, failed, passed on in parts, handed back."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy.orm import Session
+
+from docfleet.documentai_format import split
+from docfleet.domain.cascade import Escalation, Reason
+from docfleet.domain.document import Document, Page, Reading
+from docfleet.domain.pricing import usd_of
+from docfleet.domain.retry import Failure, FailureKind
+from docfleet.errors import (
+    DocfleetError,
+    EngineRefused,
+    Fenced,
+    LedgerError,
+    LedgerUnavailable,
+    SourceDamaged,
+    StoreError,
+)
+from docfleet.ledger import NewSlice, PageOutcome
+from docfleet.ledger.escalating import Also
+from docfleet.ledger.settling import settle
+from docfleet.pipeline.assemble import encode_pages
+from docfleet.pipeline.recognise import ReadPage
+from docfleet.store.encryption import EncryptedStore
+from docfleet.telemetry import logger
+from docfleet.worker.cloud.holding import Held, Holding
+from docfleet.worker.cloud.orders import cloud_slices
+from docfleet.worker.cloud.parts import ENGINE, CloudParts
+from docfleet.worker.patience import HOLD_SECONDS, patiently
+
+T = TypeVar("T")
+log = logger("cloud")
+
+
+class Ends:
+    """Writes ends; each is one transaction, fenced by the claim's own token. Threads may share it. Never raises."""
+
+    def __init__(self, parts: CloudParts, holding: Holding, may_go_on: Callable[[], bool]) -> None:
+        self._parts = parts
+        self._holding = holding
+        self._may_go_on = may_go_on
+
+    def read(self, held: Held, document: Document, place: str, seconds: float, times_paid: int) -> None:
+        """`document`: of this slice's pages alone, numbered from 1. `times_paid`: calls that count as paid for."""
+        claim = held.claim
+        paid = held.reservations[0]
+        micros = [one * times_paid for one in paid.page_micros]
+        pages = [
+            _read_page(number, text, page, held.order.of(number), place, usd_of(cost), seconds / len(document.pages))
+            for number, (text, page), cost in zip(held.pages, split(document), micros, strict=True)
+        ]
+        outcomes = [PageOutcome.of_reading(one.reading, _quality(one.page)) for one in pages]
+        key = f"{claim.result_prefix}/pages.msgpack"
+        data = encode_pages(pages)
+
+        def pay(session: Session) -> None:
+            settle(session, paid.id, sum(micros))
+
+        def write() -> None:
+            # what was paid for is kept as long as it can be
+            self._with_store(lambda: self._put(held, key, data))
+            self._finish(held, key, outcomes, also=pay)
+
+        if not self._end(held, write):
+            self._money(lambda: self._parts.budgets.write_off([paid.id]))
+        log.debug("slice_read", slice=claim.slice_id, pages=len(pages), place=place)
+
+    def refuse(self, held: Held, code: str, message: str) -> None:
+        """The cloud engine does not read its pages: a page read locally stands, any other fails with this code."""
+        self.release(held)
+        outcomes = [PageOutcome(page, code, ENGINE, code, message) for page in held.pages]
+        self._end(held, lambda: self._finish(held, "", outcomes))
+
+    def pass_on(self, held: Held, per_slice: int) -> None:
+        """Its pages go on in smaller slices."""
+        self.release(held)
+        smaller: list[NewSlice] = cloud_slices(held.order, held.pages, max(1, per_slice))
+        self._end(held, lambda: self._finish(held, "", (), smaller))
+
+    def fail(self, held: Held, error: DocfleetError) -> None:
+        """The attempt counts; what cannot be cured, or has failed too often, ends as `refuse` where pages stand."""
+        if any(held.order.is_standing(page) for page in held.pages):
+            hopeless = not error.retryable or held.claim.error_count + 1 >= _MAX_ERRORS
+            if hopeless:
+                self.refuse(held, error.code, error.message)
+                return
+        self.release(held)
+        self._end(held, lambda: self._ledger(lambda: self._parts.ledger.fail(held.claim, _error(error))))
+
+    def hand_back(self, held: Held, code: str, seconds: float = 0.0) -> None:
+        """Without blame; due again after so many seconds, some more or less so that not all come back at once."""
+        self.release(held)
+        after = seconds * random.uniform(1.0, 1.25)
+        self._end(held, lambda: self._ledger(lambda: self._parts.ledger.hand_back(held.claim, code, after)))
+
+    def drop(self, held: Held) -> None:
+        """It belongs to somebody else now."""
+        self.release(held)
+        self._holding.drop(held)
+
+    # --- money
+
+    def release(self, held: Held) -> None:
+        """What was reserved for it and not spent is free again."""
+        ids, held.reservations = [one.id for one in held.reservations], []
+        if ids:
+            self._money(lambda: self._parts.budgets.release(ids))
+
+    def keep_first_reservation(self, held: Held) -> None:
+        """A hedge was reserved for; what it cost, if it was sent, is settled with the first."""
+        spare, held.reservations = [one.id for one in held.reservations[1:]], held.reservations[:1]
+        if spare:
+            self._money(lambda: self._parts.budgets.release(spare))
+
+    def lose_money(self, held: Held, calls: int) -> None:
+        """Nobody knows whether so many calls were billed: their reservations count as spent, others are free again."""
+        ids, held.reservations = [one.id for one in held.reservations], []
+        if ids[:calls]:
+            self._money(lambda: self._parts.budgets.write_off(ids[:calls]))
+        if ids[calls:]:
+            self._money(lambda: self._parts.budgets.release(ids[calls:]))
+
+    def _money(self, change: Callable[[], object]) -> None:
+        try:
+            change()
+        except LedgerError as error:
+            # open reservations of claims that are gone are written off by the dispatcher
+            log.warning("reservation_left", message=error.message)
+
+    # --- writing
+
+    def _put(self, held: Held, key: str, data: bytes) -> None:
+        document = held.claim.document
+        if document.wrapped_key is None:
+            raise SourceDamaged("The document was erased.")
+        EncryptedStore(self._parts.store, self._parts.master_key.unwrap(document.wrapped_key)).put(key, data)
+
+    def _finish(
+        self,
+        held: Held,
+        key: str,
+        outcomes: Sequence[PageOutcome],
+        smaller: Sequence[NewSlice] = (),
+        also: Also | None = None,
+    ) -> None:
+        desk = self._parts.escalating
+        self._ledger(lambda: desk.finish_cloud(held.claim, key, outcomes, smaller, also or _nothing))
+
+    def _ledger(self, call: Callable[[], T]) -> T:
+        return patiently(call, self._may_go_on)
+
+    def _with_store(self, call: Callable[[], None]) -> None:
+        deadline = time.monotonic() + HOLD_SECONDS
+        while True:
+            try:
+                call()
+                return
+            except StoreError as error:
+                if time.monotonic() > deadline or not self._may_go_on():
+                    raise
+                log.warning("store_awaited", message=error.message)
+                time.sleep(random.uniform(0.5, 1.0))
+
+    def _end(self, held: Held, write: Callable[[], object]) -> bool:
+        """True: it is written. The claim is let go of in any case."""
+        try:
+            if held.is_lost:
+                raise Fenced
+            write()
+        except Fenced:
+            log.warning("claim_lost", slice=held.claim.slice_id, document=held.claim.document.source.name)
+        except LedgerUnavailable as error:
+            log.error("result_let_go", slice=held.claim.slice_id, message=error.message)
+        except DocfleetError as error:
+            self._give_up(held, error)
+        except Exception as error:
+            log.exception("unexpected", slice=held.claim.slice_id)
+            self._give_up(held, DocfleetError(f"docfleet failed on this document: {type(error).__name__}."))
+        else:
+            return True
+        finally:
+            self._holding.drop(held)
+        return False
+
+    def _give_up(self, held: Held, error: DocfleetError) -> None:
+        log.error("end_not_written", slice=held.claim.slice_id, code=error.code, message=error.message)
+        try:
+            self._parts.ledger.fail(held.claim, _error(error))
+        except LedgerError as late:
+            log.warning("claim_lost", slice=held.claim.slice_id, message=late.message)
+
+
+def _nothing(session: Session) -> None: ...
+
+
+_MAX_ERRORS = 3
+"""As `RetryPolicy.max_errors`: the last error of a slice that stands is an end, and no dead letter."""
+
+
+def _error(error: DocfleetError) -> Failure:
+    return Failure(FailureKind.ERROR, error.code, error.message, retryable=error.retryable)
+
+
+def refusal(code: str, message: str) -> tuple[str, str]:
+    """(code, sentence) of pages that the engine refuses for what they are."""
+    return EngineRefused.code, f"Document AI refuses it: {code}{f' ({message})' if message else ''}."
+
+
+def _read_page(
+    number: int, text: str, page: Page, known: Escalation | None, place: str, cost: float, seconds: float
+) -> ReadPage:
+    confidence = round(_confidence(page), 4)
+    reason = known.reason if known is not None else Reason.FORCED
+    before = f"{known.detail} " if known is not None and known.detail else ""
+    detail = f"{before}{ENGINE} in {place} was {confidence:.2f} sure of it."
+    reading = Reading(number, ENGINE, str(reason), detail, confidence, cost, round(seconds, 4))
+    return ReadPage(text, msgspec.structs.replace(page, number=number), reading)
+
+
+def _confidence(page: Page) -> float:
+    """Mean over the characters of its tokens; 1 for an empty page."""
+    weighed = [(sum(span.end - span.start for span in t.layout.spans), t.layout.confidence) for t in page.tokens]
+    total = sum(length for length, _ in weighed)
+    if total:
+        return sum(length * confidence for length, confidence in weighed) / total
+    return page.layout.confidence if page.layout is not None and page.layout.spans else 1.0
+
+
+def _quality(page: Page) -> float | None:
+    return page.quality.score if page.quality is not None else None
