@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from docfleet.engines.base import Engine
     from docfleet.ledger import Ledger
     from docfleet.ledger.access import Access
+    from docfleet.ledger.budgets import Budgets
     from docfleet.ledger.desk import Desk
     from docfleet.ledger.webhooks import Webhooks
     from docfleet.pipeline.recognise import ReadingPlan
@@ -120,6 +121,16 @@ class Runtime:
         from docfleet.ledger.desk import Desk
 
         return Desk(self.ledger)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """With the list prices of Document AI."""
+        from docfleet.engines.documentai.facts import OCR, read_facts
+        from docfleet.engines.documentai.prices import price_book
+        from docfleet.ledger.budgets import Budgets
+
+        book = price_book(read_facts(), self.settings.money.worker_usd_per_hour)
+        return Budgets(self.ledger, book, cloud_processor=OCR)
 
     @cached_property
     def access(self) -> Access:

@@ -34,7 +34,7 @@ def call(client: httpx.Client, route: GuardedRoute, ids: dict[str, str]) -> http
     path = re.sub(r"\{(\w+)(:path)?\}", lambda found: ids[found[1]], route.path)
     [method] = route.methods
     body: dict[str, Any] = {}
-    if method in ("POST", "PATCH"):
+    if method in ("POST", "PATCH", "PUT"):
         body = {"content": PDF} if route.path == "/v1/documents" else {"json": _BODIES.get(route.path, {})}
     return client.request(method, path, headers={"accept": "application/json"}, **body)
 
@@ -44,6 +44,7 @@ _BODIES: dict[str, Any] = {
     "/v1/tenants": {"id": "newcomer", "name": "Newcomer"},
     "/v1/webhooks": {"url": "https://example.com/"},
     "/v1/documents/{document_id}": {"priority": "high"},
+    "/v1/budgets": {"engine": "documentai", "limit_usd": 1, "policy": "stop"},
 }
 
 # what each role may reach, written out by hand: the table of the handbook, not the code's
@@ -86,6 +87,10 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/webhooks/{webhook_id}/deliveries"): _HOOK_READERS,
     ("GET", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/attempts"): _HOOK_READERS,
     ("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver"): _SUBMITTERS,
+    ("GET", "/v1/costs"): _OVERSEERS,
+    ("GET", "/v1/budgets"): _OVERSEERS,
+    ("PUT", "/v1/budgets"): {"admin"},
+    ("DELETE", "/v1/budgets"): {"admin"},
     ("GET", "/v1/keys"): {"auditor", "admin"},
     ("POST", "/v1/keys"): {"admin"},
     ("DELETE", "/v1/keys/{key_id}"): {"admin"},

@@ -14,6 +14,7 @@ from docfleet.api import described, problems
 from docfleet.api.admission import Admission
 from docfleet.api.authentication import make_guard
 from docfleet.api.batches import batches
+from docfleet.api.costs import costs
 from docfleet.api.dead_letters import dead_letters
 from docfleet.api.documents import documents
 from docfleet.api.events import events
@@ -29,7 +30,7 @@ from docfleet.api.surface import Surface
 from docfleet.api.tenants import tenants
 from docfleet.api.webhooks import webhooks
 
-RESOURCES = (documents, results, events, batches, dead_letters, webhooks, keys, tenants, fleet, health)
+RESOURCES = (documents, results, events, batches, dead_letters, webhooks, costs, keys, tenants, fleet, health)
 _PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
 REQUEST_THREADS = 64
 """Requests that wait for ledger or store at a time; uploads have threads of their own."""

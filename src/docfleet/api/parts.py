@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from docfleet.domain.access import Caller
+from docfleet.domain.pricing import PriceBook
 from docfleet.ledger import Ledger
 from docfleet.ledger.access import Access
+from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.service_values import ReadingOptions
 from docfleet.ledger.webhooks import Webhooks
@@ -74,8 +76,14 @@ class ApiParts:
     """None: there is no broker; workers ask the ledger."""
     open_source: Callable[[str], Store] | None = None
     """Opens the bucket of a source URL; None: the ordinary way (`store.open.open_store`)."""
+    budgets: Budgets | None = None
+    """None: without a price book, so that nothing is compared with what it would have cost."""
     on_accepted: Callable[[], None] = _nothing
     """Wakes whoever hands out work in this process."""
+
+
+def budgets_of(parts: ApiParts) -> Budgets:
+    return parts.budgets or Budgets(parts.ledger, PriceBook())
 
 
 async def parts_of(request: Request) -> ApiParts:

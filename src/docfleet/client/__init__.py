@@ -14,6 +14,8 @@ from docfleet.client.problems import retry_after_of
 from docfleet.client.signatures import verify_webhook
 from docfleet.client.values import (
     BatchFacts,
+    Budget,
+    Costs,
     DeadLetter,
     DeadLetterGroup,
     Delivery,
@@ -28,7 +30,9 @@ from docfleet.client.values import (
 __all__ = [
     "Batch",
     "BatchFacts",
+    "Budget",
     "Client",
+    "Costs",
     "DeadLetter",
     "DeadLetterGroup",
     "Delivery",

@@ -13,6 +13,7 @@ import msgspec
 
 from docfleet.client.address import find_address
 from docfleet.client.batch import Batch
+from docfleet.client.budgets import Budgets
 from docfleet.client.connection import Connection, decoded
 from docfleet.client.dead_letters import DeadLetters
 from docfleet.client.document import Document
@@ -21,7 +22,7 @@ from docfleet.client.listing import listed
 from docfleet.client.parallel import in_parallel
 from docfleet.client.repeating import RepeatPolicy
 from docfleet.client.uploading import OnSent, Source, Upload, fields, password_header
-from docfleet.client.values import BatchFacts, DocumentFacts, Identity
+from docfleet.client.values import BatchFacts, Costs, DocumentFacts, Identity
 from docfleet.client.webhooks import Webhooks
 from docfleet.errors import DocfleetError
 
@@ -66,6 +67,7 @@ class Client:
         """
         address = find_address(url, api_key, ca_file)
         self.connection = Connection(address, timeout_seconds=timeout, policy=RepeatPolicy(total_seconds=retry_seconds))
+        self.budgets = Budgets(self.connection)
         self.dead_letters = DeadLetters(self.connection)
         self.webhooks = Webhooks(self.connection)
 
@@ -174,6 +176,10 @@ class Client:
         """The tenant's batches, the newest first."""
         for facts in listed(self.connection, "/v1/batches", BatchFacts, {}):
             yield Batch(self, facts)
+
+    def costs(self, month: str | None = None) -> Costs:
+        """What a month ("2026-11", UTC; default: the present one) cost, what was saved, what it will come to."""
+        return decoded(self.connection.request("GET", "/v1/costs", params={"month": month}), Costs)
 
     def close(self) -> None:
         self.connection.close()

@@ -199,6 +199,84 @@ class Delivery(msgspec.Struct, frozen=True):
     next_attempt_at: datetime | None = None
 
 
+class Spend(msgspec.Struct, frozen=True):
+    """What was spent on one processor type of an engine in a month."""
+
+    engine: str
+    processor: str = ""
+    spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+    """For calls that are under way."""
+    without_result_usd: float = 0.0
+    """Of what is spent: on calls whose end nobody knows, or that came too late."""
+    pages: int = 0
+    requests: int = 0
+    slices: int = 0
+    """Page ranges sent: what they are more than requests, packing has saved."""
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """What was not spent in a month."""
+
+    cascade_usd: float | None = None
+    """What the pages read locally would have cost; None: no price to compare with."""
+    cascade_processor: str | None = None
+    local_pages: int = 0
+    deduplication_usd: float = 0.0
+    """What the pages of duplicates cost when they were read first."""
+    duplicate_documents: int = 0
+    duplicate_pages: int = 0
+    packing_requests: int = 0
+    """Requests that packing saved. They spare the quota, not money."""
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """The whole month, if its other days are like those before: four times out of five between low and high."""
+
+    low_usd: float
+    expected_usd: float
+    high_usd: float
+    days_seen: int = 0
+    """Full days it rests on."""
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """A limit for a month, and how it stands."""
+
+    limit_usd: float
+    policy: str
+    """At the limit: "stop", "degrade" (the local engine's reading stands) or "queue" (pages wait)."""
+    engine: str | None = None
+    """None: all engines together."""
+    month: str | None = None
+    """None: every month that has no budget of its own."""
+    warn_percent: int = 80
+    spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+    warned_at: datetime | None = None
+    exhausted_at: datetime | None = None
+    set_at: datetime | None = None
+    set_by: str | None = None
+    """None: whoever operates the service."""
+
+
+class Costs(msgspec.Struct, frozen=True):
+    """The account of a month."""
+
+    month: str
+    spent_usd: float = 0.0
+    """For calls of engines that cost something."""
+    reserved_usd: float = 0.0
+    without_result_usd: float = 0.0
+    worker_usd: float = 0.0
+    work_seconds: float = 0.0
+    by_processor: list[Spend] = []
+    saved: Saved = Saved()
+    forecast: Forecast | None = None
+    """None: not the present month."""
+    budgets: list[Budget] = []
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Who the service takes this client for."""
 

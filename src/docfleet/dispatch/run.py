@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from docfleet.dispatch.accounts import keep_accounts
 from docfleet.dispatch.alarm import Alarm
 from docfleet.dispatch.assemblies import finish_stranded
 from docfleet.dispatch.chores import Chore, do_due
@@ -23,6 +24,7 @@ from docfleet.telemetry import logger
 _log = logger(__name__)
 _STRANDED_SECONDS = 5.0
 _REPAIR_SECONDS = 1.0
+_ACCOUNTS_SECONDS = 1.0
 _SLOTS_SECONDS = 2.0
 _ALARM_SECONDS = 10.0
 _ERASED_SECONDS = 10.0
@@ -91,6 +93,7 @@ class _Dispatching:
         if parts.hints is not None:
             self._add_hints(parts.hints, options.repair)
         self.chores.append(Chore("stranded", _STRANDED_SECONDS, lambda: finish_stranded(parts.ledger)))
+        self.chores.append(Chore("accounts", _ACCOUNTS_SECONDS, lambda: keep_accounts(parts.ledger)))
         alarm = Alarm(parts.ledger, options.stuck_seconds)
         self.chores.append(Chore("alarm", _ALARM_SECONDS, lambda: parts.show(alarm.look(time.monotonic()))))
 

@@ -1,12 +1,12 @@
 """Who may do what: roles, the permissions they hold, and what a key may do.
 
-| role      | documents     | operations                       | records            | tenant, keys |
-|-----------|---------------|----------------------------------|--------------------|--------------|
-| viewer    | read          | -                                | -                  | -            |
-| submitter | read, submit  | cancel, retry, delete, webhooks  | -                  | -            |
-| operator  | read, submit  | the same, dead letters, fleet    | read               | -            |
-| auditor   | list only     | -                                | read               | list keys    |
-| admin     | all           | all                              | read               | all          |
+| role      | documents     | operations                       | records, costs     | tenant, keys, budgets |
+|-----------|---------------|----------------------------------|--------------------|-----------------------|
+| viewer    | read          | -                                | -                  | -                     |
+| submitter | read, submit  | cancel, retry, delete, webhooks  | -                  | -                     |
+| operator  | read, submit  | the same, dead letters, fleet    | read               | -                     |
+| auditor   | list only     | -                                | read               | list keys             |
+| admin     | all           | all                              | read               | all                   |
 
 A key belongs to one tenant and sees nothing of another. Keys of the tenant `SYSTEM_TENANT` may, as admins, make
 tenants and their first keys; they see no other tenant's documents either.
@@ -48,19 +48,30 @@ class Permission(StrEnum):
     MANAGE_WEBHOOKS = "webhooks:manage"
     READ_KEYS = "keys:read"
     MANAGE_KEYS = "keys:manage"
+    READ_COSTS = "costs:read"
+    """What was spent, and the budgets."""
+    MANAGE_BUDGETS = "budgets:manage"
     MANAGE_TENANTS = "tenants:manage"
 
 
 _P = Permission
 _VIEWER = frozenset({_P.LIST_DOCUMENTS, _P.READ_RESULTS, _P.READ_EVENTS})
 _SUBMITTER = _VIEWER | {_P.SUBMIT, _P.CONTROL, _P.DELETE, _P.READ_WEBHOOKS, _P.MANAGE_WEBHOOKS}
-_OPERATOR = _SUBMITTER | {_P.READ_DEAD_LETTERS, _P.CONTROL_DEAD_LETTERS, _P.READ_FLEET}
+_OPERATOR = _SUBMITTER | {_P.READ_DEAD_LETTERS, _P.CONTROL_DEAD_LETTERS, _P.READ_FLEET, _P.READ_COSTS}
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
     Role.SUBMITTER: _SUBMITTER,
     Role.OPERATOR: _OPERATOR,
     Role.AUDITOR: frozenset(
-        {_P.LIST_DOCUMENTS, _P.READ_EVENTS, _P.READ_DEAD_LETTERS, _P.READ_FLEET, _P.READ_WEBHOOKS, _P.READ_KEYS}
+        {
+            _P.LIST_DOCUMENTS,
+            _P.READ_EVENTS,
+            _P.READ_DEAD_LETTERS,
+            _P.READ_FLEET,
+            _P.READ_WEBHOOKS,
+            _P.READ_KEYS,
+            _P.READ_COSTS,
+        }
     ),
     Role.ADMIN: frozenset(Permission),
 }

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from docfleet.domain.budgeting import ALL, WARN_PERCENT, Budget, BudgetPolicy, Refused, Scope
 from docfleet.domain.months import is_month, month_of
 from docfleet.domain.pricing import PriceBook
-from docfleet.errors import BadRequest, LedgerError, LedgerUnavailable, NotFound
+from docfleet.errors import BadRequest, Conflict, LedgerError, LedgerUnavailable, NotFound
 from docfleet.ledger import limits, reserving, settling, spending
 from docfleet.ledger.dialect import database_now, is_busy
 from docfleet.ledger.ledger import Ledger
@@ -82,7 +82,8 @@ class Budgets:
     ) -> BudgetView:
         """Makes a budget or changes it; in force at once. `ALL` as tenant, engine or month: all of them.
 
-        A budget of one month counts in it instead of the one of all months. Raises BadRequest, NotFound.
+        A budget of one month counts in it instead of the one of all months. `set_by`: id of the API key; empty for
+        whoever operates the service, whose budgets no key changes. Raises BadRequest, NotFound, Conflict.
         """
         _check(engine, month)
         if not 0 <= limit_micros <= MOST_MICROS:
@@ -94,6 +95,8 @@ class Budgets:
         def change(session: Session) -> BudgetView:
             if tenant != ALL and session.get(TenantRow, tenant) is None:
                 raise NotFound(f"There is no tenant {tenant}.")
+            if set_by and limits.is_fixed(session, budget.scope):
+                raise Conflict("This budget was set by whoever operates the service, and only there it is changed.")
             limits.set_budget(session, budget, set_by)
             now = month_of(session.execute(_NOW).scalar_one())
             views = spending.budgets(session, tenant, now if month == ALL else month)
@@ -101,10 +104,16 @@ class Budgets:
 
         return self._write(change)
 
-    def remove_budget(self, tenant: str, engine: str, month: str = ALL) -> None:
-        """Raises NotFound when there is none."""
+    def remove_budget(self, tenant: str, engine: str, month: str = ALL, removed_by: str = "") -> None:
+        """Raises NotFound when there is none, Conflict as `set_budget`."""
         _check(engine, month)
-        if not self._write(lambda session: limits.remove_budget(session, Scope(tenant, engine), month)):
+
+        def change(session: Session) -> bool:
+            if removed_by and limits.is_fixed(session, Scope(tenant, engine)):
+                raise Conflict("This budget was set by whoever operates the service, and only there it is changed.")
+            return limits.remove_budget(session, Scope(tenant, engine), month)
+
+        if not self._write(change):
             raise NotFound("There is no such budget.")
 
     def budgets(self, tenant: str, month: str | None = None) -> list[BudgetView]:

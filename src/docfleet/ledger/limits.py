@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import bindparam, delete, or_, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.budgeting import ALL, Budget, BudgetPolicy, Scope
@@ -59,6 +59,12 @@ def set_budget(session: Session, budget: Budget, set_by: str) -> None:
         .on_conflict_do_update(index_elements=["tenant_id", "engine", "month"], set_=changed)
     )
     session.execute(_FORGET_TOLD, at_key((budget.scope.tenant, budget.scope.engine, ALL), budget.month))
+
+
+def is_fixed(session: Session, scope: Scope) -> bool:
+    """Whether a budget of this scope, of whichever month, was set by whoever operates the service."""
+    fixed = exists().where(BUDGET.c.tenant_id == scope.tenant, BUDGET.c.engine == scope.engine, BUDGET.c.set_by == "")
+    return bool(session.execute(select(fixed)).scalar())
 
 
 def remove_budget(session: Session, scope: Scope, month: str) -> bool:

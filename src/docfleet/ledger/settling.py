@@ -130,3 +130,21 @@ def fold(session: Session, month: str | None = None, most: int = 1000) -> int:
     if rows:
         session.execute(_FOLDED, {"ids": [row.id for row in rows]})
     return len(rows)
+
+
+_ANY_CLOSED = select(exists().where(RESERVATION.c.to_fold))
+_ANY_OPEN = select(
+    exists().where(
+        RESERVATION.c.state == _S.OPEN.value, RESERVATION.c.made_at < database_now() - bindparam("older_seconds")
+    )
+)
+
+
+def is_anything_closed(session: Session) -> bool:
+    """Whether `fold` has something to do."""
+    return bool(session.execute(_ANY_CLOSED).scalar())
+
+
+def is_anything_open(session: Session, older_seconds: float) -> bool:
+    """Whether `repair` might have something to do."""
+    return bool(session.execute(_ANY_OPEN, {"older_seconds": older_seconds}).scalar())

@@ -62,6 +62,7 @@ def make_api(runtime: Runtime) -> FastAPI:
         store=runtime.store,
         master_key=runtime.master_key,
         options=options,
+        budgets=runtime.budgets,
         broker_is_up=hints.is_up if hints is not None else None,
     )
     return make_app(parts)

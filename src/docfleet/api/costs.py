@@ -1,0 +1,235 @@
+"""What reading costs: the account of a month, and budgets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from docfleet.api.inputs import Parts, Text, Who
+from docfleet.api.parts import budgets_of
+from docfleet.api.resource import Resource
+from docfleet.api.schemas import example, moment
+from docfleet.domain.access import Permission
+from docfleet.domain.budgeting import ALL, WARN_PERCENT, BudgetPolicy
+from docfleet.domain.forecasting import Forecast
+from docfleet.domain.pricing import micros_of, usd_of
+from docfleet.errors import Conflict, NotFound
+from docfleet.ledger.money_values import BudgetView, Costs, MonthSpend
+
+costs = Resource("Costs")
+_AT = "2026-03-14T09:26:53.589000Z"
+_SPEND = {
+    "engine": "documentai",
+    "processor": "OCR_PROCESSOR",
+    "spent_usd": 12.345,
+    "reserved_usd": 0.045,
+    "without_result_usd": 0.0,
+    "pages": 9230,
+    "requests": 410,
+    "slices": 1800,
+}
+_BUDGET = {
+    "engine": "documentai",
+    "month": None,
+    "limit_usd": 50.0,
+    "policy": "degrade",
+    "warn_percent": 80,
+    "spent_usd": 12.345,
+    "reserved_usd": 0.045,
+    "warned_at": None,
+    "exhausted_at": None,
+    "set_at": _AT,
+    "set_by": "4f0c9a1b2d3e4f5a",
+}
+Month = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$", description="As in 2026-11, UTC. Default: this month.")]
+Engine = Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+class SpendOut(BaseModel):
+    """What was spent on one processor type of an engine."""
+
+    model_config = example(**_SPEND)
+
+    engine: str
+    processor: str
+    spent_usd: float
+    reserved_usd: float = Field(description="For calls that are under way.")
+    without_result_usd: float = Field(
+        description="Of what is spent: on calls whose end nobody knows, or that came too late."
+    )
+    pages: int
+    requests: int
+    slices: int = Field(description="Page ranges sent: what they are more than requests, packing has saved.")
+
+    @classmethod
+    def of(cls, one: MonthSpend) -> SpendOut:
+        return cls(
+            engine=one.engine, processor=one.processor, spent_usd=usd_of(one.settled_micros),
+            reserved_usd=usd_of(one.reserved_micros), without_result_usd=usd_of(one.lost_micros), pages=one.pages,
+            requests=one.requests, slices=one.slices,
+        )  # fmt: skip
+
+
+class SavedOut(BaseModel):
+    """What was not spent."""
+
+    cascade_usd: float | None = Field(description="What the pages read locally would have cost; null: no price known.")
+    cascade_processor: str | None = Field(description="At the price of this processor type.")
+    local_pages: int
+    deduplication_usd: float = Field(description="What the pages of duplicates cost when they were read first.")
+    duplicate_documents: int
+    duplicate_pages: int
+    packing_requests: int = Field(description="Requests that packing saved. They spare the quota, not money.")
+
+
+class ForecastOut(BaseModel):
+    """The whole month, if its other days are like those before; four times out of five it ends between low and high."""
+
+    low_usd: float
+    expected_usd: float
+    high_usd: float
+    days_seen: int = Field(description="Full days it rests on.")
+
+    @classmethod
+    def of(cls, one: Forecast) -> ForecastOut:
+        return cls(
+            low_usd=usd_of(one.low_micros), expected_usd=usd_of(one.expected_micros), high_usd=usd_of(one.high_micros),
+            days_seen=one.days_seen,
+        )  # fmt: skip
+
+
+class BudgetOut(BaseModel):
+    """A limit for a month, and how it stands."""
+
+    model_config = example(**_BUDGET)
+
+    engine: str | None = Field(description="null: all engines together.")
+    month: str | None = Field(description="null: every month that has no budget of its own.")
+    limit_usd: float
+    policy: BudgetPolicy
+    warn_percent: int
+    spent_usd: float = Field(description="In its month, or in the one asked for.")
+    reserved_usd: float
+    warned_at: datetime | None
+    exhausted_at: datetime | None
+    set_at: datetime | None
+    set_by: str | None = Field(description="Id of the key; null: whoever operates the service.")
+
+    @classmethod
+    def of(cls, view: BudgetView) -> BudgetOut:
+        budget = view.budget
+        return cls(
+            engine=None if budget.scope.engine == ALL else budget.scope.engine,
+            month=None if budget.month == ALL else budget.month,
+            limit_usd=usd_of(budget.limit_micros), policy=budget.policy, warn_percent=budget.warn_percent,
+            spent_usd=usd_of(view.settled_micros), reserved_usd=usd_of(view.reserved_micros),
+            warned_at=moment(view.warned_at), exhausted_at=moment(view.exhausted_at), set_at=moment(view.set_at),
+            set_by=view.set_by or None,
+        )  # fmt: skip
+
+
+class CostsOut(BaseModel):
+    """The account of a month."""
+
+    model_config = example(
+        month="2026-03", spent_usd=12.345, reserved_usd=0.045, without_result_usd=0.0, worker_usd=1.2,
+        work_seconds=86400.0, by_processor=[_SPEND],
+        saved={
+            "cascade_usd": 61.5, "cascade_processor": "OCR_PROCESSOR", "local_pages": 41000,
+            "deduplication_usd": 0.75, "duplicate_documents": 210, "duplicate_pages": 500, "packing_requests": 1390,
+        },
+        forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
+        budgets=[_BUDGET],
+    )  # fmt: skip
+
+    month: str
+    spent_usd: float = Field(description="For calls of engines that cost something.")
+    reserved_usd: float
+    without_result_usd: float
+    worker_usd: float = Field(description="What the workers' time cost, where the service knows what an hour does.")
+    work_seconds: float = Field(description="Time spent on pages, waiting for engines included.")
+    by_processor: list[SpendOut]
+    saved: SavedOut
+    forecast: ForecastOut | None = Field(description="null for a month that is not the present one.")
+    budgets: list[BudgetOut]
+
+    @classmethod
+    def of(cls, told: Costs) -> CostsOut:
+        return cls(
+            month=told.month, spent_usd=usd_of(told.spent_micros), reserved_usd=usd_of(told.reserved_micros),
+            without_result_usd=usd_of(told.lost_micros), worker_usd=usd_of(told.worker_micros),
+            work_seconds=told.local.seconds, by_processor=[SpendOut.of(one) for one in told.spent],
+            saved=SavedOut(
+                cascade_usd=None if told.cascade_micros is None else usd_of(told.cascade_micros),
+                cascade_processor=told.cascade_processor or None, local_pages=told.local.pages,
+                deduplication_usd=usd_of(told.deduplication.micros),
+                duplicate_documents=told.deduplication.documents, duplicate_pages=told.deduplication.pages,
+                packing_requests=told.requests_saved,
+            ),
+            forecast=ForecastOut.of(told.forecast) if told.forecast else None,
+            budgets=[BudgetOut.of(view) for view in told.budgets],
+        )  # fmt: skip
+
+
+class BudgetsOut(BaseModel):
+    model_config = example(items=[_BUDGET])
+
+    items: list[BudgetOut]
+
+
+class BudgetIn(BaseModel):
+    """A limit. What is left out: all engines, every month."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"engine": "documentai", "limit_usd": 50.0, "policy": "degrade"}]},
+    )
+
+    engine: Engine | None = None
+    month: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$", description="As in 2026-11, UTC.")] | None = None
+    limit_usd: float = Field(ge=0, le=1e9, allow_inf_nan=False)
+    policy: BudgetPolicy = Field(
+        description="At the limit: `stop` ends pages as `budget_exhausted`, `degrade` keeps what the local engine "
+        "read, `queue` has them wait until the limit is raised."
+    )
+    warn_percent: int = Field(WARN_PERCENT, ge=1, le=100, description="Webhooks learn of it from here on.")
+
+
+@costs.route("GET", "/v1/costs", Permission.READ_COSTS, out=CostsOut)
+def read_costs(parts: Parts, caller: Who, month: Month = None) -> CostsOut:
+    """What a month cost, what was saved, and what it will have cost at its end."""
+    return CostsOut.of(budgets_of(parts).costs(caller.tenant, month))
+
+
+@costs.route("GET", "/v1/budgets", Permission.READ_COSTS, out=BudgetsOut)
+def list_budgets(parts: Parts, caller: Who, month: Month = None) -> BudgetsOut:
+    """The budgets, and how they stand in this month or in that."""
+    return BudgetsOut(items=[BudgetOut.of(view) for view in budgets_of(parts).budgets(caller.tenant, month)])
+
+
+@costs.route("PUT", "/v1/budgets", Permission.MANAGE_BUDGETS, out=BudgetOut, problems=(Conflict,))
+def set_budget(body: BudgetIn, parts: Parts, caller: Who) -> BudgetOut:
+    """Set a budget, in force at once; a month's own counts in it instead of that of every month.
+
+    What whoever operates the service has set for the same engine is not changed here (`conflict`).
+    """
+    view = budgets_of(parts).set_budget(
+        caller.tenant, body.engine or ALL, micros_of(body.limit_usd), body.policy, body.month or ALL,
+        body.warn_percent, caller.key_id,
+    )  # fmt: skip
+    return BudgetOut.of(view)
+
+
+@costs.route("DELETE", "/v1/budgets", Permission.MANAGE_BUDGETS, status=204, problems=(NotFound, Conflict))
+def remove_budget(
+    parts: Parts,
+    caller: Who,
+    engine: Annotated[Text | None, Query(max_length=64, description="Default: that of all engines.")] = None,
+    month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$", description="Default: that of every month.")] = None,
+) -> Response:
+    """Remove a budget: nothing is limited by it any more."""
+    budgets_of(parts).remove_budget(caller.tenant, engine or ALL, month or ALL, caller.key_id)
+    return Response(status_code=204)

@@ -1,0 +1,67 @@
+"""`docfleet costs`: what a month cost, what was saved, what it will come to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from docfleet.cli.connection import AsJson, CaFile, KeyFile, To, connect, print_json, show
+from docfleet.client import Costs
+from docfleet.domain.file_names import printable
+
+Month = Annotated[str | None, typer.Option(help="As in 2026-11, UTC.  \\[default: this month]", show_default=False)]
+
+
+def costs(
+    month: Month = None, to: To = "", key_file: KeyFile = None, ca_file: CaFile = None, as_json: AsJson = False
+) -> None:
+    """What a month cost, what was saved, and what it will have cost at its end.
+
+    Example:  docfleet costs --month 2026-11
+    """
+    with connect(to, key_file, ca_file) as client:
+        told = client.costs(month)
+    if as_json:
+        print_json(told)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    for row in _rows(told):
+        table.add_row(*map(printable, row))
+    show(table)
+
+
+def _rows(told: Costs) -> Iterator[tuple[str, str, str]]:
+    yield f"Spent in {told.month}", usd(told.spent_usd), ""
+    for one in told.by_processor:
+        said = f"{one.pages} pages in {one.requests} requests"
+        yield f"  {one.engine} {one.processor}", usd(one.spent_usd), said
+    if told.reserved_usd:
+        yield "Reserved for calls under way", usd(told.reserved_usd), ""
+    if told.without_result_usd:
+        yield "Spent without a result", usd(told.without_result_usd), "calls whose end nobody knows, or that came late"
+    if told.worker_usd:
+        yield "Workers' time", usd(told.worker_usd), f"{told.work_seconds / 3600:.1f} hours"
+    saved = told.saved
+    if saved.cascade_usd is not None:
+        at = f"{saved.local_pages} pages read here, at the price of {saved.cascade_processor}"
+        yield "Saved by the cascade", usd(saved.cascade_usd), at
+    twice = f"{saved.duplicate_documents} documents that were read before"
+    yield "Saved by deduplication", usd(saved.deduplication_usd), twice
+    yield "Saved by packing", f"{saved.packing_requests} requests", "they spare the quota, not money"
+    if told.forecast is not None:
+        seen = told.forecast
+        band = f"{usd(seen.low_usd)} to {usd(seen.high_usd)}, from {seen.days_seen} full days"
+        yield "At the end of the month", usd(seen.expected_usd), band
+    for budget in told.budgets:
+        used = f"{usd(budget.spent_usd + budget.reserved_usd)} used, then {budget.policy}"
+        yield f"Budget for {budget.engine or 'all engines'}", usd(budget.limit_usd), used
+
+
+def usd(amount: float) -> str:
+    """Cents from a dollar on; below, as much as it takes to be no zero."""
+    return f"{amount:.2f} USD" if amount >= 1 or amount == 0 else f"{amount:.4f} USD"
