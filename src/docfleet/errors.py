@@ -24,6 +24,8 @@
     │   ├── OutOfMemory                                                                           retryable
     │   ├── ParserCrashed                                                                         retryable
     │   ├── EngineFailed                                                                          retryable
+    │   │   └── EngineBusy            a cloud engine takes nothing now: no quota, or it is away       retryable
+    │   ├── EngineRefused             a cloud engine does not take this document
     │   ├── WorkerDied                the process that read it died, three times
     │   ├── BudgetExhausted           the budget of the month has no room for reading it
     │   ├── PageMissing               a page ended without an outcome
@@ -263,6 +265,20 @@ class EngineFailed(DocumentError):
     code = "engine_failed"
     retryable = True
     remedy = "Run the same command again with --retry-failed; if it fails again, try another engine with --engine."
+
+
+class EngineBusy(EngineFailed):
+    """The engine takes no page now: its quota is used up, or it cannot be reached."""
+
+    code = "engine_busy"
+    remedy = "Try again later: docfleet process --retry-failed. A higher quota or a further location makes it rarer."
+
+
+class EngineRefused(DocumentError):
+    """The engine does not take this document."""
+
+    code = "engine_refused"
+    remedy = "Print the document to a new PDF and submit that, or read it with a local engine: --engine rapidocr."
 
 
 class WorkerDied(DocumentError):
