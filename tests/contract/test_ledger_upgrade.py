@@ -8,10 +8,14 @@ import pytest
 from alembic import command
 from sqlalchemy import inspect, text
 
+from docfleet.domain.budgeting import BudgetPolicy, Refused
+from docfleet.domain.pricing import PriceBook, Rate
 from docfleet.domain.work import DocumentState
 from docfleet.ledger import DocumentSummary, Ledger, Plan
+from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.dialect import connect
 from docfleet.ledger.migrations import configuration
+from docfleet.ledger.money_values import Ask, Reservation
 from docfleet.ledger.schema import HEAD
 from ledger_driver import BATCH, PostgresServer, file_named, finish_pages, read
 
@@ -83,6 +87,35 @@ def test_the_work_of_an_old_ledger_goes_on(old: str | Path) -> None:
         assert ledger.register(BATCH, [file_named("fresh.pdf")]).new_documents == 1
         [claim] = ledger.claim("w")
         ledger.finish_in_one(claim, Plan(1), read(1, 1), "k", DocumentSummary("r"))
+
+
+def test_a_ledger_of_the_service_takes_money_beside_its_work(old: str | Path) -> None:
+    """From the second migration, with work under way: nothing of it changes, and what it goes on with can be paid."""
+    engine = connect(old, 5, False)
+    config = configuration()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO tenant (id, name, region, settings_json, created_at) VALUES ('acme', '', '', '{}', :now)"
+            ),
+            {"now": NOW},
+        )
+        before = [tuple(row) for row in connection.execute(text("SELECT * FROM slice ORDER BY id"))]
+    engine.dispose()
+    with Ledger.open(old, jitter=lambda: 0.0) as ledger:
+        with ledger.reading() as session:
+            assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+            assert [tuple(row) for row in session.execute(text("SELECT * FROM slice ORDER BY id"))] == before
+        budgets = Budgets(ledger, PriceBook({"OCR": Rate.flat(1_500)}))
+        budgets.set_budget("acme", "documentai", 3_000, BudgetPolicy.STOP)
+        claim = ledger.claim("w", limit=9)[0]
+        first, second = budgets.reserve(
+            [Ask(claim.slice_id, claim.token, "acme", "documentai", "OCR", 2, call=call) for call in (1, 2)]
+        )
+        assert isinstance(first, Reservation)
+        assert isinstance(second, Refused)
 
 
 def test_an_upgraded_ledger_is_upgraded_once(old: str | Path) -> None:
