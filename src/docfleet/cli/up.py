@@ -26,6 +26,9 @@ def up(
     data: Annotated[
         Path | None, typer.Option(help="With --keep: where the data is kept.  \\[default: docfleet-data/up]")
     ] = None,
+    cloud: Annotated[
+        bool, typer.Option("--cloud", help="A cloud worker too, for DOCFLEET_CASCADE__CLOUD_ENGINE.")
+    ] = False,
     engine: Annotated[str | None, typer.Option(help="Engine that reads pixels.  \\[default: rapidocr]")] = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -71,8 +74,8 @@ def up(
 
     if console.is_terminal and not as_json:
         with status:
-            run_fleet(settings, FleetPlan(folder, workers), started, show)
+            run_fleet(settings, FleetPlan(folder, workers, cloud), started, show)
     else:
-        run_fleet(settings, FleetPlan(folder, workers), started, lambda standing: None)
+        run_fleet(settings, FleetPlan(folder, workers, cloud), started, lambda standing: None)
     if not as_json:
         console.print(f"Stopped. The data is in {folder}." if folder else "Stopped; the data is deleted.")

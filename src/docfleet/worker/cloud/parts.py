@@ -11,6 +11,7 @@ from docfleet.domain.urgency import Urgency
 from docfleet.engines.documentai.calls import Answer, Call, Failed, Postponed
 from docfleet.engines.documentai.facts import Facts
 from docfleet.engines.documentai.options import DocumentAIOptions
+from docfleet.engines.documentai.prices import PREMIUM
 from docfleet.ledger import Ledger
 from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.escalating import Escalating
@@ -66,7 +67,7 @@ class CloudOptions(msgspec.Struct, frozen=True):
         return cls(
             limits,
             options.processor_type,
-            frozenset(options.premium),
+            frozenset({PREMIUM} if options.premium else ()),
             cascade.calls_in_flight,
             local_after_seconds=cascade.local_after_seconds,
         )

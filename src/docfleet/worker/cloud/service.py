@@ -15,14 +15,13 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from docfleet import __version__
 from docfleet.dispatch.waking import PostgresWaking, SqliteWaking, Waking
 from docfleet.domain.urgency import Pool
+from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.errors import LedgerError
-from docfleet.ledger import Ledger
 from docfleet.ledger.cutting import CLOUD_CHANNEL
 from docfleet.ledger.service_values import WorkerFacts
 from docfleet.runtime import Runtime, is_postgres, ledger_address, sandbox_limits
@@ -48,11 +47,11 @@ log = logger("cloud")
 
 def run_cloud_worker(
     settings: Settings,
+    documentai: DocumentAIOptions,
     *,
     name: str = "",
     liveness_file: Path | None = None,
     stop: threading.Event | None = None,
-    open_with: Callable[[Runtime, Ledger], CloudParts] = open_parts,
 ) -> int:
     """Works until SIGTERM, SIGINT or `stop`; the exit code. In the main thread, unless `stop` is given.
 
@@ -65,7 +64,7 @@ def run_cloud_worker(
         ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:
             return 0
-        parts = open_with(runtime, ledger)
+        parts = open_parts(runtime, ledger, documentai)
         try:
             CloudWorker(settings, parts, name or _new_name(), liveness_file).run(stop, signals_seen)
         finally:
