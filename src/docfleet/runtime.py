@@ -10,13 +10,14 @@ import os
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from docfleet.errors import UsageError
 from docfleet.settings import LimitSettings, ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from docfleet.engines.base import Engine
+    from docfleet.engines.documentai.calling import Caller
     from docfleet.ledger import Ledger
     from docfleet.ledger.access import Access
     from docfleet.ledger.budgets import Budgets
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 LEDGER_FILE = "ledger.db"
 STORE_FOLDER = "store"
 MASTER_KEY_FILE = "master.key"
+DOCUMENTAI = "documentai"
 
 
 def sandbox_limits(limits: LimitSettings) -> SandboxLimits:
@@ -71,6 +73,11 @@ def is_postgres(service: ServiceSettings) -> bool:
     return service.ledger_url.startswith("postgres")
 
 
+def engine_options(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What engines are given at their start, by name, as plain values; those that are not named are given nothing."""
+    return {DOCUMENTAI: settings.documentai.model_dump(mode="json")}
+
+
 class Runtime:
     """The parts one process works with. Close it (or use it as a context manager) to end its child processes."""
 
@@ -87,9 +94,46 @@ class Runtime:
 
     @cached_property
     def engine(self) -> Engine:
+        return self.load_engine(self.settings.reading.engine)
+
+    def load_engine(self, name: str) -> Engine:
+        """A new engine of this name, with what the settings say of it. Raises `UsageError`, `EngineUnavailable`."""
         from docfleet.engines.registry import load
 
-        return load(self.settings.reading.engine, {})
+        options: dict[str, Any] = dict(engine_options(self.settings).get(name, {}))
+        if name == DOCUMENTAI and self.settings.documentai.processors:
+            options["caller"] = self.open_documentai()
+        return load(name, options)
+
+    def open_documentai(self) -> Caller:
+        """A new way to call Document AI, metered with every other process where there is a Redis, else by a share of
+        the quota for each worker process of this machine. Close it. Raises `UsageError`, `EngineUnavailable`."""
+        from docfleet.engines.documentai.calling import Caller
+        from docfleet.engines.documentai.client import open_transport
+        from docfleet.engines.documentai.options import read_options
+        from docfleet.quota.breaker import BreakerPolicy
+        from docfleet.quota.local import share_of
+        from docfleet.quota.open import QuotaOptions, open_breakers, open_quota
+
+        options = read_options(engine_options(self.settings)[DOCUMENTAI])
+        facts, metering, client = options.facts(), self.settings.quota, self._quota_redis()
+        use = QuotaOptions(
+            metering.sharers, metering.burst_seconds, metering.headroom, metering.urgent_share, metering.place_seconds
+        )
+        policy = BreakerPolicy(slow_seconds=metering.breaker_slow_seconds, open_seconds=metering.breaker_open_seconds)
+        workers = 1 if client is not None else self.settings.work.workers or os.cpu_count() or 1
+        quota = open_quota(lambda key: share_of(facts.quota_limits(key), workers), client, use)
+        return Caller(options, facts, open_transport(options, facts), quota, open_breakers(client, policy))
+
+    def _quota_redis(self) -> Any | None:
+        service = self.settings.service
+        url = self.settings.quota.redis_url or service.broker_url
+        if not url:
+            return None
+        from docfleet.queues.options import QueueOptions, connect
+
+        ca_file = str(service.broker_ca_file) if service.broker_ca_file else None
+        return connect(QueueOptions(broker_url=url, sentinel_master=service.sentinel_master, ca_file=ca_file))
 
     @cached_property
     def plan(self) -> ReadingPlan:

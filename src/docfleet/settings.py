@@ -261,6 +261,59 @@ class MoneySettings(_Section):
     )
 
 
+class ProcessorSettings(_Section):
+    """One Document AI processor in one location."""
+
+    id: str = Field(description="The last part of its resource name.")
+    location: str = Field(description="`us`, `eu` or a single region.")
+    type: str = Field("OCR_PROCESSOR", description="Its type, as the service calls it.")
+    version: str = Field("", description="Processor version to pin; empty: the default one of the processor.")
+    project: str = Field("", description="Its project, where that is another one.")
+
+
+class DocumentAISettings(_Section):
+    """The engine `documentai`: Google Document AI."""
+
+    project: str = Field("", description="Project of the processors.")
+    processors: tuple[ProcessorSettings, ...] = Field(
+        (), description="Processors there are, each with `id`, `location`, `type`, `version`, `project`."
+    )
+    processor_type: str = Field("OCR_PROCESSOR", description="Type of the processors that read pages.")
+    locations: Names = Field(
+        (), description="Where documents may be sent, in the order of preference; empty: to every processor there is."
+    )
+    residency: dict[str, tuple[str, ...]] = Field(
+        {}, description="Tenant and the only locations its documents may be sent to."
+    )
+    api_key: str = Field("", description="API key.")
+    credentials_file: str = Field(
+        "",
+        description="Service account key or workload identity configuration; empty: application default credentials.",
+    )
+    anonymous: bool = Field(False, description="Call without credentials, as an emulator allows.")
+    endpoint: str = Field("", description="`host:port` in place of Google's; may hold `{location}`.")
+    insecure: bool = Field(False, description="Without TLS, as an emulator may want it.")
+    ca_file: str = Field("", description="Certificates to trust (PEM); empty: the usual ones.")
+    client_cert_file: str = Field("", description="Own certificate for mutual TLS (PEM).")
+    client_key_file: str = Field("", description="Its private key (PEM).")
+    transport: str = Field("grpc", pattern="^(grpc|rest)$", description="`rest` where no gRPC passes; far slower.")
+    imageless: bool = Field(True, description="Answers without page images: twice the pages a request.")
+    native_pdf: bool = Field(False, description="Take the text of digital PDF pages in place of their pixels.")
+    quality_scores: bool = Field(True, description="Ask for image quality scores.")
+    symbols: bool = Field(False, description="Ask for single characters, too.")
+    premium: Names = Field((), description="Paid add-ons: `math`, `selection_marks`, `style`.")
+    connect_seconds: float = Field(10.0, gt=0, description="How long connecting may take.")
+    call_seconds: float = Field(60.0, gt=0, description="How long a call of one page may take.")
+    page_seconds: float = Field(3.0, ge=0, description="How much longer for each further page.")
+    patience_seconds: float = Field(
+        300.0, ge=0, description="How long `docfleet process` waits for quota before a page fails (`engine_busy`)."
+    )
+    hedge: bool = Field(True, description="A second call for an urgent page that is late, where quota is plentiful.")
+    overrides: dict[str, Any] = Field(
+        {}, description="Limits, quotas and prices that differ from the shipped ones, by the same names."
+    )
+
+
 class DocumentAIServerSettings(_Section):
     """`docfleet documentai-server`: docfleet by the API of Google Document AI."""
 
@@ -331,6 +384,7 @@ class Settings(BaseSettings):
     quota: QuotaSettings = QuotaSettings()
     delivery: DeliverySettings = DeliverySettings()
     money: MoneySettings = MoneySettings()
+    documentai: DocumentAISettings = DocumentAISettings()
     documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
 
     @classmethod

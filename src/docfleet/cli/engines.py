@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from docfleet.engines.registry import EngineEntry, available
+from docfleet.runtime import engine_options
+from docfleet.settings import read_settings
 
 
 def engines(
@@ -22,7 +24,8 @@ def engines(
     Each is started in a process of its own, so that a broken one harms nobody. An engine of another package is found
     by its entry point in the group docfleet.engines.
     """
-    rows = [_facts(entry) for entry in available(check=True, seconds=seconds).values()]
+    options = engine_options(read_settings())
+    rows = [_facts(entry) for entry in available(check=True, seconds=seconds, options=options).values()]
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
         return

@@ -26,14 +26,15 @@ BUILTIN = {
     "rapidocr": "docfleet.engines.local.rapid:engine",
     "tesseract": "docfleet.engines.local.tesseract:engine",
     "null": "docfleet.engines.null:engine",
+    "documentai": "docfleet.engines.documentai.engine:engine",
 }
 """Known without any entry point, so that docfleet runs from its source tree too."""
 
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*(\.\w+)*")
 _ANSWER = "docfleet-engine-check:"
 _CHILD = (
-    "import sys; sys.path[:] = sys.stdin.read().splitlines(); "
-    "from docfleet.engines.registry import answer_check; answer_check(sys.argv[1])"
+    "import sys; options = sys.stdin.readline(); sys.path[:] = sys.stdin.read().splitlines(); "
+    "from docfleet.engines.registry import answer_check; answer_check(sys.argv[1], options)"
 )
 
 
@@ -51,16 +52,19 @@ class EngineEntry(msgspec.Struct, frozen=True):
     """Known once checked."""
 
 
-def available(*, check: bool = False, seconds: float = 60.0) -> dict[str, EngineEntry]:
+def available(
+    *, check: bool = False, seconds: float = 60.0, options: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, EngineEntry]:
     """Every engine on offer by name, sorted; never raises because of one of them.
 
-    With `check`, each is built with no options in a process of its own, given `seconds` to answer, and its entry says
-    what it can do or why it cannot start.
+    With `check`, each is built in a process of its own, with its entry in `options` (plain values) or none, given
+    `seconds` to answer, and its entry says what it can do or why it cannot start.
     """
     entries = _offers(entry_points(group=GROUP))
     if check:
         with ThreadPoolExecutor(max_workers=4) as pool:
-            checked = pool.map(lambda entry: check_entry(entry, seconds), entries.values())
+            given = options or {}
+            checked = pool.map(lambda entry: check_entry(entry, seconds, given.get(entry.name)), entries.values())
             entries = dict(zip(entries, checked, strict=True))
     return entries
 
@@ -123,15 +127,17 @@ def _build(entry: EngineEntry, options: dict[str, Any]) -> Engine:
     return engine  # type: ignore[no-any-return]
 
 
-def check_entry(entry: EngineEntry, seconds: float = 60.0) -> EngineEntry:
+def check_entry(entry: EngineEntry, seconds: float = 60.0, options: Mapping[str, Any] | None = None) -> EngineEntry:
     """`entry` with its capabilities, or with its error, found out by building the engine in a child process."""
     if entry.error:
         return entry
     # -P and no empty entry: a folder of documents may hold modules too, and the working folder is often one.
     command = [sys.executable, "-P", "-c", _CHILD, entry.name]
     path = "\n".join(folder for folder in sys.path if folder)
+    # not in the command: options may hold a key, and everybody sees commands
+    told = f"{msgspec.json.encode(dict(options or {})).decode()}\n{path}"
     try:
-        child = subprocess.run(command, input=path, capture_output=True, text=True, timeout=seconds, check=False)
+        child = subprocess.run(command, input=told, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         return msgspec.structs.replace(entry, error=f"it did not start within {seconds:g} s.")
     for line in reversed(child.stdout.splitlines()):
@@ -140,11 +146,12 @@ def check_entry(entry: EngineEntry, seconds: float = 60.0) -> EngineEntry:
     return msgspec.structs.replace(entry, error=f"it ended its process with status {child.returncode}.")
 
 
-def answer_check(name: str) -> None:
-    """The child's side of a check: builds and closes the engine, then one line of JSON on standard output."""
+def answer_check(name: str, options: str = "{}") -> None:
+    """The child's side of a check: builds and closes the engine, then one line of JSON on standard output. `options`:
+    a JSON object."""
     entry = available()[name]
     try:
-        engine = _build(entry, {})
+        engine = _build(entry, msgspec.json.decode(options))
         entry = msgspec.structs.replace(entry, capabilities=engine.capabilities)
         engine.close()
     except DocfleetError as error:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from docfleet.engines.base import Engine
 from docfleet.engines.registry import load
 from docfleet.errors import EngineUnavailable, UsageError
 
 
 class EngineShelf:
-    """Loads engines by name, on first use."""
+    """Loads engines by name, on first use. `load`: as `engines.registry.load`, with what the settings say of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, load: Callable[[str], Engine] = load) -> None:
+        self._load = load
         self._name = ""
         self._engine: Engine | None = None
 
@@ -19,7 +22,7 @@ class EngineShelf:
         if self._engine is None or self._name != name:
             self.close()
             try:
-                self._engine = load(name, {})
+                self._engine = self._load(name)
             except UsageError as error:
                 raise EngineUnavailable(error.message) from error
             self._name = name

@@ -245,7 +245,7 @@ def main() -> None:
     threading.Thread(target=orders.listen, name="orders", daemon=True).start()
     settings = Settings.model_validate(config.settings)
     with Runtime(settings) as runtime:
-        sources, engines = Sources(Path(config.scratch)), EngineShelf()
+        sources, engines = Sources(Path(config.scratch)), EngineShelf(runtime.load_engine)
         runtime.sandbox.start()
         try:
             ledger = patiently(lambda: runtime.ledger, orders.may_go_on, seconds=float("inf"))

@@ -94,7 +94,7 @@ class DocumentAIOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Longest a call of one page may take …"""
     page_seconds: float = 3.0
     """… and for each further page."""
-    patience_seconds: float = 60.0
+    patience_seconds: float = 300.0
     """How long `docfleet process` waits for quota or for an endpoint to come back before a page fails."""
     hedge: bool = True
     """A second call for an urgent page whose first is late, where quota is plentiful."""
