@@ -32,6 +32,7 @@ item = sa.Table(
     sa.Column("position", sa.Integer, primary_key=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("mime_type", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False, default=0, server_default="0"),
     sa.Column("ended", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
     sa.Column("code", sa.Integer, nullable=False, default=0, server_default="0"),
     sa.Column("message", sa.Text, nullable=False, default="", server_default=""),

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from docfleet.documentai_server.numbering import project_number
@@ -53,6 +53,7 @@ OPEN = (State.WAITING, State.RUNNING, State.CANCELLING)
 
 CANCELLED_CODE = 1
 INVALID_CODE = 3
+CANCELLED_TEXT = "The operation was cancelled."
 ALL_FAILED = "Failed to process all documents."
 
 
@@ -63,6 +64,8 @@ class Item(msgspec.Struct, frozen=True):
     position: int
     source: str
     mime_type: str
+    tries: int = 0
+    """How often it was taken and neither ended nor handed back."""
     ended: bool = False
     code: int = 0
     message: str = ""
@@ -117,7 +120,7 @@ class Operations:
         self._engine = _engine(path)
         try:
             metadata.create_all(self._engine)
-        except SQLAlchemyError as error:
+        except DBAPIError as error:
             self.close()
             raise LedgerUnavailable(f"The file of operations cannot be used: {path}") from error
 
@@ -132,7 +135,7 @@ class Operations:
             try:
                 with self._engine.begin() as connection:
                     yield connection
-            except SQLAlchemyError as error:
+            except DBAPIError as error:
                 raise LedgerUnavailable("The file of operations cannot be read or written.") from error
             self._changed.notify_all()
 
@@ -155,9 +158,11 @@ class Operations:
                 connection.execute(item.insert(), rows)
         return made
 
-    def add_done(self, project: str, location: str, kind: str, told: bytes, response: bytes) -> Operation:
+    def add_done(self, name: str, kind: str, told: bytes, response: bytes) -> Operation:
         """An operation that ended as soon as it was asked for; `told` and `response` are serialised `Any`s."""
+        _, project, _, location, _, id = name.split("/")
         made = _new(project_number(project), location, kind, State.SUCCEEDED, metadata=told, response=response)
+        made = msgspec.structs.replace(made, id=id)
         with self._transaction() as connection:
             connection.execute(operation.insert(), msgspec.structs.asdict(made))
         return made
@@ -204,13 +209,20 @@ class Operations:
                 if (found.operation, found.position) in busy:
                     continue
                 self._move(connection, found.operation, State.WAITING, State.RUNNING)
+                connection.execute(_TRY, {"o": found.operation, "n": found.position, "more": 1})
+                found = msgspec.structs.replace(found, tries=found.tries + 1)
                 batch = _operation(connection.execute(_BY_ID, {"id": found.operation}).one())
                 return batch, found
         return None
 
+    def hand_back(self, taken: Item) -> None:
+        """It was taken and not read; that was no try."""
+        with self._transaction() as connection:
+            connection.execute(_TRY, {"o": taken.operation, "n": taken.position, "more": -1})
+
     def end_item(self, ended: Item) -> bool:
         """Stores how a document ended, and with the last one its batch; False: it had ended before."""
-        values = {"code": ended.code, "message": ended.message, "destination": ended.destination}
+        values = {"new_code": ended.code, "new_message": ended.message, "new_destination": ended.destination}
         where = {"o": ended.operation, "n": ended.position}
         with self._transaction() as connection:
             if not connection.execute(_END_ITEM, {**where, **values}).rowcount:
@@ -218,17 +230,11 @@ class Operations:
             self._end_if_all_have(connection, ended.operation)
             return True
 
-    def end_empty(self, id: str) -> None:
-        """Ends a batch of no documents."""
-        with self._transaction() as connection:
-            self._move(connection, id, State.WAITING, State.RUNNING)
-            self._end_if_all_have(connection, id)
-
     def _end_if_all_have(self, connection: sa.Connection, id: str) -> None:
         waiting, well = connection.execute(_TALLY, {"id": id}).one()
         if waiting:
             return
-        if self._move(connection, id, State.CANCELLING, State.CANCELLED, CANCELLED_CODE, _CANCELLED):
+        if self._move(connection, id, State.CANCELLING, State.CANCELLED, CANCELLED_CODE, CANCELLED_TEXT):
             return
         if well:
             self._move(connection, id, State.RUNNING, State.SUCCEEDED)
@@ -240,29 +246,29 @@ class Operations:
     ) -> bool:
         if new not in TRANSITIONS[old]:
             raise ValueError(f"no operation goes from {old} to {new}")
-        values = {"id": id, "old": old, "new": new, "code": code, "message": message, "now": time.time()}
+        values = {"o": id, "old": old, "new": new, "new_code": code, "new_message": message, "now": time.time()}
         return connection.execute(_MOVE, values).rowcount > 0
 
     def cancel(self, id: str, busy: set[tuple[str, int]]) -> None:
         """Ends an open batch: documents not yet taken now, those that are `busy` when they stop."""
         under_way = any(taken == id for taken, _ in busy)
         with self._transaction() as connection:
-            self._move(connection, id, State.WAITING, State.CANCELLED, CANCELLED_CODE, _CANCELLED)
+            self._move(connection, id, State.WAITING, State.CANCELLED, CANCELLED_CODE, CANCELLED_TEXT)
             if under_way:
                 self._move(connection, id, State.RUNNING, State.CANCELLING)
             else:
-                self._move(connection, id, State.RUNNING, State.CANCELLED, CANCELLED_CODE, _CANCELLED)
+                self._move(connection, id, State.RUNNING, State.CANCELLED, CANCELLED_CODE, CANCELLED_TEXT)
             for row in connection.execute(_OPEN_ITEMS, {"id": id}).all():
                 if (id, row.position) not in busy:
-                    values = {"code": CANCELLED_CODE, "message": _CANCELLED, "destination": ""}
+                    values = {"new_code": CANCELLED_CODE, "new_message": CANCELLED_TEXT, "new_destination": ""}
                     connection.execute(_END_ITEM, {"o": id, "n": row.position, **values})
 
     def finish_cancelling(self) -> None:
         """After a crash: nothing is under way, so what was being cancelled is cancelled."""
         with self._transaction() as connection:
             for row in connection.execute(_CANCELLING).all():
-                connection.execute(_END_ALL, {"id": row.id, "code": CANCELLED_CODE, "message": _CANCELLED})
-                self._move(connection, row.id, State.CANCELLING, State.CANCELLED, CANCELLED_CODE, _CANCELLED)
+                connection.execute(_END_ALL, {"o": row.id, "new_code": CANCELLED_CODE, "new_message": CANCELLED_TEXT})
+                self._move(connection, row.id, State.CANCELLING, State.CANCELLED, CANCELLED_CODE, CANCELLED_TEXT)
 
     def delete(self, id: str) -> bool:
         """Forgets an operation that is done; False: it is not."""
@@ -279,8 +285,6 @@ class Operations:
         with self._changed:
             self._changed.wait(seconds)
 
-
-_CANCELLED = "The operation was cancelled."
 
 _AT_WORK = (
     sa.select(sa.func.count())
@@ -307,16 +311,21 @@ _NEXT = (
     .order_by(item.c.position, operation.c.made_at, operation.c.id)
     .limit(sa.bindparam("n"))
 )
+_TRY = (
+    sa.update(item)
+    .where(item.c.operation == sa.bindparam("o"), item.c.position == sa.bindparam("n"))
+    .values(tries=item.c.tries + sa.bindparam("more"))
+)
 _END_ITEM = (
     sa.update(item)
     .where(item.c.operation == sa.bindparam("o"), item.c.position == sa.bindparam("n"), item.c.ended.is_(False))
-    .values(ended=True, code=sa.bindparam("code"), message=sa.bindparam("message"))
-    .values(destination=sa.bindparam("destination"))
+    .values(ended=True, code=sa.bindparam("new_code"), message=sa.bindparam("new_message"))
+    .values(destination=sa.bindparam("new_destination"))
 )
 _END_ALL = (
     sa.update(item)
-    .where(item.c.operation == sa.bindparam("id"), item.c.ended.is_(False))
-    .values(ended=True, code=sa.bindparam("code"), message=sa.bindparam("message"))
+    .where(item.c.operation == sa.bindparam("o"), item.c.ended.is_(False))
+    .values(ended=True, code=sa.bindparam("new_code"), message=sa.bindparam("new_message"))
 )
 _TALLY = sa.select(
     sa.func.coalesce(sa.func.sum(sa.case((item.c.ended.is_(False), 1), else_=0)), 0),
@@ -324,8 +333,8 @@ _TALLY = sa.select(
 ).where(item.c.operation == sa.bindparam("id"))
 _MOVE = (
     sa.update(operation)
-    .where(operation.c.id == sa.bindparam("id"), operation.c.state == sa.bindparam("old"))
-    .values(state=sa.bindparam("new"), code=sa.bindparam("code"), message=sa.bindparam("message"))
+    .where(operation.c.id == sa.bindparam("o"), operation.c.state == sa.bindparam("old"))
+    .values(state=sa.bindparam("new"), code=sa.bindparam("new_code"), message=sa.bindparam("new_message"))
     .values(updated_at=sa.bindparam("now"))
 )
 _CANCELLING = sa.select(operation.c.id).where(operation.c.state == State.CANCELLING)
@@ -339,11 +348,11 @@ def _new(number: str, location: str, kind: str, state: State, **rest: Any) -> Op
 
 
 def _operation(row: Any) -> Operation:
-    return msgspec.convert(dict(row._mapping), Operation)
+    return msgspec.convert({str(name): value for name, value in row._mapping.items()}, Operation)
 
 
 def _item(row: Any) -> Item:
-    return msgspec.convert(dict(row._mapping), Item)
+    return msgspec.convert({str(name): value for name, value in row._mapping.items()}, Item)
 
 
 def _engine(path: Path | None) -> sa.Engine:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from docfleet.errors import BadKey, NotStored, StoreError, UsageError
+from docfleet.documentai_server.limits import check_size
+from docfleet.documentai_server.refusals import invalid, not_found
+from docfleet.errors import BadKey, NotStored, UsageError
 from docfleet.store.objects import translating_errors
 
 if TYPE_CHECKING:
@@ -183,17 +185,19 @@ def split_uri(uri: str) -> tuple[str, str]:
 class StorageDocuments:
     """What `gs://` addresses name, for requests that point at their document."""
 
-    def __init__(self, buckets: Buckets, largest_bytes: int) -> None:
+    def __init__(self, buckets: Buckets) -> None:
         self._buckets = buckets
-        self._largest = largest_bytes
 
-    def read(self, uri: str) -> bytes:
-        """Raises `StoreError` (see `Buckets`), among them `StoreError` for one that is too large."""
-        bucket, name = split_uri(uri)
-        size = self._buckets.head(bucket, name).size
-        if size > self._largest:
-            raise StoreError(f"{uri} has {size} bytes; the limit is {self._largest}")
-        return self._buckets.get(bucket, name)
+    def read(self, uri: str, limit: int) -> bytes:
+        """The object, of at most `limit` bytes. Raises `Refusal`, and `StoreError` when the medium fails."""
+        try:
+            bucket, name = split_uri(uri)
+            check_size(self._buckets.head(bucket, name).size, limit, "gcs_document.gcs_uri")
+            return self._buckets.get(bucket, name)
+        except BadKey as error:
+            raise invalid("gcs_document.gcs_uri", f"Invalid Cloud Storage URI: {error.message}") from error
+        except NotStored as error:
+            raise not_found(uri) from error
 
 
 def _stored(bucket: str, found: Any) -> StoredObject:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 
 from docfleet.documentai_server.calls import CallFacts, Delivery, Outcome
+from docfleet.documentai_server.emulation.plan import BATCH
 from docfleet.documentai_server.emulation.playing import Call, Close, Emulation, Hang, Pass, Refuse
 from docfleet.documentai_server.refusals import Code, Refusal
 
-PROCESSING = {"ProcessDocument": "", "BatchProcessDocuments": "batch"}
+PROCESSING = {"ProcessDocument": "", "BatchProcessDocuments": BATCH}
 """Methods whose calls have a quota of their own, and what it is called where that is not the processor's type."""
 
 LOOK_SECONDS = 0.1

@@ -34,6 +34,7 @@ from docfleet.documentai_server.refusals import Code
 from docfleet.errors import UsageError
 
 ANY = "*"
+BATCH = "batch"
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
@@ -45,14 +46,15 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     project: str = ANY
     location: str = ANY
-    kind: str = ANY
-    """Processor type, such as `OCR_PROCESSOR`; `batch` for BatchProcessDocuments."""
+    type: str = ANY
+    """Of the processor, such as `OCR_PROCESSOR`; `batch` for BatchProcessDocuments, which "*" is not about."""
 
     def fits(self, project: str, location: str, kind: str) -> bool:
-        return all(
-            own in (ANY, other)
-            for own, other in ((self.project, project), (self.location, location), (self.kind, kind))
-        )
+        return self.is_about(project, location) and (self.type == kind or (self.type == ANY and kind != BATCH))
+
+    def is_about(self, project: str, location: str) -> bool:
+        """Whether calls of every kind there are meant."""
+        return self.project in (ANY, project) and self.location in (ANY, location)
 
 
 class QuotaRule(Scope, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,6 +101,7 @@ class OutageRule(Scope, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A location is gone between two times, counted from when the plan came into force."""
 
     kind: OutageKind = OutageKind.UNAVAILABLE
+    """With no type named, batches and requests that are no processing get no answer either."""
     from_seconds: Seconds = 0.0
     to_seconds: Seconds | None = None
 

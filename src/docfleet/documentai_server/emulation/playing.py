@@ -11,7 +11,7 @@ import msgspec
 from docfleet.documentai_server.emulation.bodies import error_message, quota_details, quota_message
 from docfleet.documentai_server.emulation.clock import Clock
 from docfleet.documentai_server.emulation.draws import draw, latency
-from docfleet.documentai_server.emulation.plan import OutageKind, Plan, QuotaRule, fitting
+from docfleet.documentai_server.emulation.plan import ANY, OutageKind, Plan, QuotaRule, fitting
 from docfleet.documentai_server.refusals import Code, Detail
 from docfleet.quota.bucket import TokenBucket
 
@@ -140,7 +140,9 @@ class Emulation:
         since = now - self._began
         for rule in self._plan.outages:
             until = inf if rule.to_seconds is None else rule.to_seconds
-            if not (rule.fits(call.project, call.location, call.kind) and rule.from_seconds <= since < until):
+            everything = rule.type == ANY and rule.is_about(call.project, call.location)
+            meant = everything or rule.fits(call.project, call.location, call.kind)
+            if not (meant and rule.from_seconds <= since < until):
                 continue
             if rule.kind is OutageKind.HANG:
                 return Hang(self._began + until)
