@@ -130,6 +130,29 @@ def test_an_unknown_outcome_counts_as_spent_until_better_is_known(ledger: Ledger
     check_sums(ledger)
 
 
+@pytest.mark.parametrize(
+    ("micros", "expected"),
+    [
+        (15_000, ["settled", "released", "released"]),
+        (30_000, ["settled", "settled", "released"]),
+        (50_000, ["settled", "settled", "settled"]),
+        (0, ["settled", "released", "released"]),
+    ],
+)
+def test_a_hedge_is_paid_from_its_own_reservation(
+    ledger: Ledger, budgets: Budgets, micros: int, expected: list[str]
+) -> None:
+    ids = [reserved(answer).id for answer in budgets.reserve([ask(call=number) for number in (1, 2, 3)])]
+    for _ in range(2):
+        with ledger.unit_of_work() as session:
+            settling.settle_together(session, ids, micros)
+    with ledger.reading() as session:
+        assert session.execute(select(RESERVATION.c.state).order_by(RESERVATION.c.id)).scalars().all() == expected
+    budgets.fold()
+    assert standing(budgets) == (micros, 0)
+    check_sums(ledger)
+
+
 def test_the_same_claim_asks_once(ledger: Ledger, budgets: Budgets) -> None:
     [first, twin] = map(reserved, budgets.reserve([ask(), ask()]))
     [again] = map(reserved, budgets.reserve([ask()]))

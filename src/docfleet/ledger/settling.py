@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, exists, select, update
@@ -35,12 +35,35 @@ _RELEASE = _closing(_S.RELEASED, _S.OPEN, _S.LOST).values(settled_micros=0)
 _WRITE_OFF = _closing(_S.LOST, _S.OPEN).values(settled_micros=RESERVATION.c.amount_micros)
 
 
+_AMOUNTS = select(RESERVATION.c.id, RESERVATION.c.amount_micros).where(
+    RESERVATION.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
 def settle(session: Session, reservation_id: int, micros: int) -> bool:
     """The call was paid for: `micros` is what its pages are told to have cost (the sum of their prices).
 
     In the transaction in which the slice ends. False: it was settled or released before, and nothing changes.
     """
     return _changed(session, _SETTLE, {"ids": [reservation_id], "cost_micros": micros}) == 1
+
+
+def settle_together(session: Session, reservation_ids: Sequence[int], micros: int) -> None:
+    """Several calls for the same pages (a hedge), of which some were paid for; `micros`: what the pages cost in all.
+
+    The first in the order given are settled at what was reserved for them, the last of those at the rest, and the
+    others released; so that at no moment less is taken than will be spent. As `settle` it may be repeated.
+    """
+    found = session.execute(_AMOUNTS, {"ids": list(reservation_ids)}).all()
+    amounts = {row.id: row.amount_micros for row in found}
+    left = micros
+    for place, id_ in enumerate(reservation_ids):
+        cost = min(amounts[id_], left) if place < len(reservation_ids) - 1 else left
+        left -= cost
+        if cost or not place:
+            settle(session, id_, cost)
+        else:
+            release(session, [id_])
 
 
 def release(session: Session, reservation_ids: Collection[int]) -> int:
