@@ -95,7 +95,7 @@ def test_a_broken_engine_is_listed_with_its_error(name: str) -> None:
 @pytest.mark.usefixtures("shout_installed")
 def test_sound_engines_are_listed_with_what_they_can_do() -> None:
     entries = available(check=True, seconds=120)
-    assert list(entries) == ["null", "rapidocr", "shout", "tesseract"]
+    assert list(entries) == ["documentai", "null", "rapidocr", "shout", "tesseract"]
     for name in ("null", "rapidocr", "shout"):
         assert entries[name].error == "", name
         capabilities = entries[name].capabilities

@@ -24,6 +24,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     languages: frozenset[str] | None = None
     """BCP 47 primary tags; None: not limited or not known."""
     max_pages_per_call: int = 1
+    gathers_pages: bool = False
+    """Each call is dear (a quota, a round trip): pages are gathered until it is full, else asked for one by one."""
     finds_orientation: bool = False
     finds_layout: bool = False
     """Answers with whole `Page`s; otherwise docfleet lays its words out."""

@@ -17,11 +17,13 @@ from docfleet.engines.base import Engine, PageImage, RecognisedPage
 from docfleet.engines.local.layout import lay_out, merge
 from docfleet.engines.local.quality import image_quality
 from docfleet.engines.local.text_layer import words as text_layer_words
-from docfleet.errors import Damaged, DocumentError, EngineFailed
+from docfleet.errors import Damaged, DocumentError, EngineBusy, EngineFailed
 from docfleet.sandbox import PageBundle, PageFault, Rendered, Sandbox
 
 TEXT_LAYER_ENGINE = "text_layer"
 NO_ENGINE = "none"
+_RUN_BYTES = 128 * 1024 * 1024
+"""Pixels held for one call of an engine; a page of A4 at 200 dpi takes 12 MB in colour."""
 
 
 class ReadPage(msgspec.Struct, frozen=True):
@@ -50,20 +52,94 @@ def read_pages(
     """Reads pages of the document that is open in `sandbox`, in order; one answer for each number.
 
     A page that cannot be read is an answer too: its reading's `outcome` is the error's code, its page is empty. In a
-    `repaired` document a page without any content counts as damaged: most likely its content is what was lost.
+    `repaired` document a page without any content counts as damaged: most likely its content is what was lost. An
+    engine that gathers pages is given runs of them; what fails of a run is found out page by page.
     """
+    run: list[_Waiting] = []
     for bundle in list(sandbox.pages(numbers)):
         started = time.monotonic()
-        if isinstance(bundle, PageFault):
-            yield failed_page(bundle.number, bundle.error.code, bundle.error.message)
-            continue
-        try:
-            page = _read_page(sandbox, plan, bundle, repaired)
-        except DocumentError as error:
-            page = failed_page(bundle.number, error.code, error.message, bundle.facts)
-        yield msgspec.structs.replace(
-            page, reading=msgspec.structs.replace(page.reading, seconds=round(time.monotonic() - started, 4))
-        )
+        waiting = _look(sandbox, plan, bundle, repaired)
+        run.append(msgspec.structs.replace(waiting, seconds=time.monotonic() - started))
+        if _is_full(run, plan):
+            yield from _read_run(run, plan)
+            run = []
+    yield from _read_run(run, plan)
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    """A page on its way: read already (`done`), or an image for the engine and what is to be made of its answer."""
+
+    bundle: PageBundle | None
+    seconds: float = 0.0
+    done: ReadPage | None = None
+    choice: Choice | None = None
+    rendered: Rendered | None = None
+    layer: WordPage | None = None
+
+
+def _look(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle | PageFault, repaired: bool) -> _Waiting:
+    """Everything about a page that needs no engine."""
+    if isinstance(bundle, PageFault):
+        return _Waiting(None, done=failed_page(bundle.number, bundle.error.code, bundle.error.message))
+    try:
+        return _prepare(sandbox, plan, bundle, repaired)
+    except DocumentError as error:
+        return _Waiting(bundle, done=failed_page(bundle.number, error.code, error.message, bundle.facts))
+
+
+def _is_full(run: Sequence[_Waiting], plan: ReadingPlan) -> bool:
+    """Whether to ask now. A page that is read already waits only behind one that is not."""
+    images = [one.rendered.pixels.nbytes for one in run if one.rendered is not None]
+    if not images:
+        return True
+    engine = plan.engine().capabilities
+    return not engine.gathers_pages or len(images) >= engine.max_pages_per_call or sum(images) >= _RUN_BYTES
+
+
+def _read_run(run: Sequence[_Waiting], plan: ReadingPlan) -> Iterator[ReadPage]:
+    """The pages of a run, in order; the time the engine took is shared out among those it was asked for."""
+    asked = [one for one in run if one.rendered is not None]
+    started = time.monotonic()
+    answers = _answers(asked, plan) if asked else []
+    share = (time.monotonic() - started) / max(1, len(asked))
+    found = dict(zip(map(id, asked), answers, strict=True))
+    for one in run:
+        composing = time.monotonic()
+        page = one.done if one.done is not None else _finish(one, plan, found[id(one)])
+        seconds = one.seconds + time.monotonic() - composing + (share if one.rendered is not None else 0.0)
+        yield msgspec.structs.replace(page, reading=msgspec.structs.replace(page.reading, seconds=round(seconds, 4)))
+
+
+def _answers(asked: Sequence[_Waiting], plan: ReadingPlan) -> list[RecognisedPage | DocumentError]:
+    """The engine's answer for each page, or why there is none.
+
+    A run that fails is halved until the page is alone that it fails on; that one is asked for twice. Where the engine
+    takes nothing at all now, every page of the run fails alike.
+    """
+    images = [_page_image(one.bundle, one.rendered, plan.languages) for one in asked if one.bundle and one.rendered]
+    try:
+        engine = plan.engine()
+        return [_recognise(engine, images[0])] if len(images) == 1 else [*ask(engine, images)]
+    except DocumentError as error:
+        if len(asked) == 1 or isinstance(error, EngineBusy):
+            return [error] * len(asked)
+    middle = len(asked) // 2
+    return _answers(asked[:middle], plan) + _answers(asked[middle:], plan)
+
+
+def _finish(waiting: _Waiting, plan: ReadingPlan, answer: RecognisedPage | DocumentError) -> ReadPage:
+    bundle, choice, rendered, layer = waiting.bundle, waiting.choice, waiting.rendered, waiting.layer
+    assert bundle is not None
+    assert choice is not None
+    assert rendered is not None
+    try:
+        if not isinstance(answer, DocumentError):
+            return _compose(bundle, choice, plan.engine(), rendered, answer, layer)
+    except DocumentError as error:
+        return failed_page(bundle.number, error.code, error.message, bundle.facts)
+    if layer is None or not layer.words:
+        return failed_page(bundle.number, answer.code, answer.message, bundle.facts)
+    return _without_pixels(bundle, layer, choice, answer)
 
 
 def failed_page(number: int, code: str, message: str, facts: PageFacts | None = None) -> ReadPage:
@@ -72,14 +148,14 @@ def failed_page(number: int, code: str, message: str, facts: PageFacts | None = 
     return ReadPage("", page, Reading(number, NO_ENGINE, code, message, outcome=code))
 
 
-def _read_page(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle, repaired: bool) -> ReadPage:
+def _prepare(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle, repaired: bool) -> _Waiting:
     facts = bundle.facts
     choice = choose(facts, plan.policy)
     if choice.route is Route.BLANK:
         if repaired:
             raise Damaged("The file was damaged, and nothing of this page is left.")
         page = Page(number=bundle.number, dimension=_dimension(facts))
-        return ReadPage("", page, _reading(bundle.number, NO_ENGINE, choice, 1.0))
+        return _Waiting(bundle, done=ReadPage("", page, _reading(bundle.number, NO_ENGINE, choice, 1.0)))
     layer = None
     if choice.route in (Route.TEXT_LAYER, Route.BOTH):
         layer = (
@@ -90,16 +166,16 @@ def _read_page(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle, repaired
     if choice.route is Route.TEXT_LAYER:
         assert layer is not None
         text, page = lay_out(layer, bundle.number, _unit(facts))
-        return ReadPage(text, page, _reading(bundle.number, TEXT_LAYER_ENGINE, choice, _confidence(layer.words)))
+        reading = _reading(bundle.number, TEXT_LAYER_ENGINE, choice, _confidence(layer.words))
+        return _Waiting(bundle, done=ReadPage(text, page, reading))
     try:
         rendered = sandbox.render(bundle.number, render_dpi(facts, plan.render_dpi))
-        engine = plan.engine()
-        answer = _recognise(engine, _page_image(bundle, rendered, plan.languages))
+        plan.engine()
     except DocumentError as error:
         if layer is None or not layer.words:
             raise
-        return _without_pixels(bundle, layer, choice, error)
-    return _compose(bundle, choice, engine, rendered, answer, layer)
+        return _Waiting(bundle, done=_without_pixels(bundle, layer, choice, error))
+    return _Waiting(bundle, choice=choice, rendered=rendered, layer=layer)
 
 
 def _compose(
@@ -143,9 +219,11 @@ def _without_pixels(bundle: PageBundle, layer: WordPage, choice: Choice, error: 
 
 
 def _recognise(engine: Engine, image: PageImage) -> RecognisedPage:
-    """Asks the engine, and once more when it fails."""
+    """Asks the engine, and once more when it fails; one that takes nothing now has waited long enough itself."""
     try:
         return ask(engine, [image])[0]
+    except EngineBusy:
+        raise
     except EngineFailed:
         return ask(engine, [image])[0]
 

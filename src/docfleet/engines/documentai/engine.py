@@ -67,6 +67,7 @@ class DocumentAIEngine:
             name=NAME,
             version=", ".join(sorted(versions)),
             max_pages_per_call=self._most_pages,
+            gathers_pages=True,
             finds_orientation=True,
             finds_layout=True,
             cost_per_page_usd=price / 1_000_000,
