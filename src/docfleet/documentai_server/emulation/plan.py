@@ -92,7 +92,7 @@ class OutageKind(StrEnum):
     UNAVAILABLE = "unavailable"
     """Every call is answered UNAVAILABLE at once."""
     REFUSE = "refuse"
-    """The connection is closed without an answer (gRPC: UNAVAILABLE, as its client calls that)."""
+    """The connection is closed: UNAVAILABLE to a gRPC client; REST has sent the head of an answer by then."""
     HANG = "hang"
     """No answer until the client gives up."""
 
