@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -80,7 +80,8 @@ def rank(candidates: Sequence[Candidate], allowed: frozenset[str] | None, urgent
             left_out.append((one.endpoint.location, "its breaker is open"))
         else:
             able.append((position, one))
-    able.sort(key=lambda pair: _place(pair[1], pair[0], urgent, _fastest(one for _, one in able)))
+    fastest = min((one.seconds for _, one in able if one.seconds is not None), default=0.0)
+    able.sort(key=lambda pair: _place(pair[1], pair[0], urgent, fastest))
     return Ranking(tuple([Ranked(one.endpoint, _reason(one, able)) for _, one in able]), tuple(left_out), resident)
 
 
@@ -98,10 +99,6 @@ def _place(one: Candidate, position: int, urgent: bool, fastest: float) -> tuple
     # one nobody knows yet is given a chance as if it were the fastest
     seconds = fastest if one.seconds is None else one.seconds
     return first, int(one.free < 1.0), seconds, position
-
-
-def _fastest(candidates: Iterable[Candidate]) -> float:
-    return min((one.seconds for one in candidates if one.seconds is not None), default=0.0)
 
 
 def _reason(one: Candidate, able: Sequence[tuple[int, Candidate]]) -> str:
