@@ -105,9 +105,10 @@ class Runtime:
             options["caller"] = self.open_documentai()
         return load(name, options)
 
-    def open_documentai(self) -> Caller:
+    def open_documentai(self, processes: int = 0) -> Caller:
         """A new way to call Document AI, metered with every other process where there is a Redis, else by a share of
-        the quota for each worker process of this machine. Close it. Raises `UsageError`, `EngineUnavailable`."""
+        the quota for each of the `processes` that call (0: every worker process of this machine). Close it. Raises
+        `UsageError`, `EngineUnavailable`."""
         from docfleet.engines.documentai.calling import Caller
         from docfleet.engines.documentai.client import open_transport
         from docfleet.engines.documentai.options import read_options
@@ -121,7 +122,7 @@ class Runtime:
             metering.sharers, metering.burst_seconds, metering.headroom, metering.urgent_share, metering.place_seconds
         )
         policy = BreakerPolicy(slow_seconds=metering.breaker_slow_seconds, open_seconds=metering.breaker_open_seconds)
-        workers = 1 if client is not None else self.settings.work.workers or os.cpu_count() or 1
+        workers = 1 if client is not None else processes or self.settings.work.workers or os.cpu_count() or 1
         quota = open_quota(lambda key: share_of(facts.quota_limits(key), workers), client, use)
         return Caller(options, facts, open_transport(options, facts), quota, open_breakers(client, policy))
 
@@ -173,7 +174,7 @@ class Runtime:
         from docfleet.engines.documentai.prices import price_book
         from docfleet.ledger.budgets import Budgets
 
-        book = price_book(read_facts(), self.settings.money.worker_usd_per_hour)
+        book = price_book(read_facts(self.settings.documentai.overrides), self.settings.money.worker_usd_per_hour)
         return Budgets(self.ledger, book, cloud_processor=OCR)
 
     @cached_property

@@ -93,7 +93,7 @@ class CascadeSettings(_Section):
         "", description="Engine that reads what was read too poorly (`documentai`); empty: nothing leaves this service."
     )
     escalate_below: float = Field(
-        0.85, ge=0, le=1, description="Pages the local engine read with less confidence than this go on."
+        0.98, ge=0, le=1, description="Pages the local engine read with less confidence than this go on."
     )
     on_refusal: str = Field(
         "local",

@@ -31,15 +31,12 @@ from ledger_driver import audit, postgres_server
 
 _RUN = """
 import json, sys
-import msgspec
-from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.settings import Settings
 from docfleet.telemetry import configure_logs
 from docfleet.worker.cloud.service import run_cloud_worker
 given = json.loads(sys.stdin.readline())
 configure_logs("info")
-options = msgspec.convert(given["options"], DocumentAIOptions)
-sys.exit(run_cloud_worker(Settings.model_validate(given["settings"]), options))
+sys.exit(run_cloud_worker(Settings.model_validate(given["settings"] | {"documentai": given["options"]})))
 """
 DOCUMENTS = range(200, 212)
 

@@ -181,7 +181,7 @@ class EscalationPolicy(msgspec.Struct, frozen=True):
 
     cloud_engine: str = ""
     """Its name; empty: there is no third step."""
-    escalate_below: float = 0.85
+    escalate_below: float = 0.98
     """Pages read with less confidence than this go on."""
     on_refusal: OnRefusal = OnRefusal.LOCAL
 

@@ -26,7 +26,7 @@ from docfleet.errors import (
 )
 from docfleet.ledger import NewSlice, PageOutcome
 from docfleet.ledger.escalating import Also
-from docfleet.ledger.settling import settle
+from docfleet.ledger.settling import settle_together
 from docfleet.pipeline.assemble import encode_pages
 from docfleet.pipeline.recognise import ReadPage
 from docfleet.store.encryption import EncryptedStore
@@ -51,7 +51,7 @@ class Ends:
     def read(self, held: Held, document: Document, place: str, seconds: float, times_paid: int) -> None:
         """`document`: of this slice's pages alone, numbered from 1. `times_paid`: calls that count as paid for."""
         claim = held.claim
-        paid = held.reservations[0]
+        paid, reserved = held.reservations[0], [one.id for one in held.reservations]
         micros = [one * times_paid for one in paid.page_micros]
         pages = [
             _read_page(number, text, page, held.order.of(number), place, usd_of(cost), seconds / len(document.pages))
@@ -62,7 +62,7 @@ class Ends:
         data = encode_pages(pages)
 
         def pay(session: Session) -> None:
-            settle(session, paid.id, sum(micros))
+            settle_together(session, reserved, sum(micros))
 
         def write() -> None:
             # what was paid for is kept as long as it can be
@@ -70,7 +70,7 @@ class Ends:
             self._finish(held, key, outcomes, also=pay)
 
         if not self._end(held, write):
-            self._money(lambda: self._parts.budgets.write_off([paid.id]))
+            self.lose_money(held, times_paid)
         log.debug("slice_read", slice=claim.slice_id, pages=len(pages), place=place)
 
     def refuse(self, held: Held, code: str, message: str) -> None:
@@ -113,12 +113,6 @@ class Ends:
         ids, held.reservations = [one.id for one in held.reservations], []
         if ids:
             self._money(lambda: self._parts.budgets.release(ids))
-
-    def keep_first_reservation(self, held: Held) -> None:
-        """A hedge was reserved for; what it cost, if it was sent, is settled with the first."""
-        spare, held.reservations = [one.id for one in held.reservations[1:]], held.reservations[:1]
-        if spare:
-            self._money(lambda: self._parts.budgets.release(spare))
 
     def lose_money(self, held: Held, calls: int) -> None:
         """Nobody knows whether so many calls were billed: their reservations count as spent, others are free again."""

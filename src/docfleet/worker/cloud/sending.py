@@ -159,7 +159,6 @@ class Sender:
             why=answer.reason,
         )  # fmt: skip
         for held, document in zip(helds, documents, strict=True):
-            self._ends.keep_first_reservation(held)
             self._ends.read(held, document, place, answer.seconds * len(held.pages) / pages, times_paid)
 
     def _postponed(self, helds: Sequence[Held], outcome: Postponed) -> None:

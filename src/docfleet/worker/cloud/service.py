@@ -20,7 +20,6 @@ from pathlib import Path
 from docfleet import __version__
 from docfleet.dispatch.waking import PostgresWaking, SqliteWaking, Waking
 from docfleet.domain.urgency import Pool
-from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.errors import LedgerError
 from docfleet.ledger.cutting import CLOUD_CHANNEL
 from docfleet.ledger.service_values import WorkerFacts
@@ -47,7 +46,6 @@ log = logger("cloud")
 
 def run_cloud_worker(
     settings: Settings,
-    documentai: DocumentAIOptions,
     *,
     name: str = "",
     liveness_file: Path | None = None,
@@ -64,7 +62,7 @@ def run_cloud_worker(
         ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:
             return 0
-        parts = open_parts(runtime, ledger, documentai)
+        parts = open_parts(runtime, ledger)
         try:
             CloudWorker(settings, parts, name or _new_name(), liveness_file).run(stop, signals_seen)
         finally:
