@@ -31,6 +31,7 @@ _KEEP_ALIVE_SECONDS = 75
 """Longer than the minute after which common load balancers drop a connection that is idle."""
 _BACKLOG = 1024
 _DRIPS_PER_SECOND = 10
+_ABORT_SECONDS = 0.05
 
 
 class RestOptions(msgspec.Struct, frozen=True):
@@ -197,6 +198,13 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        # a loop does not close while TLS connections wait for the good-bye of callers who are gone
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(_ABORT_SECONDS)
 
     async def on_tick(self, counter: int) -> bool:
         if self._stop_event.is_set():
