@@ -51,7 +51,7 @@ def outcome(made: WorkerService, one: Any) -> dict[str, Any]:
 def test_a_page_of_little_confidence_is_read_again(tmp_path: Path, shout: Path) -> None:
     with service(tmp_path, shout) as made, cloud(made, ScriptedCaller()) as worker:
         one = made.submit(image(230), options=OPTIONS)
-        assert made.wait_end(one, 60).state is DocumentState.SUCCEEDED
+        assert made.wait_end(one, 120).state is DocumentState.SUCCEEDED
         page = outcome(made, one)
         assert (page["engine"], page["reason"], page["cost_usd"]) == ("documentai", "low_confidence", MICROS / 1e6)
         assert "shout was 0.50 sure" in page["detail"]
@@ -64,7 +64,7 @@ def test_a_page_of_enough_confidence_stays(tmp_path: Path, shout: Path) -> None:
     caller = ScriptedCaller()
     with service(tmp_path, shout, escalate_below=0.4) as made, cloud(made, caller):
         one = made.submit(image(230), options=OPTIONS)
-        assert made.wait_end(one, 60).engines == {"shout": 1}
+        assert made.wait_end(one, 120).engines == {"shout": 1}
     assert not caller.calls
 
 
@@ -79,7 +79,7 @@ def test_what_was_read_here_stands_when_the_cloud_does_not_read_it(tmp_path: Pat
             Budgets(made.runtime.ledger, book).set_budget(TENANT, "documentai", MICROS - 1, policy)
         with cloud(made, caller) as worker:
             one = made.submit(image(230), options=OPTIONS)
-            assert made.wait_end(one, 60).state is DocumentState.SUCCEEDED
+            assert made.wait_end(one, 120).state is DocumentState.SUCCEEDED
             page = outcome(made, one)
             assert (page["engine"], page["confidence"], page["cost_usd"]) == ("shout", 0.5, 0.0)
             assert page["detail"].startswith("The local result stands: ")
@@ -91,5 +91,5 @@ def test_what_was_read_here_stands_when_the_cloud_does_not_read_it(tmp_path: Pat
 def test_where_a_poor_reading_is_worth_nothing_the_page_fails(tmp_path: Path, shout: Path) -> None:
     caller = ScriptedCaller(lambda call, names: failed("INVALID_ARGUMENT", "Unsupported input file format."))
     with service(tmp_path, shout, on_refusal="fail") as made, cloud(made, caller):
-        view = made.wait_end(made.submit(image(230), options=OPTIONS), 60)
+        view = made.wait_end(made.submit(image(230), options=OPTIONS), 120)
     assert (view.state, view.code) == (DocumentState.FAILED, "engine_refused")

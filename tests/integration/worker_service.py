@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 from sqlalchemy import select
 
-from docfleet.domain.urgency import Pool, Urgency
+from docfleet.domain.urgency import HINTED_POOLS, Pool, Urgency
 from docfleet.domain.work import DOCUMENT_ENDS
 from docfleet.errors import DocfleetError
 from docfleet.ledger.rows import SliceRow
@@ -187,7 +187,7 @@ class WorkerService:
 
     def hint_all(self) -> None:
         assert self.runtime.hints is not None
-        for pool in Pool:
+        for pool in HINTED_POOLS:
             for waiting in self.runtime.ledger.window(pool, 10):
                 self.runtime.hints.publish(pool, waiting.urgency, waiting.slice_id)
                 self.runtime.ledger.mark_dispatched([waiting.slice_id])

@@ -49,7 +49,8 @@ def test_only_pages_read_both_ways_name_regions() -> None:
 def test_every_reason_can_be_reached() -> None:
     reached = {choose(given_facts).reason for given_facts, _, _ in CASES}
     reached.add(choose(SOUND, CascadePolicy(force=Route.OCR)).reason)
-    assert reached == set(Reason)
+    # those are given after a page was read: see test_escalation.py
+    assert reached == set(Reason) - {Reason.LOW_CONFIDENCE, Reason.LOCAL_FAILED}
 
 
 def test_the_user_has_the_last_word_where_there_is_a_choice() -> None:
