@@ -104,9 +104,7 @@ def _read(engine: Engine, name: str, scan: Scan) -> Measured:
 
 def as_markdown(points: Sequence[Point]) -> str:
     lines = ["| threshold | pages escalated | error left | best choice | at random |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {p.threshold:g} | {p.escalated:.0%} | {p.left:.2%} | {p.best:.2%} | {p.random:.2%} |" for p in points
-    ]
+    lines += [f"| {p.threshold:g} | {p.escalated:.0%} | {p.left:.2%} | {p.best:.2%} | {p.random:.2%} |" for p in points]
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from docfleet.domain.cascade import OnRefusal
 from docfleet.domain.packing import Item, Request, due_at, pack
 from docfleet.domain.urgency import Pool
 from docfleet.errors import DocfleetError, EngineUnavailable, LedgerError, ScratchFull, StoreError, Unexpected
@@ -138,7 +139,7 @@ class Gatherer:
         return False
 
     def _refuse_order(self, claim: Claim, error: DocfleetError) -> None:
-        held = Held(claim, CloudOrder("", "fail", ()))  # type: ignore[arg-type]
+        held = Held(claim, CloudOrder("", OnRefusal.FAIL, ()))
         self._holding.add(held)
         self._ends.fail(held, error)
 
