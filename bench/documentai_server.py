@@ -1,7 +1,8 @@
 """What the Document AI server adds to a call: beside a bare gRPC echo of the same sizes, one caller, on this machine.
 
 `python -m bench.documentai_server` prints a table. Nothing is read (`null` engine); the pages of a document are
-counted in the sandbox when it comes for the first time, which is not measured. The echo answers the very bytes the server answers.
+counted in the sandbox when it comes for the first time, which is not measured. The echo
+answers the very bytes the server answers.
 """
 
 from __future__ import annotations
