@@ -18,7 +18,7 @@ from docfleet.errors import BadRequest, Conflict, NotFound
 from docfleet.ledger.after_end import after_end
 from docfleet.ledger.at_once import write_new_document
 from docfleet.ledger.checks import checked_labels, known_id, plain_text, storable_name
-from docfleet.ledger.dialect import database_now
+from docfleet.ledger.dialect import database_now, lock_twins, twins_of
 from docfleet.ledger.earlier import copy_pages, find_earlier, hold_open, share_content
 from docfleet.ledger.idempotency import checked_key, claim_key, correct_answer, find_answer
 from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, lock_document, record_documents
@@ -85,6 +85,8 @@ def accept(session: Session, submission: Submission, home: Home) -> Accepted:
 
     Whatever is answered is true once the transaction is committed, and only then.
     """
+    if submission.reuse:
+        lock_twins(session, twins_of(submission.tenant, submission.sha256, submission.options.key))
     earlier = _earlier(session, submission)
     document_id = new_id()
     answer = _answer(submission, document_id, earlier)

@@ -27,7 +27,7 @@ from docfleet.ledger import (
     views,
 )
 from docfleet.ledger.dead_letters import Letters
-from docfleet.ledger.dialect import is_busy, translating_errors
+from docfleet.ledger.dialect import empty_log, is_busy, translating_errors
 from docfleet.ledger.ledger import Ledger
 from docfleet.ledger.moves import lock_document
 from docfleet.ledger.rows import DOCUMENT
@@ -322,6 +322,10 @@ class Desk:
 
     def mark_purged(self, ids: Collection[str]) -> None:
         self._write(lambda session: deleting.mark_purged(session, ids))
+
+    def empty_log(self) -> bool:
+        """Embedded ledger: nothing of what was deleted stays in its log; False: somebody reads, ask again later."""
+        return empty_log(self._ledger.engine)
 
     def content_exists(self, ids: Collection[str]) -> set[str]:
         """Those of the ids whose objects belong to something."""
