@@ -2,8 +2,7 @@
 
 One statement for each table costs six more round trips for every document, which is more than half of what accepting
 it takes. The text is short on purpose: psycopg remembers how it translated a statement only up to 4,096 characters and
-fifty parameters. A document that may be taken is committed before its lock is given back: whoever gets the lock and does
-not see it looked before that, which takes less than the way of an upload to the database. SQLite has no statement that writes several tables, and needs none: it is asked in this process.
+fifty parameters. SQLite has no statement that writes several tables, and needs none: it is asked in this process.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ _MAY_BE_TAKEN = ", ".join(
 _EARLIER = f"""EXISTS (SELECT FROM document WHERE tenant_id = %(tenant_id)s AND sha256 = %(sha256)s
 AND options_key = %(options_key)s AND content_id IS NOT NULL AND follows IS NULL AND deleted_at IS NULL
 AND state IN ({_MAY_BE_TAKEN}))"""
-# two at once would not see each other: the one that comes second finds the lock taken, and takes the other way
+# Two at once do not see each other: the one that comes second finds the lock taken, and takes the other way. Left is
+# the moment between the second one's first look and its lock, when the first ends just then; see also `turns`.
 _FREE = f"NOT {_EARLIER} AND pg_try_advisory_xact_lock({TWINS_LOCK}, hashtext(%(twins)s))"
 _KEY = """INSERT INTO idempotency (tenant_id, key, request_digest, response_json, created_at)
 SELECT %(tenant_id)s, %(key)s, %(request_digest)s, %(response_json)s, now FROM clock WHERE {free}
