@@ -196,7 +196,7 @@ class Sending:
         try:
             document = self._client.submit(
                 item.path,
-                name=item.name,
+                name=item.sent_as,
                 labels=self._labels,
                 batch=self.batch_id,
                 # whatever is part of the request is part of its key
