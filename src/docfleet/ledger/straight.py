@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -27,7 +28,10 @@ class Straight:
 
         `values`: for the statement's parameters, enumerations as their values. Raises `DBAPIError` as SQLAlchemy does.
         """
-        connection = session.connection()
+        return self.rows_on(session.connection(), values)
+
+    def rows_on(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
+        """The same on a connection, in whatever transaction that is in."""
         if connection.dialect.name != "postgresql":
             return list(connection.execute(self._statement, values))
         from psycopg.rows import namedtuple_row
