@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from docfleet.client.problems import with_facts
 from docfleet.domain.features import NO_FEATURE
 from docfleet.domain.file_names import name_as_text
 from docfleet.errors import SourceChanged, SourceUnreadable, UsageError
@@ -19,6 +20,7 @@ from docfleet.errors import SourceChanged, SourceUnreadable, UsageError
 Source = str | Path | bytes | BinaryIO
 _CHUNK = 128 * 1024
 MAX_NAME = 500
+_NAME_A_FILE = "Name a file that is there."
 OnSent = Callable[[int], None]
 """Told how many more bytes have been handed to the connection; a negative number when an attempt begins anew."""
 
@@ -27,7 +29,7 @@ class Upload:
     """The bytes of one document, readable as often as it takes."""
 
     def __init__(self, source: Source, name: str = "", on_sent: OnSent | None = None) -> None:
-        """Raises `UsageError` for what is no document, `SourceUnreadable` for a file that may not be read."""
+        """Raises `UsageError` for what is no document, `SourceUnreadable` for a file that is not there."""
         self._source = _checked(source)
         self._on_sent = on_sent
         self.name = name_as_text(name or _name_of(self._source))[-MAX_NAME:]
@@ -86,13 +88,15 @@ class Upload:
 
 
 def _checked(source: Source) -> Path | bytes | BinaryIO:
-    """Raises `UsageError` unless it can be a document."""
+    """Raises `UsageError` or `SourceUnreadable` unless it can be a document."""
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if path.is_dir():
-            raise UsageError(f"{name_as_text(str(path))} is a folder: submit the files in it, each by itself.")
+            said = f"{name_as_text(str(path))} is a folder: submit the files in it, each by itself."
+            raise with_facts(SourceUnreadable(said), remedy=_NAME_A_FILE)
         if not path.exists():
-            raise UsageError(f"There is no file {name_as_text(str(path))}.")
+            said = f"There is no file {name_as_text(str(path))}."
+            raise with_facts(SourceUnreadable(said), remedy=_NAME_A_FILE)
         return path
     if isinstance(source, (bytearray, memoryview)):
         return bytes(source)

@@ -24,7 +24,14 @@ from docfleet.client.problems import error_of, errors_by_code
 from docfleet.client.signatures import sign
 from docfleet.client.sse import ServerEvent, parse_events
 from docfleet.client.uploading import Upload, fields
-from docfleet.errors import BadSignature, DocfleetError, UsageError, document_error_codes, request_error_codes
+from docfleet.errors import (
+    BadSignature,
+    DocfleetError,
+    SourceUnreadable,
+    UsageError,
+    document_error_codes,
+    request_error_codes,
+)
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -227,7 +234,7 @@ def test_in_parallel_reads_ahead_no_further_than_it_works() -> None:
     [(123, "123 is no document"), ("nowhere.pdf", "no file nowhere.pdf"), (".", "is a folder"), (None, "None is no")],
 )
 def test_what_is_no_document_is_told(source: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises((UsageError, SourceUnreadable), match=said):
         Upload(source)
 
 
