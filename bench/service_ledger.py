@@ -5,16 +5,16 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import TextClause, event, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from bench.table import Row
 from docfleet.domain.urgency import Pool, Urgency
 from docfleet.ledger import DocumentSummary, Ledger, PageOutcome, Plan
 from docfleet.ledger.access import Access
+from docfleet.ledger.counting import counting_statements
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.service_values import ReadingOptions, Submission
 from docfleet.stack.servers import start_postgres
@@ -35,15 +35,17 @@ def ledger_rows(large: int) -> list[Row]:
         for number in range(20):
             _accept(desk, number)
             _read(ledger)
-        statements = _count(ledger, lambda: (_accept(desk, 1000), _read(ledger)))
+        with counting_statements(ledger) as counted:
+            _accept(desk, 1000)
+            _read(ledger)
         _fill(ledger, SMALL)
         small = _claim_milliseconds(ledger)
         _fill(ledger, large)
         big = _claim_milliseconds(ledger)
     return [
         Row(
-            "ledger statements per one-page document (accept, claim, finish)",
-            str(statements),
+            "ledger statements per one-page document (accept, dispatch, claim, finish)",
+            str(counted.total()),
             "",
             "stated",
             None,
@@ -74,20 +76,6 @@ def _read(ledger: Ledger) -> None:
     assert claim is not None
     summary = DocumentSummary("contents/x/results/1-1", results_json='[{"path":"document.json"}]')
     ledger.finish_in_one(claim, Plan(1), [PageOutcome(1)], "", summary)
-
-
-def _count(ledger: Ledger, work: Callable[[], object]) -> int:
-    seen: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        seen.append(statement)
-
-    event.listen(ledger._engine, "before_cursor_execute", note)
-    try:
-        work()
-    finally:
-        event.remove(ledger._engine, "before_cursor_execute", note)
-    return len(seen)
 
 
 def _fill(ledger: Ledger, rows: int) -> None:

@@ -40,6 +40,9 @@ class Straight:
         driver: Any = connection.connection.driver_connection
         try:
             with driver.cursor(row_factory=namedtuple_row) as cursor:
+                if connection.engine.dispatch.before_cursor_execute:
+                    # whoever listens to the engine hears of these statements too
+                    connection.dispatch.before_cursor_execute(connection, cursor, text, values, None, False)
                 cursor.execute(text, {**constants, **values})
                 return list(cursor.fetchall())
         except connection.dialect.loaded_dbapi.Error as error:
