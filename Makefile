@@ -52,7 +52,7 @@ bench-service: setup-dev  ## Measure the service on a real Postgres and Redis an
 	$(BIN)/python -m bench.service --out docs/benchmarks-service.md
 
 chaos: setup-dev  ## Prove that nothing is lost: 100,000 simulated storms, then a real one; takes about fifteen minutes
-	$(BIN)/python tools/chaos.py --out docs/reliability.md
+	$(BIN)/python tools/chaos.py --slow 0.02 --out docs/reliability.md
 
 lock: setup-dev  ## Lock the dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \

@@ -5,21 +5,23 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import event, text
+from sqlalchemy import TextClause, text
+from sqlalchemy.orm import Session
 
 from bench.table import Row
 from docfleet.domain.urgency import Pool, Urgency
 from docfleet.ledger import DocumentSummary, Ledger, PageOutcome, Plan
 from docfleet.ledger.access import Access
+from docfleet.ledger.counting import counting_statements
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.service_values import ReadingOptions, Submission
 from docfleet.stack.servers import start_postgres
 
 POOL = str(Pool.PDF)
 SMALL = 1000
+FILL_AT_ONCE = 50_000
 
 
 def ledger_rows(large: int) -> list[Row]:
@@ -33,15 +35,17 @@ def ledger_rows(large: int) -> list[Row]:
         for number in range(20):
             _accept(desk, number)
             _read(ledger)
-        statements = _count(ledger, lambda: (_accept(desk, 1000), _read(ledger)))
+        with counting_statements(ledger) as counted:
+            _accept(desk, 1000)
+            _read(ledger)
         _fill(ledger, SMALL)
         small = _claim_milliseconds(ledger)
         _fill(ledger, large)
         big = _claim_milliseconds(ledger)
     return [
         Row(
-            "ledger statements per one-page document (accept, claim, finish)",
-            str(statements),
+            "ledger statements per one-page document (accept, dispatch, claim, finish)",
+            str(counted.total()),
             "",
             "stated",
             None,
@@ -74,20 +78,6 @@ def _read(ledger: Ledger) -> None:
     ledger.finish_in_one(claim, Plan(1), [PageOutcome(1)], "", summary)
 
 
-def _count(ledger: Ledger, work: Callable[[], object]) -> int:
-    seen: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        seen.append(statement)
-
-    event.listen(ledger._engine, "before_cursor_execute", note)
-    try:
-        work()
-    finally:
-        event.remove(ledger._engine, "before_cursor_execute", note)
-    return len(seen)
-
-
 def _fill(ledger: Ledger, rows: int) -> None:
     """Documents with a waiting plan slice each, until there are so many; copied from one that was accepted."""
     desk = Desk(ledger)
@@ -95,30 +85,40 @@ def _fill(ledger: Ledger, rows: int) -> None:
         have = session.execute(text("SELECT count(*) FROM slice WHERE state = 'queued'")).scalar_one()
     _accept(desk, 10_000 + rows)
     missing = rows - have - 1
-    with ledger.unit_of_work() as session:
-        for table, changed in (("document", "id"), ("slice", "document_id")):
-            columns = session.execute(
-                text(
-                    "SELECT column_name FROM information_schema.columns WHERE table_name = :name "
-                    "AND column_name <> 'follows' AND NOT (:name = 'slice' AND column_name = 'id')"
-                ),
-                {"name": table},
-            ).scalars().all()  # fmt: skip
-            fresh = f"'copy-{rows}-' || n"
-            taken = [
-                fresh if name in (changed, "sha256", "options_digest") else "NULL" if name == "content_id" else name
-                for name in columns
-            ]
-            newest = "document.name = :name" if table == "document" else "slice.id = (SELECT max(id) FROM slice)"
-            session.execute(
-                text(
-                    f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(taken)} "
-                    f"FROM {table}, generate_series(1, :missing) AS n WHERE {newest}"
-                ),
-                {"missing": missing, "name": f"{10_000 + rows}.pdf"},
-            )
+    with ledger.reading() as session:
+        source = session.execute(
+            text("SELECT id FROM document WHERE name = :name"), {"name": f"{10_000 + rows}.pdf"}
+        ).scalar_one()
+        copies = [_copying(session, rows, *table) for table in (("document", "id"), ("slice", "document_id"))]
+    # in parts: a statement may take two minutes
+    for first in range(1, missing + 1, FILL_AT_ONCE):
+        with ledger.unit_of_work() as session:
+            for copy in copies:
+                last = min(missing, first + FILL_AT_ONCE - 1)
+                session.execute(copy, {"first": first, "last": last, "source": source})
     with ledger.unit_of_work() as session:
         session.execute(text("ANALYZE"))
+
+
+def _copying(session: Session, rows: int, table: str, key: str) -> TextClause:
+    """Copies the row of document :source as numbers :first to :last."""
+    columns = session.execute(
+        text(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = :name "
+            "AND column_name <> 'follows' AND NOT (:name = 'slice' AND column_name = 'id')"
+        ),
+        {"name": table},
+    ).scalars().all()  # fmt: skip
+    fresh = f"'copy-{rows}-' || n"
+    taken = [
+        fresh if name in (key, "sha256", "options_digest") else "NULL" if name == "content_id" else name
+        for name in columns
+    ]
+    return text(
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(taken)} "
+        f"FROM {table}, generate_series(CAST(:first AS integer), CAST(:last AS integer)) AS n "
+        f"WHERE {table}.{key} = :source"
+    )
 
 
 def _claim_milliseconds(ledger: Ledger, times: int = 60) -> tuple[float, float]:

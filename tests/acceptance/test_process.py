@@ -209,7 +209,7 @@ def test_limits_are_settings(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_plain_lines_when_piped_and_nothing_but_json_when_asked(tmp_path: Path) -> None:
     ran = docfleet("process", SAMPLES / "letter-fr.pdf", "--out", tmp_path / "out", "--no-report")
-    assert "1 inputs (1 succeeded), 1 pages" in ran.stderr
+    assert "1 input (1 succeeded), 1 page " in ran.stderr
     assert "\x1b" not in ran.stderr
     again = docfleet("process", SAMPLES / "letter-fr.pdf", "--out", tmp_path / "out", "--no-report", "--json")
     assert again.summary["outcomes"] == {"succeeded": 1}

@@ -140,7 +140,7 @@ def test_ctrl_c_while_waiting_leaves_the_work_running(served: Service, inbox: Pa
     assert served.read() >= 1
     ran = docfleet("submit", inbox / "a.pdf", "--out", out, env=env)
     assert ran.exit_code == 0, ran.stderr
-    assert "1 were sent before" in ran.stderr
+    assert "1 was sent before" in ran.stderr
     assert (out / "a" / "document.txt").is_file()
 
 

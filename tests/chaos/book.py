@@ -76,6 +76,8 @@ class Book(Protocol):
     """A ledger under a virtual clock. `Stale` is raised where the real one raises `Fenced`."""
 
     now: float
+    indistinct: set[str]
+    """Documents given up while every death the ledger knew of was theirs: nothing tells such a slice from poison."""
 
     def accept(self, key: str, tenant: str, sha256: str, urgency: str) -> Receipt: ...
     def claim_slice(self, worker: str, slice_id: int) -> Held | None: ...

@@ -31,6 +31,8 @@ class Checker:
 
     def __init__(self) -> None:
         self.violations: list[str] = []
+        self.unlucky: list[str] = []
+        """Innocents given up because nothing but them was ever hit (decision 11): counted, and not to be helped."""
         self._read = 0
         self._last: dict[object, str] = {}
         self._tokens: dict[int, int] = {}
@@ -110,7 +112,10 @@ class Checker:
                 continue
             wanted = expected.get(fact.id)
             if wanted and (fact.state not in wanted.states or fact.code not in wanted.codes):
-                self._say(f"I4 {fact.id} ended {fact.state} {fact.code!r}, which is not what it deserves")
+                if fact.id in book.indistinct and fact.code == "worker_died":
+                    self.unlucky.append(fact.id)
+                else:
+                    self._say(f"I4 {fact.id} ended {fact.state} {fact.code!r}, which is not what it deserves")
             mine = [slices[number] for number in of.get(fact.id, ())]
             if any(row.state in OPEN_SLICES for row in mine):
                 self._say(f"I3 {fact.id} has ended, a slice of it has not")

@@ -111,6 +111,7 @@ class ModelLedger:
         self._lives: dict[str, tuple[float, float]] = {}
         """Supervisor -> (first seen, last seen)."""
         self._deaths: list[Death] = []
+        self.indistinct: set[str] = set()
         self._log: list[Change] = []
 
     # --- submitting
@@ -333,6 +334,10 @@ class ModelLedger:
         if failure.kind is not FailureKind.WAIT:
             row.code = failure.code
         dead = decision.action is Action.DEAD
+        if dead and {self._slices[d.slice_id].document.id if d.slice_id else "" for d in self._deaths} == {
+            row.document.id
+        }:
+            self.indistinct.add(row.document.id)
         if not dead:
             row.available_at = self.now + decision.delay_seconds
             self._set_apart(row, decision)

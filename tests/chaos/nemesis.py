@@ -118,9 +118,16 @@ class Nemesis:
             # who was to be hit had gone already
             self.misses += 1
 
-    def _note(self, kind: str, begun: float, target: str = "", broke_off: Mapping[int, int] | None = None) -> None:
+    def _note(
+        self,
+        kind: str,
+        begun: float,
+        target: str = "",
+        broke_off: Mapping[int, int] | None = None,
+        gone_at: float | None = None,
+    ) -> None:
         with self._lock:
-            self.faults.append(Fault(kind, begun, time.time(), broke_off or {}, target))
+            self.faults.append(Fault(kind, begun, time.time(), broke_off or {}, target, gone_at))
 
     # --- who is at what
 
@@ -225,12 +232,12 @@ class Nemesis:
 
     def _take_postgres_away(self) -> None:
         """Recovery counts from its return."""
-        broke_off = self._running()
+        broke_off, gone_at = self._running(), time.time()
         self._fleet.postgres.kill()
         time.sleep(self._outage)
         begun = time.time()
         self._fleet.postgres.start()
-        self._note("Postgres away for long", begun, f"{self._outage:.0f} s", broke_off)
+        self._note("Postgres away for long", begun, f"{self._outage:.0f} s", broke_off, gone_at)
 
     def _fill_disk(self) -> None:
         if self._fleet.disk is None:

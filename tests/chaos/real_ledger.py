@@ -42,6 +42,7 @@ class RealLedger:
 
     def __init__(self, fencing: bool = True) -> None:
         self.now = 1000.0
+        self.indistinct: set[str] = set()
         self._folder = tempfile.TemporaryDirectory(prefix="dfsim-")
         path = Path(self._folder.name) / "ledger.db"
         shutil.copy(_template(), path)

@@ -19,6 +19,8 @@ class Fault(msgspec.Struct, frozen=True):
     broke_off: Mapping[int, int] = {}
     """Slices that ran under what was hit -> their tokens."""
     target: str = ""
+    database_gone_at: float | None = None
+    """When the database went away on purpose; it was back at `at`."""
 
 
 class SliceChange(msgspec.Struct, frozen=True):
@@ -52,12 +54,21 @@ def measure(
 ) -> list[Recovery]:
     """One line for each kind of fault. `accepts` and `completions` are moments, in any order.
 
-    A fault after which nothing was accepted any more (all was submitted) or ended any more counts for nothing there.
+    While the database is away on purpose nothing can recover from what was before: that time counts for its own fault
+    alone. A fault after which nothing was accepted any more (all was submitted) or ended any more counts for nothing
+    there.
     """
     accepts, completions = sorted(accepts), sorted(completions)
     by_slice: dict[int, list[SliceChange]] = {}
     for change in sorted(changes, key=lambda change: change.at):
         by_slice.setdefault(change.slice_id, []).append(change)
+    outages = [(fault.database_gone_at, fault.at) for fault in faults if fault.database_gone_at is not None]
+
+    def felt(moment: float | None, at: float) -> float | None:
+        if moment is None:
+            return None
+        return moment - at - sum(max(0.0, min(moment, back) - max(at, gone)) for gone, back in outages)
+
     kinds: dict[str, list[Fault]] = {}
     for fault in faults:
         kinds.setdefault(fault.kind, []).append(fault)
@@ -65,11 +76,11 @@ def measure(
         Recovery(
             kind,
             len(own),
-            _longest([_next(accepts, fault.at) for fault in own]),
-            _longest([_next(completions, fault.at) for fault in own]),
+            _longest([felt(_next(accepts, fault.at), fault.at) for fault in own]),
+            _longest([felt(_next(completions, fault.at), fault.at) for fault in own]),
             _longest(
                 [
-                    _again(by_slice.get(id_, ()), token, fault.at)
+                    felt(_again(by_slice.get(id_, ()), token, fault.at), fault.at)
                     for fault in own
                     for id_, token in fault.broke_off.items()
                 ]
@@ -84,12 +95,12 @@ def _longest(seconds: Sequence[float | None]) -> float | None:
 
 
 def _next(moments: Sequence[float], at: float) -> float | None:
-    return next((moment - at for moment in moments if moment > at), None)
+    return next((moment for moment in moments if moment > at), None)
 
 
 def _again(changes: Sequence[SliceChange], token: int, at: float) -> float | None:
-    """Until the slice was claimed again, or had ended after all."""
+    """When the slice was claimed again, or had ended after all."""
     for change in changes:
         if change.at >= at and (change.token > token or change.to_state in ("done", "dead", "cancelled")):
-            return change.at - at
+            return change.at
     return None

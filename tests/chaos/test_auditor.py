@@ -191,3 +191,10 @@ def test_recovery_is_the_longest_of_its_kind() -> None:
     kill, wipe = measure(faults, [11.0, 25.0], [12.0, 21.0, 33.5], changes)
     assert (kill.count, kill.accept, kill.completion, kill.again) == (2, 5.0, 2.0, 16.0)
     assert (wipe.accept, wipe.completion, wipe.again, wipe.longest) == (None, 3.5, None, 3.5)
+
+
+def test_the_time_without_a_database_is_not_counted_to_an_earlier_fault() -> None:
+    faults = [Fault("kill", 10.0, 10.0, {7: 1}), Fault("away", 40.0, 41.0, database_gone_at=25.0)]
+    away, kill = measure(faults, [11.0, 43.0], [50.0], [SliceChange(52.0, 7, "running", 2)])
+    assert (kill.accept, kill.completion, kill.again) == (1.0, 25.0, 27.0)
+    assert (away.accept, away.completion) == (3.0, 10.0)

@@ -19,6 +19,7 @@ from docfleet.ledger import Ledger, accepting, deleting
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.rows import EVENT
+from docfleet.ledger.turns import Turns
 
 
 def at_once(count: int, act: Callable[[int], Any]) -> list[Any]:
@@ -58,16 +59,37 @@ def test_a_storm_under_one_idempotency_key_makes_one_document(desk: Desk, ledger
     assert len(ledger.claim("w", limit=100)) == 1
 
 
-def test_equal_uploads_at_once_are_read_or_follow_and_never_fail(desk: Desk, ledger: Ledger) -> None:
-    answers = at_once(20, lambda _: desk.accept(submission("x")))
-    assert all(answer.state is DocumentState.RECEIVED for answer in answers), answers
-    ids = {answer.document_id for answer in answers}
-    leaders = {answer.document_id for answer in answers if not answer.duplicate_of}
-    assert len(ids) == 20
-    assert leaders
-    assert {answer.duplicate_of for answer in answers} - {""} <= leaders
-    assert len(ledger.claim("w", limit=100)) == len(leaders)
+def test_of_equal_uploads_at_once_one_is_read_and_the_others_follow(desk: Desk, ledger: Ledger) -> None:
+    desk.accept(submission("the home of the tenant"))
+    ledger.claim("w", limit=100)
+    for number in range(5):
+        answers = at_once(20, lambda _, number=number: desk.accept(submission(f"x{number}")))
+        assert all(answer.state is DocumentState.RECEIVED for answer in answers), answers
+        (leader,) = {answer.document_id for answer in answers if not answer.duplicate_of}
+        assert len({answer.document_id for answer in answers}) == 20
+        assert {answer.duplicate_of for answer in answers} == {"", leader}
+        assert len(ledger.claim("w", limit=100)) == 1
     assert all(counted == there for counted, there in refs(ledger).values())
+
+
+def test_an_equal_upload_of_another_process_is_waited_for(on_postgres: Ledger) -> None:
+    here, elsewhere = Desk(on_postgres), Desk(on_postgres)
+    here.accept(submission("the home of the tenant"))
+    home = here._home("acme")
+    with ThreadPoolExecutor(1) as pool:
+        with on_postgres.unit_of_work() as session:
+            first = accepting.accept(session, submission("x"), home)
+            second = pool.submit(elsewhere.accept, submission("x"))
+            time.sleep(0.3)
+            assert not second.done()
+        assert second.result(10).duplicate_of == first.document_id
+
+
+def test_those_who_wait_for_a_turn_do_not_wait_for_ever() -> None:
+    turns = Turns(patience_seconds=0.05)
+    with turns.of("a"), turns.of("b"), turns.of("a"):
+        pass
+    assert turns._open == {}
 
 
 def test_a_first_document_for_a_tenant_in_many_threads(desk: Desk) -> None:

@@ -50,7 +50,7 @@ EMPTY: dict[str, Ask] = {
         desk.open_batch(tenant, "inbox", idempotency_key="b").id == batch
     ),
 }
-OF_NO_TENANT = {"erased_contents", "mark_purged", "content_exists", "kept_prefixes", "prune_idempotency"}
+OF_NO_TENANT = {"erased_contents", "mark_purged", "content_exists", "kept_prefixes", "prune_idempotency", "empty_log"}
 """Keeping house is for the service itself."""
 
 

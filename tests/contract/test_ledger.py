@@ -32,8 +32,8 @@ from docfleet.ledger import (
     Plan,
 )
 from docfleet.ledger.migrations import head
-from docfleet.ledger.schema import HEAD
 from docfleet.ledger.money_rows import ALL_TABLES
+from docfleet.ledger.schema import HEAD
 from ledger_driver import (
     BATCH,
     audit,

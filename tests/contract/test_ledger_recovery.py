@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from docfleet.domain.retry import Failure, FailureKind
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import LedgerError, LedgerUnavailable
-from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, Plan
+from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, Plan, in_one
 from ledger_driver import PostgresServer, audit, read
 from service_driver import document_row, submit
 
@@ -106,30 +107,46 @@ def test_an_illegal_change_is_no_reason_to_wait(ledger: Ledger) -> None:
     assert not isinstance(refused.value, LedgerUnavailable)
 
 
-@pytest.mark.parametrize("in_one", [True, False])
-def test_a_finish_whose_reply_is_lost_is_a_finish(
-    on_postgres: Ledger, monkeypatch: pytest.MonkeyPatch, in_one: bool
-) -> None:
+def losing(call: Callable[..., Any]) -> tuple[Callable[..., Any], list[bool]]:
+    """The same call, whose first answer is lost on its way; and whether it was."""
     import psycopg
 
+    lost: list[bool] = []
+
+    def call_and_lose(*given: Any) -> Any:
+        answer = call(*given)
+        if not lost:
+            lost.append(True)
+            gone = psycopg.OperationalError("server closed the connection unexpectedly")
+            # below SQLAlchemy, or above it
+            raise gone if answer is None else DBAPIError("", None, gone, connection_invalidated=True)
+        return answer
+
+    return call_and_lose, lost
+
+
+def test_a_finish_whose_reply_is_lost_is_a_finish(on_postgres: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     document = submit(on_postgres)
     claim = claim_one(on_postgres)
     dialect = on_postgres._engine.dialect
-    commit, lost = dialect.do_commit, []
-
-    def commit_and_lose(connection: Any) -> None:
-        commit(connection)
-        if not lost:
-            lost.append(True)
-            raise psycopg.OperationalError("server closed the connection unexpectedly")
-
-    monkeypatch.setattr(dialect, "do_commit", commit_and_lose)
-    if in_one:
-        assert on_postgres.finish_in_one(claim, Plan(1), read(1, 1), "k") is DocumentState.SUCCEEDED
-    else:
-        on_postgres.finish(claim, next_slices=[NewSlice(Step.LOCAL, 1, 1)], plan=Plan(1))
-        assert document_row(on_postgres, document).state is DocumentState.RUNNING
+    commit, lost = losing(dialect.do_commit)
+    monkeypatch.setattr(dialect, "do_commit", commit)
+    on_postgres.finish(claim, next_slices=[NewSlice(Step.LOCAL, 1, 1)], plan=Plan(1))
     assert lost
+    assert document_row(on_postgres, document).state is DocumentState.RUNNING
+    audit(on_postgres)
+
+
+def test_an_end_whose_reply_is_lost_is_an_end(on_postgres: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = submit(on_postgres)
+    claim = claim_one(on_postgres)
+    end, lost = losing(in_one.end_by_itself)
+    monkeypatch.setattr(in_one, "end_by_itself", end)
+    assert on_postgres.finish_in_one(claim, Plan(1), read(1, 1), "k") is DocumentState.SUCCEEDED
+    assert lost
+    assert [event.to_state for event in on_postgres.events_of(document) if event.entity == "document"] == [
+        "received", "succeeded",
+    ]  # fmt: skip
     audit(on_postgres)
 
 
@@ -232,9 +249,17 @@ def _strand_and_rescue(ledger: Ledger) -> None:
     assert ended == {received, assembling, follower}
 
 
-def test_a_follower_whose_leader_ended_without_it_is_read(ledger: Ledger) -> None:
+def test_a_follower_whose_leader_succeeded_without_it_takes_the_results(ledger: Ledger) -> None:
     leader = submit(ledger)
     ledger.finish_in_one(claim_one(ledger), Plan(1), read(1, 1), "k")
+    follower = submit(ledger, follows=leader)
+    assert ledger.stranded() == 1
+    assert document_row(ledger, follower).state is DocumentState.SUCCEEDED
+
+
+def test_a_follower_whose_leader_failed_without_it_is_read(ledger: Ledger) -> None:
+    leader = submit(ledger)
+    ledger.finish_in_one(claim_one(ledger), Plan(1), [PageOutcome(1, "damaged")], "k")
     follower = submit(ledger, follows=leader)
     assert ledger.stranded() == 1
     assert claim_one(ledger).document.id == follower

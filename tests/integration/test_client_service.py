@@ -21,6 +21,7 @@ from docfleet.errors import (
     NotFound,
     NotReady,
     SourceChanged,
+    SourceUnreadable,
     Unauthenticated,
     UnsupportedType,
     UsageError,
@@ -84,7 +85,7 @@ def test_what_refuses_is_raised_by_its_code(client: Client, served: Service, tmp
         client.submit(b"PK\x03\x04" + bytes(100), name="a.zip")
     with pytest.raises(BadRequest):
         client.submit(pdf(), formats=["docx"])
-    with pytest.raises(SourceChanged):
+    with pytest.raises(SourceUnreadable, match="There is no file"):
         client.submit(tmp_path / "missing.pdf")
     with pytest.raises(NotFound):
         client.document("0" * 24)

@@ -13,7 +13,7 @@ from docfleet.api.resource import Resource
 from docfleet.api.schemas import DOCUMENT_ID, CountOut, example, moment
 from docfleet.domain.access import Permission
 from docfleet.domain.work import DocumentState, Step
-from docfleet.errors import Conflict, NotFound
+from docfleet.errors import BadRequest, Conflict, NotFound
 from docfleet.ledger.service_values import DeadLetterGroup, DeadLetterView
 
 dead_letters = Resource("Dead letters")
@@ -118,15 +118,23 @@ class DeadLetterGroupsOut(BaseModel):
 
 
 class DeadLetterChoice(BaseModel):
-    """Which ones: those that fit all that is said; all of them when nothing is."""
+    """Which ones: those that fit all that is said. Every one only when `all` is true and nothing else is said."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"code": "worker_died"}, {"document_id": DOCUMENT_ID}, {}]}
+        extra="forbid",
+        json_schema_extra={"examples": [{"code": "worker_died"}, {"document_id": DOCUMENT_ID}, {"all": True}]},
     )
 
     code: Annotated[Text, Field(max_length=64)] | None = None
     step: Step | None = None
     document_id: Annotated[Text, Field(max_length=64)] | None = None
+    all: bool = Field(False, description="Every one there is.")
+
+    def check(self) -> None:
+        """Raises `BadRequest`: a filter that was forgotten must not mean everything."""
+        says_which = self.code is not None or self.step is not None or self.document_id is not None
+        if self.all == says_which:
+            raise BadRequest('Say which: code, step, document_id, or "all": true and none of these.')
 
 
 @dead_letters.route("GET", "/v1/dead-letters", Permission.READ_DEAD_LETTERS, out=DeadLettersOut)
@@ -158,6 +166,7 @@ def group_dead_letters(parts: Parts, caller: Who) -> DeadLetterGroupsOut:
 )
 def retry_dead_letters(body: DeadLetterChoice, parts: Parts, caller: Who) -> CountOut:
     """Try dead letters again; answers how many documents were started anew."""
+    body.check()
     count = parts.desk.retry_dead_letters(caller.tenant, body.code, body.step, body.document_id)
     parts.on_accepted()
     return CountOut(count=count)
@@ -172,4 +181,5 @@ def retry_dead_letters(body: DeadLetterChoice, parts: Parts, caller: Who) -> Cou
 )
 def discard_dead_letters(body: DeadLetterChoice, parts: Parts, caller: Who) -> CountOut:
     """Take dead letters off the list; their documents stay as they ended. Answers how many."""
+    body.check()
     return CountOut(count=parts.desk.discard_dead_letters(caller.tenant, body.code, body.step, body.document_id))

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from docfleet.api.inputs import Labels, Moment, Passwords, Text, optional_seconds
@@ -15,6 +16,7 @@ from docfleet.api.parts import ApiOptions
 from docfleet.api.problems import Refusal, said_of
 from docfleet.api.storing import StoredSource
 from docfleet.domain.access import Caller
+from docfleet.domain.features import ALL_FEATURES, NO_FEATURE, Feature
 from docfleet.domain.urgency import DEFAULT_URGENCY, POOL_OF_KIND, Urgency
 from docfleet.errors import BadRequest
 from docfleet.ledger.checks import MAX_NAME
@@ -41,6 +43,12 @@ class SubmissionFields(BaseModel):
     engine: Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]*$")] = Field(
         "", description="Engine that reads pixels. Default: the service's."
     )
+    features: tuple[Text, ...] = Field(
+        (),
+        description=f"What to look for beside the text: {', '.join(ALL_FEATURES)}; `{NO_FEATURE}` for the text alone. "
+        "What is not asked for is not in the results. Default: all.",
+        examples=[["tables"]],
+    )
     batch: Annotated[Text, Field(max_length=64)] = Field("", description="Id of an open batch it joins.")
     reuse: bool = Field(True, description="Take earlier results of the same bytes and options, where there are any.")
     password: Passwords = ()
@@ -58,7 +66,9 @@ class SourceFields(SubmissionFields):
     source_url: Annotated[Text, Field(max_length=2000)]
 
 
-_LISTS = {"formats", "languages"}
+_LISTS = {"formats", "languages", "features"}
+_OF_TABLES = {"csv"}
+"""Formats that hold nothing but tables."""
 _SINGLE = set(SubmissionFields.model_fields) - _LISTS - {"labels", "password"}
 
 
@@ -118,12 +128,28 @@ def reading_options(fields: SubmissionFields, options: ApiOptions) -> ReadingOpt
     if fields.engine and options.engines and fields.engine not in options.engines:
         raise BadRequest(f"There is no engine {fields.engine}; choose from {', '.join(options.engines)}.")
     defaults = options.defaults
+    features = _features(fields.features)
+    if Feature.TABLES not in features:
+        if _OF_TABLES & wanted:
+            raise BadRequest(f"The format {', '.join(_OF_TABLES & wanted)} needs the feature {Feature.TABLES}.")
+        defaults = replace(defaults, formats=tuple(name for name in defaults.formats if name not in _OF_TABLES))
     return ReadingOptions(
         formats=tuple(name for name in options.formats if name in wanted) if wanted else defaults.formats,
         languages=tuple(sorted({name.replace("_", "-") for name in fields.languages})) or defaults.languages,
         mode=fields.mode or defaults.mode,
         engine=fields.engine or defaults.engine,
+        features=features,
     )
+
+
+def _features(said: Iterable[str]) -> tuple[str, ...]:
+    wanted = {name.lower() for name in said}
+    if wanted == {NO_FEATURE}:
+        return ()
+    if unknown := sorted(wanted - set(ALL_FEATURES)):
+        choice = f"choose from {', '.join(ALL_FEATURES)}, or {NO_FEATURE} alone"
+        raise BadRequest(f"There is no feature {', '.join(unknown)[:100]}; {choice}.")
+    return tuple(sorted(wanted)) or ALL_FEATURES
 
 
 def submission_of(

@@ -11,6 +11,7 @@ from docfleet.errors import BadRequest
 
 MAX_FIELDS = 64
 MAX_FIELD_BYTES = 64 * 1024
+MAX_PREAMBLE_BYTES = 64 * 1024
 
 
 class Form:
@@ -32,6 +33,9 @@ class Form:
         self._value = b""
         self._disposition = b""
         self._ended = False
+        self._first = b"--" + boundary
+        self._before: bytes | None = b"\r\n"
+        """What came before the first boundary, which begins a line; None once it was found."""
         callbacks = {
             "on_part_begin": self._on_part_begin,
             "on_header_field": self._on_header_field,
@@ -49,6 +53,8 @@ class Form:
 
     def feed(self, chunk: bytes) -> bytes:
         """Takes the next bytes of the body; returns the bytes of the file among them."""
+        if self._before is not None:
+            chunk = self._without_preamble(chunk)
         try:
             self._parser.write(chunk)
         except FormParserError as error:
@@ -56,6 +62,19 @@ class Form:
         data = b"".join(self._file_data)
         self._file_data.clear()
         return data
+
+    def _without_preamble(self, chunk: bytes) -> bytes:
+        """The chunk from the first boundary on; nothing while that has not come (RFC 2046: a preamble is ignored)."""
+        assert self._before is not None
+        seen = self._before + chunk
+        at = seen.find(b"\r\n" + self._first)
+        if at >= 0:
+            self._before = None
+            return seen[at + 2 :]
+        if len(seen) > MAX_PREAMBLE_BYTES:
+            raise BadRequest("The multipart body does not begin with its boundary.")
+        self._before = seen
+        return b""
 
     def finish(self) -> None:
         """Raises `BadRequest` when the body broke off or held no file."""

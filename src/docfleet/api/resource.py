@@ -15,6 +15,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -70,10 +72,16 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         need, takes_upload = self.need, self.takes_upload
+        known = {field.alias for field in get_flat_params(self.dependant) if isinstance(field.field_info, Query)}
+        # whatever probes and browsers append to what is open to all does no harm, and an upload's are fields of it
+        is_checked = need is not Open.PUBLIC and not takes_upload
 
         async def guarded(request: Request) -> Response:
             guard: Guard = request.app.state.guard
             await guard(request, need)
+            if is_checked and (unknown := request.query_params.keys() - known):
+                choice = f"there are {', '.join(sorted(known))}" if known else "this address takes none"
+                raise BadRequest(f"There is no query parameter {', '.join(sorted(unknown))[:100]}; {choice}.")
             return await handle(request if takes_upload else _limited(request))
 
         return guarded

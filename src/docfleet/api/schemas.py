@@ -66,12 +66,15 @@ class Problem(BaseModel):
 class OptionsOut(BaseModel):
     """How the document is read."""
 
-    model_config = example(formats=["json", "md", "txt", "pdf"], languages=["en"], mode="auto", engine="rapidocr")
+    model_config = example(
+        formats=["json", "md", "txt", "pdf"], languages=["en"], mode="auto", engine="rapidocr", features=["tables"]
+    )
 
     formats: list[str]
     languages: list[str]
     mode: str
     engine: str
+    features: list[str] = Field(description="What is looked for beside the text.")
 
     @classmethod
     def of(cls, options: ReadingOptions) -> OptionsOut:
@@ -80,6 +83,7 @@ class OptionsOut(BaseModel):
             languages=list(options.languages),
             mode=options.mode,
             engine=options.engine,
+            features=list(options.features),
         )
 
 
@@ -140,7 +144,13 @@ _DOCUMENT = {
     "priority": "normal",
     "pool": "pdf",
     "labels": {"customer": "4711"},
-    "options": {"formats": ["json", "md"], "languages": [], "mode": "auto", "engine": "rapidocr"},
+    "options": {
+        "formats": ["json", "md"],
+        "languages": [],
+        "mode": "auto",
+        "engine": "rapidocr",
+        "features": ["tables"],
+    },
     "deadline": None,
     "duplicate_of": None,
     "pages": {"total": 1, "read": 1, "failed": 0},

@@ -112,6 +112,8 @@ async def _of_source(request: Request, parts: ApiParts, body: AsyncIterator[byte
         given = msgspec.json.decode(bytes(gathered))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("The body is no JSON.") from error
+    if request.query_params:
+        raise BadRequest("With a JSON body everything is said in it, and nothing in the query.")
     fields = checked(SourceFields, given)
     reading_options(fields, parts.options)
     name = urlsplit(fields.source_url).path.rsplit("/", 1)[-1]
@@ -153,7 +155,7 @@ _FIELDS = _described(SubmissionFields)["properties"]
 _FORM_FIELDS = {name: schema for name, schema in _FIELDS.items() if name != "labels"} | {
     "labels": {"type": "string", "description": _FIELDS["labels"]["description"], "examples": ["customer=4711"]}
 }
-_AS_STRING = {"formats": "json,md", "languages": "en,de"}
+_AS_STRING = {"formats": "json,md", "languages": "en,de", "features": "tables"}
 for _name, _example in _AS_STRING.items():
     _FORM_FIELDS[_name] = {
         "type": "string",

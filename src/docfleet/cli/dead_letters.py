@@ -83,7 +83,7 @@ def retry(
     """Try dead letters again: those that fit all that is said."""
     _check(code, step, document, everything)
     with connect(to, key_file, ca_file) as client:
-        count = client.dead_letters.retry(code=code, step=step, document_id=document)
+        count = client.dead_letters.retry(code=code, step=step, document_id=document, all=everything)
     _tell(count, "tried again", as_json)
 
 
@@ -101,7 +101,7 @@ def discard(
     """Take dead letters off the list for good; their documents stay as they ended."""
     _check(code, step, document, everything)
     with connect(to, key_file, ca_file) as client:
-        count = client.dead_letters.discard(code=code, step=step, document_id=document)
+        count = client.dead_letters.discard(code=code, step=step, document_id=document, all=everything)
     _tell(count, "discarded", as_json)
 
 

@@ -25,6 +25,8 @@ class Item(msgspec.Struct, frozen=True):
     folder: str = ""
     """Wanted name of its result folder."""
     error: DocumentError | None = None
+    sent_as: str = ""
+    """The name the service is told: where on this machine the file lies is nobody's business there."""
 
 
 def gather(
@@ -50,7 +52,7 @@ def _items_of(file: SourceFile, place: Path, passwords: Sequence[str]) -> Iterat
             place.mkdir()
             yield from _members_of(file, place, passwords)
         else:
-            yield _item(file.shown, file.path, file.path.name)
+            yield _item(file.shown, file.path, file.path.name, file.below)
     except PermissionError:
         yield Item(file.shown, error=SourceUnreadable())
     except OSError as error:
@@ -59,8 +61,9 @@ def _items_of(file: SourceFile, place: Path, passwords: Sequence[str]) -> Iterat
         yield Item(file.shown, error=error)
 
 
-def _item(shown: str, path: Path, file_name: str) -> Item:
-    return Item(shown, path, path.stat().st_size, sha256_of(path), folder_name(name_as_text(file_name)))
+def _item(shown: str, path: Path, file_name: str, sent_as: str) -> Item:
+    folder = folder_name(name_as_text(file_name))
+    return Item(shown, path, path.stat().st_size, sha256_of(path), folder, sent_as=sent_as)
 
 
 def _members_of(file: SourceFile, place: Path, passwords: Sequence[str]) -> Iterator[Item]:
@@ -79,7 +82,7 @@ def _members_of(file: SourceFile, place: Path, passwords: Sequence[str]) -> Iter
             if member.error is not None or member.path is None:
                 yield Item(shown, error=member.error or SourceChanged())
             else:
-                yield _item(shown, Path(member.path), Path(member.name).name)
+                yield _item(shown, Path(member.path), Path(member.name).name, f"{file.below}/{member.name}")
     finally:
         sandbox.close()
 

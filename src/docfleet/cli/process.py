@@ -24,6 +24,7 @@ from rich.text import Text
 
 from docfleet.cli.passwords import PasswordFile, read_passwords
 from docfleet.cli.progress import display
+from docfleet.cli.wording import counted
 from docfleet.domain.file_names import name_as_text, printable
 from docfleet.engines.registry import available
 from docfleet.errors import UsageError
@@ -229,10 +230,10 @@ def _tell(
     counts = Counter(row.outcome for row in mine)
     pages = sum(row.pages for row in mine if not row.duplicate_of)
     said = ", ".join(f"{counts[name]} {name}" for name in ("succeeded", "partial", "failed", PENDING) if counts[name])
-    console.print(f"{len(mine)} inputs ({said}), {pages} pages in {end.seconds:.1f} s")
+    console.print(f"{counted(len(mine), 'input')} ({said}), {counted(pages, 'page')} in {end.seconds:.1f} s")
     if end.interrupted:
         console.print("Interrupted. The same command continues where it stopped.", style="yellow")
     elif len(rows) > len(mine):
-        console.print(f"The index also lists {len(rows) - len(mine)} inputs of earlier runs.", style="dim")
+        console.print(f"The index also lists {counted(len(rows) - len(mine), 'input')} of earlier runs.", style="dim")
     places = f"Results: {out}/   index: {out / 'index.csv'}" + (f"   report: {out / 'report.pdf'}" if report else "")
     console.print(Text(printable(places)), soft_wrap=True)

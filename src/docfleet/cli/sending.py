@@ -196,11 +196,11 @@ class Sending:
         try:
             document = self._client.submit(
                 item.path,
-                name=item.name,
+                name=item.sent_as,
                 labels=self._labels,
                 batch=self.batch_id,
                 # whatever is part of the request is part of its key
-                idempotency_key=document_key(key, self.batch_id, "", self._options["deadline"]),
+                idempotency_key=document_key(key, self.batch_id, item.sent_as, self._options["deadline"]),
                 on_sent=on_sent,
                 password=self._passwords,
                 **self._options,

@@ -59,7 +59,8 @@ def serve(
             }
             print(json.dumps(facts), flush=True)
         else:
-            console.print(greeting(served.url, served.key.secret if served.key.is_new else "", served.key.file))
+            said = greeting(served.url, served.key.secret if served.key.is_new else "", served.key.file)
+            console.print(said, soft_wrap=True)
 
     run(settings, started)
     if not as_json:

@@ -26,7 +26,9 @@ from docfleet.cli.journal import open_journal
 from docfleet.cli.passwords import PasswordFile, read_passwords
 from docfleet.cli.sending import Sending
 from docfleet.cli.transfer import Transfer
+from docfleet.cli.wording import counted
 from docfleet.client import Client
+from docfleet.domain.features import ALL_FEATURES
 from docfleet.domain.file_names import name_as_text, printable
 from docfleet.domain.urgency import Urgency
 from docfleet.errors import UsageError
@@ -65,6 +67,13 @@ def submit(
         typer.Option(help="auto decides page by page, ocr reads all pixels, text takes text layers only."),
     ] = None,
     engine: Annotated[str | None, typer.Option(help="Engine for pages without a sound text layer.")] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"What to look for beside the text: {', '.join(ALL_FEATURES)}, or none; may be repeated.  "
+            "\\[default: all]"
+        ),
+    ] = None,
     reuse: Annotated[
         bool, typer.Option("--reuse/--no-reuse", help="Take results of the same bytes that were read before.")
     ] = True,
@@ -96,7 +105,7 @@ def submit(
         raise UsageError(f"{out} is an output folder of docfleet process; choose another for the service's results.")
     labels = labels_of(label)
     passwords = read_passwords(password_file)
-    options = _options(priority, deadline, formats, languages, mode, engine, reuse)
+    options = _options(priority, deadline, formats, languages, mode, engine, feature, reuse)
     console = Console(stderr=True, highlight=False)
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
@@ -144,6 +153,7 @@ def _options(
     languages: str | None,
     mode: str | None,
     engine: str | None,
+    feature: list[str] | None,
     reuse: bool,
 ) -> dict[str, Any]:
     return {
@@ -153,6 +163,7 @@ def _options(
         "languages": _names(languages),
         "mode": mode,
         "engine": engine,
+        "features": feature or None,
         "reuse": reuse,
     }
 
@@ -253,7 +264,10 @@ def _tell(
     counts = Counter(row.outcome for row in rows)
     known = sum(told.was_known for told in sending.sent.values())
     said = ", ".join(f"{count} {'accepted' if name == 'pending' else name}" for name, count in counts.items())
-    console.print(f"{len(rows)} inputs ({said}) in {seconds:.1f} s" + (f"; {known} were sent before" if known else ""))
+    console.print(
+        f"{counted(len(rows), 'input')} ({said}) in {seconds:.1f} s"
+        + (f"; {known} {'was' if known == 1 else 'were'} sent before" if known else "")
+    )
     if out is not None:
         console.print(Text(printable(f"Results: {out}/   index: {out / 'index.csv'}")), soft_wrap=True)
     elif not waits and sending.batch_id:

@@ -63,7 +63,8 @@ def up(
             }
             print(json.dumps(said), flush=True)
             return
-        console.print(greeting(facts.url, facts.key.secret if facts.key.is_new else "", facts.key.file))
+        secret = facts.key.secret if facts.key.is_new else ""
+        console.print(greeting(facts.url, secret, facts.key.file), soft_wrap=True)
         console.print(f"  Log        {facts.log}", soft_wrap=True)
         console.print(f"  Processes  {', '.join(f'{name} {pid}' for name, pid in facts.pids.items())}", soft_wrap=True)
 

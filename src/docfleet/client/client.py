@@ -91,6 +91,7 @@ class Client:
         languages: Sequence[str] | None = None,
         mode: str | None = None,
         engine: str | None = None,
+        features: Sequence[str] | None = None,
         batch: str | None = None,
         reuse: bool = True,
         password: str | Sequence[str] = (),
@@ -102,13 +103,15 @@ class Client:
         Streams; memory does not grow with the file. When this returns, the service has it and will not lose it. It is
         sent under an Idempotency-Key (a fresh one unless given), so that a repeated attempt makes no second document.
         `priority`: critical, high, normal or bulk. `reuse=False`: read it even if the same bytes were read before.
+        `features`: what to look for beside the text (tables, image_quality, language_detection); [] for the text alone.
         `password`: of an encrypted document; several are tried in turn, and forgotten when it has ended.
-        Raises what refuses it: `UnsupportedType`, `Empty`, `PayloadTooLarge`, `RateLimited`, `Overloaded` …
+        Raises `UsageError` for what cannot be sent, and what refuses it: `UnsupportedType`, `Empty`, `PayloadTooLarge`,
+        `RateLimited`, `Overloaded` …
         """
         upload = Upload(source, name, on_sent)
         said = fields(
             priority=priority, labels=labels, deadline=deadline, formats=formats, languages=languages, mode=mode,
-            engine=engine, batch=batch, reuse=reuse,
+            engine=engine, features=features, batch=batch, reuse=reuse,
         )  # fmt: skip
         response = self.connection.request(
             "POST",

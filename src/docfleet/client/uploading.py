@@ -12,12 +12,15 @@ from urllib.parse import quote
 
 import msgspec
 
+from docfleet.client.problems import with_facts
+from docfleet.domain.features import NO_FEATURE
 from docfleet.domain.file_names import name_as_text
 from docfleet.errors import SourceChanged, SourceUnreadable, UsageError
 
 Source = str | Path | bytes | BinaryIO
 _CHUNK = 128 * 1024
 MAX_NAME = 500
+_NAME_A_FILE = "Name a file that is there."
 OnSent = Callable[[int], None]
 """Told how many more bytes have been handed to the connection; a negative number when an attempt begins anew."""
 
@@ -26,8 +29,8 @@ class Upload:
     """The bytes of one document, readable as often as it takes."""
 
     def __init__(self, source: Source, name: str = "", on_sent: OnSent | None = None) -> None:
-        """Raises `SourceUnreadable` or `SourceChanged` for a file that cannot be opened."""
-        self._source = source if not isinstance(source, str) else Path(source)
+        """Raises `UsageError` for what is no document, `SourceUnreadable` for a file that is not there."""
+        self._source = _checked(source)
         self._on_sent = on_sent
         self.name = name_as_text(name or _name_of(self._source))[-MAX_NAME:]
         self.size_bytes = self._measure()
@@ -84,6 +87,28 @@ class Upload:
         return end - here
 
 
+def _checked(source: Source) -> Path | bytes | BinaryIO:
+    """Raises `UsageError` or `SourceUnreadable` unless it can be a document."""
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if path.is_dir():
+            said = f"{name_as_text(str(path))} is a folder: submit the files in it, each by itself."
+            raise with_facts(SourceUnreadable(said), remedy=_NAME_A_FILE)
+        if not path.exists():
+            said = f"There is no file {name_as_text(str(path))}."
+            raise with_facts(SourceUnreadable(said), remedy=_NAME_A_FILE)
+        return path
+    if isinstance(source, (bytearray, memoryview)):
+        return bytes(source)
+    if isinstance(source, bytes):
+        return source
+    if not all(hasattr(source, method) for method in ("read", "seek", "tell", "seekable")):
+        raise UsageError(f"{source!r:.100} is no document: pass a path, bytes, or a file opened for reading.")
+    if isinstance(source, io.TextIOBase):
+        raise UsageError('The file was opened as text: open it with the mode "rb".')
+    return source
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
@@ -116,10 +141,18 @@ def fields(
     languages: Sequence[str] | None = None,
     mode: str | None = None,
     engine: str | None = None,
+    features: Sequence[str] | None = None,
     batch: str | None = None,
     reuse: bool = True,
 ) -> dict[str, Any]:
     """What is said about a document, as fields of a submission; what is not said is left to the service."""
+    if deadline is not None and not isinstance(deadline, datetime):
+        raise UsageError(f"The deadline {deadline!r} is no datetime: say datetime.now(UTC) + timedelta(minutes=30).")
+    if labels is not None and not isinstance(labels, Mapping):
+        raise UsageError('Labels are names and values: say labels={"customer": "4711"}.')
+    for name, several in (("formats", formats), ("languages", languages), ("features", features)):
+        if isinstance(several, str):
+            raise UsageError(f"{name} takes a list: say {name}=[{several!r}].")
     if deadline is not None and deadline.tzinfo is None:
         raise UsageError("The deadline has no time zone: say datetime.now(UTC) + timedelta(...), for example.")
     said = {
@@ -129,6 +162,7 @@ def fields(
         "formats": ",".join(formats or ()) or None,
         "languages": ",".join(languages or ()) or None,
         "mode": mode,
+        "features": ",".join(features) or NO_FEATURE if features is not None else None,
         "engine": engine,
         "batch": batch,
         "reuse": None if reuse else "false",

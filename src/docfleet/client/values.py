@@ -38,6 +38,8 @@ class Options(msgspec.Struct, frozen=True):
     languages: list[str] = []
     mode: str = "auto"
     engine: str = ""
+    features: list[str] = []
+    """What was looked for beside the text."""
 
 
 class DocumentFacts(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ This runs for every document while a client waits: statements are few, and built
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from docfleet.errors import BadRequest, Conflict, NotFound
 from docfleet.ledger.after_end import after_end
 from docfleet.ledger.at_once import write_new_document
 from docfleet.ledger.checks import checked_labels, known_id, plain_text, storable_name
-from docfleet.ledger.dialect import database_now
+from docfleet.ledger.dialect import database_now, lock_twins, twins_of
 from docfleet.ledger.earlier import copy_pages, find_earlier, hold_open, share_content
 from docfleet.ledger.idempotency import checked_key, claim_key, correct_answer, find_answer
 from docfleet.ledger.moves import WHOLE, LockedDocument, add_slices, lock_document, record_documents
@@ -80,11 +81,18 @@ def checked(submission: Submission) -> Submission:
     return replace(submission, name=storable_name(submission.name), labels=checked_labels(submission.labels))
 
 
+def twins(submission: Submission) -> str:
+    """The same for submissions of which one may take the results of another."""
+    return twins_of(submission.tenant, submission.sha256, submission.options.key)
+
+
 def accept(session: Session, submission: Submission, home: Home) -> Accepted:
     """`submission` must be `checked`. Raises NotFound or Conflict for its batch, and IdempotencyMismatch.
 
     Whatever is answered is true once the transaction is committed, and only then.
     """
+    if submission.reuse:
+        lock_twins(session, twins(submission))
     earlier = _earlier(session, submission)
     document_id = new_id()
     answer = _answer(submission, document_id, earlier)
@@ -107,6 +115,14 @@ def accept(session: Session, submission: Submission, home: Home) -> Accepted:
         batch_id = _open_batch(session, submission, is_ended=answer.state is not DocumentState.RECEIVED)
     _write(session, submission, answer, batch_id, home.region, earlier)
     return answer
+
+
+def accept_all(session: Session, submissions: Sequence[Submission], homes: Mapping[str, Home]) -> list[Accepted]:
+    """As `accept`, for all of them."""
+    # in one order, or two of these would wait for each other
+    for name in sorted({twins(submission) for submission in submissions if submission.reuse}):
+        lock_twins(session, name)
+    return [accept(session, submission, homes[submission.tenant]) for submission in submissions]
 
 
 def accept_at_once(connection: Connection, submission: Submission, home: Home) -> tuple[Accepted, float] | None:

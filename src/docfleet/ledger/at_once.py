@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from docfleet.domain.work import DOCUMENT_ENDS, STEP_PRIORITY, DocumentState, Step
+from docfleet.ledger.dialect import TWINS_LOCK, twins_of
 from docfleet.ledger.moves import SECONDS_PER_STEP, SERVICE_EPOCH
 
 _NOW = "EXTRACT(EPOCH FROM clock_timestamp())::float8"
@@ -23,6 +24,9 @@ _MAY_BE_TAKEN = ", ".join(
 _EARLIER = f"""EXISTS (SELECT FROM document WHERE tenant_id = %(tenant_id)s AND sha256 = %(sha256)s
 AND options_key = %(options_key)s AND content_id IS NOT NULL AND follows IS NULL AND deleted_at IS NULL
 AND state IN ({_MAY_BE_TAKEN}))"""
+# Two at once do not see each other: the one that comes second finds the lock taken, and takes the other way. Left is
+# the moment between the second one's first look and its lock, when the first ends just then; see also `turns`.
+_FREE = f"NOT {_EARLIER} AND pg_try_advisory_xact_lock({TWINS_LOCK}, hashtext(%(twins)s))"
 _KEY = """INSERT INTO idempotency (tenant_id, key, request_digest, response_json, created_at)
 SELECT %(tenant_id)s, %(key)s, %(request_digest)s, %(response_json)s, now FROM clock WHERE {free}
 ON CONFLICT DO NOTHING RETURNING created_at now"""
@@ -45,7 +49,7 @@ _PRIORITY = f"floor(now - {SERVICE_EPOCH!r})::int + {STEP_PRIORITY[Step.PLAN] * 
 
 
 def _statement(is_keyed: bool, may_reuse: bool, is_labelled: bool) -> str:
-    free = f"NOT {_EARLIER}" if may_reuse else "true"
+    free = _FREE if may_reuse else "true"
     statement = f"""WITH clock AS MATERIALIZED (SELECT {_NOW} now
 ), go AS MATERIALIZED ({_KEY.format(free=free) if is_keyed else f"SELECT now FROM clock WHERE {free}"}
 ), stored AS (
@@ -96,6 +100,8 @@ def write_new_document(
     """
     given = {name: document[name] for name in (*_GIVEN, "priority")}
     given |= {"wrapped_key": content["wrapped_key"], "channel": channel} | dict(claim or {})
+    if reuse:
+        given["twins"] = twins_of(document["tenant_id"], document["sha256"], document["options_key"])
     statement = _STATEMENTS[claim is not None, reuse, document["labels_json"] != "{}"]
     written = connection.exec_driver_sql(statement, given).one_or_none()
     return None if written is None else float(written[0])

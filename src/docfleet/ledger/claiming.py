@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Double,
     Row,
     Select,
@@ -156,6 +157,15 @@ _FORGET_HINT = (
 )
 
 
+def claim_at_once(connection: Connection, worker: str, slice_id: int, lease_seconds: float) -> Claim | None:
+    """Postgres, on a connection that commits by itself: as `claim_slice` for what is not in isolation.
+
+    None: ask that, which also finds out why.
+    """
+    found = _CLAIM_ONE.rows_on(connection, {"slice_id": slice_id, "new_worker": worker, "lease_seconds": lease_seconds})
+    return _claim_of(found[0], worker, _claimed_document(found[0])) if found else None
+
+
 def claim_slice(
     session: Session, worker: str, slice_id: int, lease_seconds: float, lanes: Collection[Lane] = BOTH_LANES
 ) -> Claim | None:
@@ -164,12 +174,7 @@ def claim_slice(
     One in isolation needs a free lane and a worker that holds nothing, as in `claim`; refused, it may be hinted again.
     """
     values = {"slice_id": slice_id, "new_worker": worker, "lease_seconds": lease_seconds}
-    if session.get_bind().dialect.name == "postgresql" and Lane.SHARED in lanes:
-        if found := _CLAIM_ONE.rows(session, values):
-            return _claim_of(found[0], worker, _claimed_document(found[0]))
-        taken: Sequence[Row[Any]] = []
-    else:
-        taken = session.execute(_TAKE_ONE[False], values).all() if Lane.SHARED in lanes else []
+    taken = session.execute(_TAKE_ONE[False], values).all() if Lane.SHARED in lanes else []
     if not taken and session.execute(_WAITS_ISOLATED, {"slice_id": slice_id}).scalar():
         if Lane.ISOLATED in lanes and _lane_is_free(session, worker):
             taken = session.execute(_TAKE_ONE[True], values).all()

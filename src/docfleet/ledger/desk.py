@@ -27,7 +27,7 @@ from docfleet.ledger import (
     views,
 )
 from docfleet.ledger.dead_letters import Letters
-from docfleet.ledger.dialect import is_busy, translating_errors
+from docfleet.ledger.dialect import empty_log, is_busy, translating_errors
 from docfleet.ledger.ledger import Ledger
 from docfleet.ledger.moves import lock_document
 from docfleet.ledger.rows import DOCUMENT
@@ -45,6 +45,7 @@ from docfleet.ledger.service_values import (
     Submission,
     Submitted,
 )
+from docfleet.ledger.turns import Turns
 
 COUNT_SECONDS = 1.0
 """How long a count of open documents is believed."""
@@ -71,6 +72,7 @@ class Desk:
         self._homes: dict[str, accepting.Home] = {}
         self._counted: dict[str | None, tuple[float, int]] = {}
         self._count_lock = threading.Lock()
+        self._turns = Turns()
 
     def _write(self, change: Callable[[Session], T]) -> T:
         """One transaction; again when another got in its way."""
@@ -97,6 +99,12 @@ class Desk:
         """As `accept`; where it costs nothing more, the document as it then stood comes with the answer."""
         checked = accepting.checked(submission)
         home = self._home(checked.tenant)
+        if not checked.reuse:
+            return self._submit(checked, home)
+        with self._turns.of(accepting.twins(checked)):
+            return self._submit(checked, home)
+
+    def _submit(self, checked: Submission, home: accepting.Home) -> Submitted:
         if self._committing is not None:
             try:
                 with translating_errors(), self._committing.connect() as connection:
@@ -114,9 +122,7 @@ class Desk:
         """All or none of them, in one transaction."""
         checked = [accepting.checked(submission) for submission in submissions]
         homes = {submission.tenant: self._home(submission.tenant) for submission in checked}
-        return self._write(
-            lambda session: [accepting.accept(session, submission, homes[submission.tenant]) for submission in checked]
-        )
+        return self._write(lambda session: accepting.accept_all(session, checked, homes))
 
     def _home(self, tenant: str) -> accepting.Home:
         home = self._homes.get(tenant)
@@ -322,6 +328,10 @@ class Desk:
 
     def mark_purged(self, ids: Collection[str]) -> None:
         self._write(lambda session: deleting.mark_purged(session, ids))
+
+    def empty_log(self) -> bool:
+        """Embedded ledger: nothing of what was deleted stays in its log; False: somebody reads, ask again later."""
+        return empty_log(self._ledger.engine)
 
     def content_exists(self, ids: Collection[str]) -> set[str]:
         """Those of the ids whose objects belong to something."""

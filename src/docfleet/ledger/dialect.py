@@ -24,6 +24,8 @@ MIGRATION_LOCK = 0x646F63666C656574
 """Postgres advisory lock: one process migrates, the others wait. ("docfleet")"""
 ISOLATION_LOCK = MIGRATION_LOCK + 1
 """Postgres advisory lock: claims from the isolation lane, which holds one slice, come one after the other."""
+TWINS_LOCK = 0x7477696E
+"""First half of a Postgres advisory lock: equal documents are accepted one after the other. ("twin")"""
 
 
 class database_now(FunctionElement[float]):
@@ -79,8 +81,11 @@ def _connect_postgres(url: URL, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, record: Any) -> None:
         with connection.cursor() as cursor:
+            # no JIT: all statements read a few rows by an index, whatever the planner fears of a recursion over a
+            # large table; compiling one takes thirty times as long as running it
             cursor.execute(
-                f"SET lock_timeout = {int(busy_seconds * 1000)}; SET statement_timeout = '{STATEMENT_SECONDS}s'; "
+                f"SET jit = off; SET lock_timeout = {int(busy_seconds * 1000)}; "
+                f"SET statement_timeout = '{STATEMENT_SECONDS}s'; "
                 f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
             )
         connection.commit()
@@ -151,6 +156,8 @@ def _connect_sqlite(url: URL, busy_seconds: float, durable: bool) -> Engine:
     def set_up(connection: sqlite3.Connection, record: Any) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        # what is deleted or overwritten is gone from the file as well: names, and the keys of erased contents
+        connection.execute("PRAGMA secure_delete = ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -159,6 +166,26 @@ def _connect_sqlite(url: URL, busy_seconds: float, durable: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def empty_log(engine: Engine) -> bool:
+    """SQLite: moves its write-ahead log into the file and empties it; False while somebody reads.
+
+    The log holds the pages as they were before: without this, what was deleted stays readable there.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    raw = engine.raw_connection()
+    cursor = raw.cursor()
+    try:
+        [patience] = cursor.execute("PRAGMA busy_timeout").fetchone()
+        # writers wait as long as it waits for readers
+        cursor.execute("PRAGMA busy_timeout = 100")
+        [was_busy, *_] = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        cursor.execute(f"PRAGMA busy_timeout = {patience}")
+    finally:
+        raw.close()
+    return not was_busy
 
 
 def lock_for_migration(connection: Connection) -> None:
@@ -171,6 +198,20 @@ def lock_for_migration(connection: Connection) -> None:
 def lock_isolation_lane(session: Session) -> None:
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ISOLATION_LOCK})
+
+
+def twins_of(tenant: str, sha256: str, options_key: str) -> str:
+    """The same for documents that may take each other's results."""
+    return f"{tenant}/{sha256}/{options_key}"
+
+
+_LOCK_TWINS = text(f"SELECT pg_advisory_xact_lock({TWINS_LOCK}, hashtext(:twins))")
+
+
+def lock_twins(session: Session, twins: str) -> None:
+    """Whoever has it sees every equal document there is. To be taken before any row is locked."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_LOCK_TWINS, {"twins": twins})
 
 
 def upserts(table: Table) -> dict[str, Any]:

@@ -176,14 +176,14 @@ def _sum_up(outcomes: Iterable[PageOutcome], pages: int) -> _PageCounts:
 
 
 def closing(
-    document: LockedDocument, plan: Plan, outcomes: Sequence[PageOutcome], summary: DocumentSummary
+    media_type: str, plan: Plan, outcomes: Sequence[PageOutcome], summary: DocumentSummary
 ) -> tuple[Verdict, dict[str, object]]:
     """How a document with an outcome for each of its pages (one at least) ends, and the columns that say so. Pure."""
     counts = _sum_up(outcomes, plan.pages)
     verdict = judge_document(Tally(plan.pages, counts.read))
     code, message = _most_frequent(counts.failed) if counts.failed else ("", "")
     return verdict, {
-        "pages": plan.pages, "plan_json": plan.plan_json, "media_type": plan.media_type or document.media_type,
+        "pages": plan.pages, "plan_json": plan.plan_json, "media_type": plan.media_type or media_type,
         "code": code, "message": message, "detail": storable(summary.detail), "result_key": summary.result_key,
         "results_json": summary.results_json, **counts.columns(),
     }  # fmt: skip

@@ -144,9 +144,14 @@ def end_attempt(session: Session, claim: Claim, result_key: str, clears: bool = 
     return True
 
 
+def may_have_deaths(claim: Claim) -> bool:
+    """Whether a worker may have died at this slice before."""
+    return bool(claim.document.pool) and (claim.attempt > 1 or claim.crash_count > 0)
+
+
 def clear_deaths(session: Session, claim: Claim) -> None:
     """What the earlier workers of a claim that ended well died of was not its slice."""
-    if claim.document.pool and (claim.attempt > 1 or claim.crash_count):
+    if may_have_deaths(claim):
         deaths.clear(session, claim.slice_id)
 
 

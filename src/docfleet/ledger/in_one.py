@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
-from sqlalchemy import Integer, bindparam, insert, literal, null, select
+from sqlalchemy import Connection, Integer, bindparam, insert, literal, null, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import DocumentState, SliceState, Step
@@ -18,8 +18,8 @@ from docfleet.errors import LedgerError
 from docfleet.ledger.after_end import after_end
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.documents import closing, end_at_once, storable_outcomes, write_pages
-from docfleet.ledger.ending import clear_deaths, end_attempt
-from docfleet.ledger.in_one_statement import NotHeld, end_in_one_statement
+from docfleet.ledger.ending import clear_deaths, end_attempt, may_have_deaths
+from docfleet.ledger.in_one_statement import NotHeld, end_by_itself, end_in_one_statement
 from docfleet.ledger.moves import LockedDocument, lock_document, record_slices
 from docfleet.ledger.rows import SLICE
 from docfleet.ledger.values import Claim, DocumentSummary, PageOutcome, Plan
@@ -63,11 +63,7 @@ def finish_in_one(
     `result_key`: of the pages read, as in `finish`. Repeatable. Raises Fenced when the claim was lost, LedgerError
     when there is not exactly one outcome for each page of the plan.
     """
-    if claim.step is not Step.PLAN:
-        raise LedgerError(f"a {claim.step} slice does not end its document at once")
-    if sorted(outcome.page for outcome in page_outcomes) != list(range(1, plan.pages + 1)):
-        raise LedgerError(f"the outcomes are not those of pages 1 to {plan.pages}")
-    page_outcomes = storable_outcomes(page_outcomes)
+    page_outcomes = _checked(claim, plan, page_outcomes)
     document = lock_document(session, claim.document.id)
     if plan.pages and session.info.get("fencing", True) and session.get_bind().dialect.name == "postgresql":
         # what is not held any more was lost, or has ended before: that is found out as on SQLite
@@ -102,6 +98,35 @@ def add_owner(
     return started_at
 
 
+def finish_at_once(
+    connection: Connection,
+    claim: Claim,
+    plan: Plan,
+    page_outcomes: Sequence[PageOutcome],
+    result_key: str,
+    summary: DocumentSummary,
+) -> DocumentState | None:
+    """Postgres, on a connection that commits by itself: `finish_in_one` where nobody else is concerned.
+
+    None: nothing was changed, ask that. A document that began to follow this one in the same microseconds is served by
+    the dispatcher's repair.
+    """
+    if not plan.pages or may_have_deaths(claim):
+        return None
+    page_outcomes = _checked(claim, plan, page_outcomes)
+    verdict, columns = closing(claim.document.media_type, plan, page_outcomes, summary)
+    is_ended = end_by_itself(connection, claim, plan, page_outcomes, result_key, verdict.state, verdict.reason, columns)
+    return verdict.state if is_ended else None
+
+
+def _checked(claim: Claim, plan: Plan, outcomes: Sequence[PageOutcome]) -> Sequence[PageOutcome]:
+    if claim.step is not Step.PLAN:
+        raise LedgerError(f"a {claim.step} slice does not end its document at once")
+    if sorted(outcome.page for outcome in outcomes) != list(range(1, plan.pages + 1)):
+        raise LedgerError(f"the outcomes are not those of pages 1 to {plan.pages}")
+    return storable_outcomes(outcomes)
+
+
 def _end_in_one_statement(
     session: Session,
     claim: Claim,
@@ -111,7 +136,7 @@ def _end_in_one_statement(
     result_key: str,
     summary: DocumentSummary,
 ) -> DocumentState:
-    verdict, columns = closing(document, plan, outcomes, summary)
+    verdict, columns = closing(document.media_type, plan, outcomes, summary)
     concerns_others = end_in_one_statement(
         session, claim, document, plan, outcomes, result_key, verdict.state, verdict.reason, columns
     )

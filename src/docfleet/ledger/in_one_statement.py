@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import DocumentState
@@ -38,11 +38,23 @@ _PAGE = {
 }  # fmt: skip
 _TOLD = ("slice_id", "outcome", "engine", "reason", "detail", "confidence", "quality")
 _UNNESTED = ", ".join(f"CAST(:p_{name} AS {kind}[])" for name, kind in _PAGE.items())
-# the rules of a page that has an outcome already are those of `documents.write_pages`; a test compares the rows
-_END = Straight(
-    text(
-        f"""WITH done AS (
-UPDATE slice SET state = 'done', lease_until = NULL, finished_at = {_NOW}, result_key = ''
+_FOLLOWED = "EXISTS (SELECT 1 FROM document f WHERE f.follows = :document_id)"
+_TO_BE_TOLD = "EXISTS (SELECT 1 FROM webhook w WHERE w.tenant_id = batch.tenant_id AND w.disabled_at IS NULL)"
+# a row that somebody holds is left to the longer way, which waits for it and looks again
+_HELD = f"""held AS (
+SELECT document.id AS held_id FROM document JOIN batch ON batch.id = document.batch_id
+WHERE document.id = :document_id AND document.state = :was AND batch.implicit AND NOT {_FOLLOWED} AND NOT {_TO_BE_TOLD}
+FOR NO KEY UPDATE OF document SKIP LOCKED
+), """
+
+
+def _ending(held: str, source: str, answer: str) -> Straight:
+    """`held`: a first part that finds the document and locks it, in `source`; empty when it is locked already."""
+    # the rules of a page that has an outcome already are those of `documents.write_pages`; a test compares the rows
+    return Straight(
+        text(
+            f"""WITH {held}done AS (
+UPDATE slice SET state = 'done', lease_until = NULL, finished_at = {_NOW}, result_key = ''{source}
 WHERE id = :slice_id AND state = 'running' AND token = :held AND worker = :holder
 RETURNING id, token, {_LIKE_THE_PLAN}
 ), owner AS (
@@ -68,15 +80,37 @@ SELECT {_NOW}, 'slice', document_id, owner.id, '', 'done', 0, worker, 'in one wi
 FROM done, owner
 UNION ALL
 SELECT {_NOW}, 'document', document_id, NULL, :was, :state, 0, '', :cause, tenant_id, batch_id FROM done, ended)
-SELECT ended.id, NOT batch.implicit OR EXISTS (SELECT 1 FROM document f WHERE f.follows = :document_id)
-OR EXISTS (SELECT 1 FROM webhook w WHERE w.tenant_id = batch.tenant_id AND w.disabled_at IS NULL) AS concerns_others
-FROM done JOIN batch ON batch.id = done.batch_id LEFT JOIN ended ON true"""
+{answer}"""
+        )
     )
+
+
+_END = _ending(
+    "",
+    "",
+    f"""SELECT ended.id, NOT batch.implicit OR {_FOLLOWED} OR {_TO_BE_TOLD} AS concerns_others
+FROM done JOIN batch ON batch.id = done.batch_id LEFT JOIN ended ON true""",
 )
+_END_BY_ITSELF = _ending(_HELD, " FROM held", "SELECT done.id FROM done, ended")
 
 
 class NotHeld(Exception):
     """The claim is not (or no longer) running under its token: nothing was changed."""
+
+
+def end_by_itself(
+    connection: Connection,
+    claim: Claim,
+    plan: Plan,
+    outcomes: Sequence[PageOutcome],
+    pages_key: str,
+    state: DocumentState,
+    cause: str,
+    columns: Mapping[str, Any],
+) -> bool:
+    """As `end_in_one_statement` with the lock in it; False, and nothing changed, when its end may concern others."""
+    values = _values(claim, plan, outcomes, pages_key, DocumentState.RECEIVED, state, cause, columns)
+    return bool(_END_BY_ITSELF.rows_on(connection, values))
 
 
 def end_in_one_statement(
@@ -95,18 +129,28 @@ def end_in_one_statement(
     True when its end concerns others (followers, webhooks, a batch): then `after_end` has to follow.
     Raises NotHeld, and LedgerError when the document is no longer in its state.
     """
-    pages = {f"p_{name}": [getattr(page, "page" if name == "number" else name) for page in outcomes] for name in _PAGE}
-    given = {name: columns[name] for name in _GIVEN if name != "state"}
-    rows = _END.rows(
-        session,
-        {
-            **given, **pages, "state": state.value, "was": document.state.value, "cause": cause,
-            "document_id": document.id, "slice_id": claim.slice_id, "held": claim.token, "holder": claim.worker,
-            "pages": plan.pages, "pages_key": pages_key,
-        },
-    )  # fmt: skip
+    rows = _END.rows(session, _values(claim, plan, outcomes, pages_key, document.state, state, cause, columns))
     if not rows:
         raise NotHeld
     if rows[0].id is None:
         raise LedgerError(f"document {document.id} is no longer {document.state}")
     return bool(rows[0].concerns_others)
+
+
+def _values(
+    claim: Claim,
+    plan: Plan,
+    outcomes: Sequence[PageOutcome],
+    pages_key: str,
+    was: DocumentState,
+    state: DocumentState,
+    cause: str,
+    columns: Mapping[str, Any],
+) -> dict[str, Any]:
+    pages = {f"p_{name}": [getattr(page, "page" if name == "number" else name) for page in outcomes] for name in _PAGE}
+    given = {name: columns[name] for name in _GIVEN if name != "state"}
+    return {
+        **given, **pages, "state": state.value, "was": was.value, "cause": cause, "document_id": claim.document.id,
+        "slice_id": claim.slice_id, "held": claim.token, "holder": claim.worker, "pages": plan.pages,
+        "pages_key": pages_key,
+    }  # fmt: skip

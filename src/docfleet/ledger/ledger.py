@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from sqlalchemy import Engine, literal, select
+from sqlalchemy import Connection, Engine, literal, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.retry import Failure, FailureKind, RetryPolicy
@@ -73,6 +73,7 @@ class Ledger:
         if engine.dialect.name == "postgresql":
             # what a statement sees is the same there; a transaction costs two more round trips
             self._reading = self._following.execution_options(isolation_level="AUTOCOMMIT")
+        self._committing = self._reading if fencing and engine.dialect.name == "postgresql" else None
         self._policy = policy
         self._lease_seconds = lease_seconds
         self._jitter = jitter
@@ -155,6 +156,18 @@ class Ledger:
                 time.sleep(0.05 * self._jitter())
         raise AssertionError("unreachable")
 
+    def _at_once(self, change: Callable[[Connection], T | None]) -> T | None:
+        """Postgres: one statement that commits itself, which spares three round trips; None: take the longer way."""
+        if self._committing is None:
+            return None
+        try:
+            with translating_errors(), self._committing.connect() as connection:
+                return change(connection)
+        except LedgerError as error:
+            if is_busy(error):
+                return None
+            raise
+
     # --- submitting
 
     def register(self, batch: NewBatch, inputs: Sequence[NewInput]) -> Registered:
@@ -193,6 +206,10 @@ class Ledger:
 
     def claim_slice(self, worker: str, slice_id: int, lanes: Collection[Lane] = BOTH_LANES) -> Claim | None:
         """Takes the slice a hint names; None when it is not to be had (any more): forget the hint then."""
+        if Lane.SHARED in lanes and (
+            claim := self._at_once(lambda link: claiming.claim_at_once(link, worker, slice_id, self._lease_seconds))
+        ):
+            return claim
         return self._write(lambda session: claiming.claim_slice(session, worker, slice_id, self._lease_seconds, lanes))
 
     def claim_next(
@@ -240,6 +257,11 @@ class Ledger:
         summary: DocumentSummary = DocumentSummary(),  # noqa: B008
     ) -> DocumentState:
         """Ends a plan slice together with its whole document (see `in_one.finish_in_one`)."""
+        with suppress(LedgerUnavailable):  # what of it was committed, the longer way finds out
+            if state := self._at_once(
+                lambda link: in_one.finish_at_once(link, claim, plan, page_outcomes, result_key, summary)
+            ):
+                return state
         return self._write(
             lambda session: in_one.finish_in_one(session, claim, plan, page_outcomes, result_key, summary),
             repeatable=True,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from docfleet.domain.features import ALL_FEATURES
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState
 
@@ -18,11 +19,19 @@ class ReadingOptions(msgspec.Struct, frozen=True):
     languages: tuple[str, ...] = ()
     mode: str = "auto"
     engine: str = ""
+    features: tuple[str, ...] = ALL_FEATURES
+    """What is looked for beside the text (`domain.features`)."""
 
     @property
     def key(self) -> str:
         """Digest of all that changes results: sixteen hexadecimal digits."""
-        said = (sorted(set(self.formats)), sorted(set(self.languages)), self.mode, self.engine)
+        said = (
+            sorted(set(self.formats)),
+            sorted(set(self.languages)),
+            self.mode,
+            self.engine,
+            sorted(set(self.features)),
+        )
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -27,7 +28,10 @@ class Straight:
 
         `values`: for the statement's parameters, enumerations as their values. Raises `DBAPIError` as SQLAlchemy does.
         """
-        connection = session.connection()
+        return self.rows_on(session.connection(), values)
+
+    def rows_on(self, connection: Connection, values: Mapping[str, Any]) -> list[Any]:
+        """The same on a connection, in whatever transaction that is in."""
         if connection.dialect.name != "postgresql":
             return list(connection.execute(self._statement, values))
         from psycopg.rows import namedtuple_row
@@ -36,6 +40,9 @@ class Straight:
         driver: Any = connection.connection.driver_connection
         try:
             with driver.cursor(row_factory=namedtuple_row) as cursor:
+                if connection.engine.dispatch.before_cursor_execute:
+                    # whoever listens to the engine hears of these statements too
+                    connection.dispatch.before_cursor_execute(connection, cursor, text, values, None, False)
                 cursor.execute(text, {**constants, **values})
                 return list(cursor.fetchall())
         except connection.dialect.loaded_dbapi.Error as error:

@@ -20,6 +20,8 @@ class SourceFile(msgspec.Struct, frozen=True):
     path: Path
     shown: str
     """As the user would name it: the path given, or the folder given and the way below it; always valid Unicode."""
+    below: str = ""
+    """The way below the folder given, or the file's own name: what may be told to others."""
 
     @property
     def key(self) -> str:
@@ -57,7 +59,7 @@ def _expand(given: str, exclude: Path | None) -> Iterator[SourceFile]:
     if path.is_dir():
         yield from _walk(path, exclude)
     elif os.path.lexists(path):
-        yield SourceFile(path, name_as_text(given))
+        yield SourceFile(path, name_as_text(given), name_as_text(path.name))
     elif glob.has_magic(given):
         matches = sorted(glob.glob(str(path), recursive=True))
         if not matches:
@@ -66,7 +68,7 @@ def _expand(given: str, exclude: Path | None) -> Iterator[SourceFile]:
             if Path(match).is_dir():
                 yield from _walk(Path(match), exclude)
             else:
-                yield SourceFile(Path(match), name_as_text(match))
+                yield SourceFile(Path(match), name_as_text(match), name_as_text(Path(match).name))
     else:
         raise UsageError(f"There is no file or folder {name_as_text(given)}.")
 
@@ -82,10 +84,10 @@ def _walk(folder: Path, exclude: Path | None) -> Iterator[SourceFile]:
         for name in sorted(files):
             if not _ignored(name):
                 path = Path(here) / name
-                yield SourceFile(path, name_as_text(str(path)))
+                yield SourceFile(path, name_as_text(str(path)), name_as_text(str(path.relative_to(folder))))
     # What cannot be listed is an input of its own, so that nobody takes its files for read.
     for name in unlisted:
-        yield SourceFile(Path(name), name_as_text(name))
+        yield SourceFile(Path(name), name_as_text(name), name_as_text(Path(name).name))
 
 
 def _ignored(name: str) -> bool:

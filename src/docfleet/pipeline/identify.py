@@ -75,8 +75,14 @@ def _is_package(head: bytes) -> bool:
 def _sentence(label: str) -> str:
     if not label:
         return "The file is of no type that docfleet knows."
-    article = "an" if label[0].lower() in "aeiou" else "a"
-    return f"This is {article} {label}; docfleet reads PDF files and images."
+    return f"This is {_article(label)} {label}; docfleet reads PDF files and images."
+
+
+def _article(label: str) -> str:
+    """By sound: abbreviations are spelt out ("an SVG image", "a UDF image")."""
+    first = label.split()[0]
+    vowels = "AEFHILMNORSX" if len(first) > 1 and first.isupper() else "AEIOUaeiou"
+    return "an" if first[0] in vowels else "a"
 
 
 @cache

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import msgspec
 
 from docfleet.domain.cascade import CascadePolicy, Choice, Route, choose
 from docfleet.domain.document import Dimension, Page, Reading
+from docfleet.domain.features import ALL_FEATURES, Feature
 from docfleet.domain.geometry import Frame
 from docfleet.domain.page_facts import PageFacts
 from docfleet.domain.words import Word, WordPage
@@ -44,6 +45,8 @@ class ReadingPlan(msgspec.Struct, frozen=True):
     policy: CascadePolicy = CascadePolicy()
     render_dpi: int = 200
     languages: tuple[str, ...] = ()
+    features: frozenset[str] = frozenset(ALL_FEATURES)
+    """What is looked for beside the text."""
 
 
 def read_pages(
@@ -134,12 +137,12 @@ def _finish(waiting: _Waiting, plan: ReadingPlan, answer: RecognisedPage | Docum
     assert rendered is not None
     try:
         if not isinstance(answer, DocumentError):
-            return _compose(bundle, choice, plan.engine(), rendered, answer, layer)
+            return _compose(plan, bundle, choice, plan.engine(), rendered, answer, layer)
     except DocumentError as error:
         return failed_page(bundle.number, error.code, error.message, bundle.facts)
     if layer is None or not layer.words:
         return failed_page(bundle.number, answer.code, answer.message, bundle.facts)
-    return _without_pixels(bundle, layer, choice, answer)
+    return _without_pixels(plan, bundle, layer, choice, answer)
 
 
 def failed_page(number: int, code: str, message: str, facts: PageFacts | None = None) -> ReadPage:
@@ -165,7 +168,7 @@ def _prepare(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle, repaired: 
         )
     if choice.route is Route.TEXT_LAYER:
         assert layer is not None
-        text, page = lay_out(layer, bundle.number, _unit(facts))
+        text, page = lay_out(layer, bundle.number, _unit(facts), features=plan.features)
         reading = _reading(bundle.number, TEXT_LAYER_ENGINE, choice, _confidence(layer.words))
         return _Waiting(bundle, done=ReadPage(text, page, reading))
     try:
@@ -174,11 +177,12 @@ def _prepare(sandbox: Sandbox, plan: ReadingPlan, bundle: PageBundle, repaired: 
     except DocumentError as error:
         if layer is None or not layer.words:
             raise
-        return _Waiting(bundle, done=_without_pixels(bundle, layer, choice, error))
+        return _Waiting(bundle, done=_without_pixels(plan, bundle, layer, choice, error))
     return _Waiting(bundle, choice=choice, rendered=rendered, layer=layer)
 
 
 def _compose(
+    plan: ReadingPlan,
     bundle: PageBundle,
     choice: Choice,
     engine: Engine,
@@ -187,9 +191,8 @@ def _compose(
     layer: WordPage | None,
 ) -> ReadPage:
     name, cost = engine.capabilities.name, engine.capabilities.cost_per_page_usd
-    quality = image_quality(rendered.pixels)
     if answer.page is not None:
-        page = msgspec.structs.replace(answer.page, number=bundle.number)
+        page = _only_wanted(msgspec.structs.replace(answer.page, number=bundle.number), plan.features)
         confidence = page.layout.confidence if page.layout else 0.0
         return ReadPage(answer.text, page, _reading(bundle.number, name, choice, confidence, cost))
     words = answer.words
@@ -200,7 +203,8 @@ def _compose(
         merged = merge(layer, words, choice.regions)
         extra = msgspec.structs.replace(words, words=[word for word in merged.words if word.ocr])
         words, name = merged, f"{TEXT_LAYER_ENGINE}+{name}"
-    text, page = lay_out(words, bundle.number, _unit(bundle.facts), quality)
+    quality = image_quality(rendered.pixels) if Feature.IMAGE_QUALITY in plan.features else None
+    text, page = lay_out(words, bundle.number, _unit(bundle.facts), quality, plan.features)
     if bundle.facts.file_pixels is not None:
         # Boxes are shares of the page, so that they hold in the file's own pixels as they stand.
         page = msgspec.structs.replace(page, dimension=_dimension(bundle.facts))
@@ -208,9 +212,23 @@ def _compose(
     return ReadPage(text, page, reading, extra)
 
 
-def _without_pixels(bundle: PageBundle, layer: WordPage, choice: Choice, error: DocumentError) -> ReadPage:
+def _only_wanted(page: Page, features: Collection[str]) -> Page:
+    """A page that an engine laid out itself, without what nobody asked for."""
+    if Feature.TABLES not in features:
+        page = msgspec.structs.replace(page, tables=())
+    if Feature.IMAGE_QUALITY not in features:
+        page = msgspec.structs.replace(page, quality=None)
+    if Feature.LANGUAGE_DETECTION not in features:
+        paragraphs = tuple([msgspec.structs.replace(paragraph, languages=()) for paragraph in page.paragraphs])
+        page = msgspec.structs.replace(page, languages=(), paragraphs=paragraphs)
+    return page
+
+
+def _without_pixels(
+    plan: ReadingPlan, bundle: PageBundle, layer: WordPage, choice: Choice, error: DocumentError
+) -> ReadPage:
     """The text layer alone, when the scanned regions beside it could not be read; the reading says so."""
-    text, page = lay_out(layer, bundle.number, _unit(bundle.facts))
+    text, page = lay_out(layer, bundle.number, _unit(bundle.facts), features=plan.features)
     detail = f"Only the text layer was taken; its images could not be read: {error.message}"
     reading = Reading(
         bundle.number, TEXT_LAYER_ENGINE, choice.reason, detail, _confidence(layer.words), outcome=error.code

@@ -41,7 +41,7 @@ def vendor_calls(what: str) -> Iterator[None]:
     except _VENDOR_ERRORS as error:
         if is_memory_error(error):
             raise OutOfMemory() from error
-        raise Damaged(f"The {what} is damaged ({type(error).__name__}).") from error
+        raise Damaged(f"The {what} is damaged.") from error
 
 
 def is_memory_error(error: BaseException) -> bool:
@@ -54,7 +54,7 @@ def fault_of(error: BaseException) -> tuple[str, str]:
         return error.code, error.message
     if is_memory_error(error):
         return OutOfMemory.code, str(OutOfMemory())
-    return ParserCrashed.code, f"The parser failed on this document ({type(error).__name__})."
+    return ParserCrashed.code, "The parser failed on this document."
 
 
 def error_of(code: str, message: str) -> DocumentError:

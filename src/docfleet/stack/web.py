@@ -141,6 +141,7 @@ def serve_http(
         app,
         http=LimitedHeadProtocol,
         log_config=None,
+        log_level="error",  # its warnings are about what strangers send: whoever sent it is told
         access_log=False,
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,

@@ -210,6 +210,7 @@ class ServicePlace:
             CascadePolicy(force=_FORCED[wanted.mode or reading.mode]),
             reading.render_dpi,
             wanted.languages or reading.languages,
+            frozenset(wanted.features),
         )
 
     def _keep(self, claim: Claim, pages: Sequence[ReadPage]) -> str:

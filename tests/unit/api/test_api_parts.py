@@ -215,6 +215,21 @@ def test_forms_that_are_none(body: bytes) -> None:
         take()
 
 
+@pytest.mark.parametrize("size", [1, 3, 7, 10_000])
+@pytest.mark.parametrize("preamble", [b"", b"\r\n", b"This is MIME.\r\n", b"not --XX\r\n--X\r\n"])
+def test_what_stands_around_a_form_is_passed_over(preamble: bytes, size: int) -> None:
+    body = preamble + _form([("file", '; filename="a.pdf"', b"%PDF-")]) + b"An epilogue\r\n--XX"
+    form = Form("multipart/form-data; boundary=XX")
+    assert b"".join(form.feed(body[at : at + size]) for at in range(0, len(body), size)) == b"%PDF-"
+    form.finish()
+
+
+def test_a_preamble_has_an_end() -> None:
+    form = Form("multipart/form-data; boundary=XX")
+    with pytest.raises(BadRequest, match="does not begin with its boundary"):
+        form.feed(b"x" * 70_000)
+
+
 @pytest.mark.parametrize(
     "header", ["multipart/form-data", "multipart/form-data; boundary=", "x; boundary=" + "a" * 999]
 )

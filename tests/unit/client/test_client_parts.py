@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from docfleet.cli.fetching import Folders
+from docfleet.cli.gathering import gather
 from docfleet.cli.journal import Journal, document_key
 from docfleet.client import verify_webhook
 from docfleet.client.address import find_address
@@ -21,7 +23,15 @@ from docfleet.client.parallel import in_parallel
 from docfleet.client.problems import error_of, errors_by_code
 from docfleet.client.signatures import sign
 from docfleet.client.sse import ServerEvent, parse_events
-from docfleet.errors import BadSignature, DocfleetError, UsageError, document_error_codes, request_error_codes
+from docfleet.client.uploading import Upload, fields
+from docfleet.errors import (
+    BadSignature,
+    DocfleetError,
+    SourceUnreadable,
+    UsageError,
+    document_error_codes,
+    request_error_codes,
+)
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -217,6 +227,40 @@ def test_in_parallel_reads_ahead_no_further_than_it_works() -> None:
     assert len(taken) <= 4
     assert sorted([first, *found]) == [n * 2 for n in range(50)]
     assert most <= 3
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [(123, "123 is no document"), ("nowhere.pdf", "no file nowhere.pdf"), (".", "is a folder"), (None, "None is no")],
+)
+def test_what_is_no_document_is_told(source: Any, said: str) -> None:
+    with pytest.raises((UsageError, SourceUnreadable), match=said):
+        Upload(source)
+
+
+def test_a_file_opened_as_text_is_told() -> None:
+    with open(__file__) as file, pytest.raises(UsageError, match='"rb"'):
+        Upload(file)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"deadline": "tomorrow"}, {"labels": ["a=b"]}, {"formats": "json"}])
+def test_fields_of_a_wrong_kind_are_told(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=rf"(?i){next(iter(wrong))[:5]}.*say"):
+        fields(**wrong)
+
+
+def test_features_as_they_are_sent() -> None:
+    assert fields(features=["tables", "image_quality"])["features"] == "tables,image_quality"
+    assert fields(features=[])["features"] == "none"
+    assert "features" not in fields()
+
+
+def test_the_service_is_not_told_where_a_file_lies(tmp_path: Path) -> None:
+    (tmp_path / "in" / "march").mkdir(parents=True)
+    (tmp_path / "in" / "march" / "a.pdf").write_bytes(b"%PDF-1.4 a")
+    (tmp_path / "in" / "b.pdf").write_bytes(b"%PDF-1.4 b")
+    items = list(gather([str(tmp_path / "in"), str(tmp_path / "in" / "b.pdf")], tmp_path))
+    assert sorted(item.sent_as for item in items) == ["b.pdf", "march/a.pdf"]
 
 
 def test_the_client_loads_no_engine_and_no_http_before_it_is_needed() -> None:

@@ -137,3 +137,13 @@ def test_the_measure_falls_when_a_cell_is_lost() -> None:
         scored.append(relations(cells_of(page.tables[0], text)))
     assert scored[0].total() == 22
     assert (scored[0] & scored[1]).total() == 19
+
+
+@pytest.mark.parametrize("rulings", [[], frame(5, 3)], ids=["plain", "ruled"])
+def test_tables_nobody_asked_for_are_text(rulings: list[Ruling]) -> None:
+    words = page_of(set_table(FRUIT), rulings)
+    text, page = lay_out(words, 1, features=[])
+    assert lay_out(words, 1)[1].tables
+    assert page.tables == ()
+    assert sorted(text.split()) == sorted(cell for row in FRUIT for cell in row)
+    check_partitions(text, page)

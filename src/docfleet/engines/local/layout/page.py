@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from docfleet.domain.document import (
@@ -15,6 +17,7 @@ from docfleet.domain.document import (
     Paragraph,
     Role,
 )
+from docfleet.domain.features import ALL_FEATURES, Feature
 from docfleet.domain.language import detect_languages
 from docfleet.domain.words import WordPage
 from docfleet.engines.local.layout.aligned import find_aligned
@@ -35,20 +38,27 @@ TELLING = 60
 """Characters a paragraph needs before its language is looked for."""
 
 
-def lay_out(words: WordPage, number: int, unit: str = "pt", quality: ImageQuality | None = None) -> tuple[str, Page]:
+def lay_out(
+    words: WordPage,
+    number: int,
+    unit: str = "pt",
+    quality: ImageQuality | None = None,
+    features: Collection[str] = ALL_FEATURES,
+) -> tuple[str, Page]:
     """The page's text and the page anchored in it (spans count from the start of this text).
 
     Tokens, lines, paragraphs and blocks each partition the text in reading order; every line ends with a line feed.
     Text that reads in another direction follows the level text in blocks of its own. A page without words gives
-    ("", page).
+    ("", page). Without the feature for it no tables are looked for, or no languages.
     """
+    with_languages = Feature.LANGUAGE_DETECTION in features
     dimension = Dimension(words.width, words.height, unit)
     blocks: list[list[TextParagraph]] = []
     order: list[Ints] = []
     tables: list[PlacedTable] = []
     groups = split_by_angle(words)
     for group in groups:
-        paragraphs, placed = _Reader(group, number, len(tables)).read()
+        paragraphs, placed = _Reader(group, number, len(tables), Feature.TABLES in features).read()
         assign_roles(group, paragraphs, number)
         parts = group_paragraphs(paragraphs)
         blocks += parts
@@ -63,11 +73,11 @@ def lay_out(words: WordPage, number: int, unit: str = "pt", quality: ImageQualit
         number=number,
         dimension=dimension,
         layout=done.whole,
-        languages=detect_languages(done.text),
+        languages=detect_languages(done.text) if with_languages else (),
         blocks=tuple([Block(layout) for layout in done.blocks]),
         paragraphs=tuple(
             [
-                Paragraph(layout, _languages(done.text, layout), p.role, p.level)
+                Paragraph(layout, _languages(done.text, layout) if with_languages else (), p.role, p.level)
                 for layout, p in zip(done.paragraphs, flat, strict=True)
             ]
         ),
@@ -88,17 +98,18 @@ def _languages(text: str, layout: Layout) -> tuple[DetectedLanguage, ...]:
 class _Reader:
     """Brings the words of one direction into reading order."""
 
-    def __init__(self, b: Boxes, number: int, tables_before: int) -> None:
+    def __init__(self, b: Boxes, number: int, tables_before: int, with_tables: bool) -> None:
         self.b = b
         self.number = number
         self.first_table = tables_before
+        self.with_tables = with_tables
         self.paragraphs: list[TextParagraph] = []
         self.tables: list[PlacedTable] = []
         self.columns = 0
 
     def read(self) -> tuple[list[TextParagraph], list[PlacedTable]]:
         horizontal, vertical = page_rules(self.b)
-        ruled = find_ruled(self.b, horizontal, vertical)
+        ruled = find_ruled(self.b, horizontal, vertical) if self.with_tables else []
         if ruled:
             taken = np.zeros(len(self.b.x0), dtype=bool)
             for grid in ruled:
@@ -141,7 +152,7 @@ class _Reader:
     def read_run(self, s: Segments, column: Ints, horizontal: Rules) -> None:
         """Segments between two ruled tables: plain tables, and text around them."""
         at = 0
-        for found in find_aligned(self.b, s, column, horizontal):
+        for found in find_aligned(self.b, s, column, horizontal) if self.with_tables else ():
             self.read_text(s, column[at : found.start])
             self.add_table(found.grid)
             at = found.stop
