@@ -34,8 +34,9 @@ help it: they waited for one another, which is played by a lock."""
 USD_PER_PAGE = 0.0015
 NAIVE_THREADS = 12
 
-Side = Callable[[Emulator, Supply, int, float], Tally]
-"""(emulator, documents, slots, seconds) -> what became of them; returns when the time is over and calls have ended."""
+Side = Callable[[Emulator, Supply, int, float, Callable[[], None]], Tally]
+"""(emulator, documents, slots, seconds, begin) -> what became of them. Calls `begin` when it is ready, and is measured
+from then on; returns when the time is over."""
 
 
 def load_plan(minutes: float, gone: str = "") -> str:
@@ -56,8 +57,9 @@ def load_plan(minutes: float, gone: str = "") -> str:
 STEADY_PLAN = f"[[latencies]]\nfixed_seconds = {CALL_SECONDS}\n"
 
 
-def naive(served: Emulator, supply: Supply, slots: int, seconds: float) -> Tally:
+def naive(served: Emulator, supply: Supply, slots: int, seconds: float, begin: Callable[[], None]) -> Tally:
     """Threads, one document a request, locations in turn, the library's own retries."""
+    begin()
     tally, turn = Tally(), itertools.count()
 
     def work(client: Any, until: float) -> None:
@@ -75,8 +77,9 @@ def naive(served: Emulator, supply: Supply, slots: int, seconds: float) -> Tally
     return tally
 
 
-def proof_of_concept(served: Emulator, supply: Supply, slots: int, seconds: float) -> Tally:
+def proof_of_concept(served: Emulator, supply: Supply, slots: int, seconds: float, begin: Callable[[], None]) -> Tally:
     """What there was: a pool of threads that in effect read one document at a time, call after call."""
+    begin()
     tally, one_at_a_time = Tally(), threading.Lock()
 
     def work(client: Any, until: float) -> None:
@@ -121,8 +124,8 @@ def _request(served: Emulator, paper: Paper, location: str) -> Any:
 
 def load(served: Emulator, side: Side, slots: int, minutes: float, gone: str = "") -> dict[str, Any]:
     """Figures of one client under quota; with `gone`, those of the second half too."""
-    served.play(load_plan(minutes, gone))
-    tally = side(served, Supply(confined=0.1), slots, minutes * 60.0)
+    plan = load_plan(minutes, gone)
+    tally = side(served, Supply(confined=0.1), slots, minutes * 60.0, lambda: served.play(plan))
     counts = served.counts()
     begin, half, end = minutes * 6.0, minutes * 30.0, minutes * 60.0
     figures = _figures(tally, counts, begin, half if gone else end, len(LOCATIONS))
@@ -163,8 +166,7 @@ def _rates(tally: Tally, begin: float, end: float, locations: int) -> dict[str, 
 
 def scaling(served: Emulator, side: Side, slots: int, seconds: float) -> dict[str, Any]:
     """Documents an hour without quota, the first call's time left out."""
-    served.play(STEADY_PLAN)
-    tally = side(served, Supply(most_pages=1), slots, seconds)
+    tally = side(served, Supply(most_pages=1), slots, seconds, lambda: served.play(STEADY_PLAN))
     done = tally.between(CALL_SECONDS, seconds)
     span = max(seconds - CALL_SECONDS, 1e-9)
     return {
@@ -196,7 +198,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     with emulator() as served:
         # a reader starts and Google's package is loaded: seconds that are nobody's
-        naive(served, Supply(), 1, 10.0)
+        naive(served, Supply(), 1, 10.0, lambda: None)
         if "naive" in wanted:
             found["naive"] = load(served, naive, NAIVE_THREADS, options.minutes / 2.0)
         if "load" in wanted and own is not None:

@@ -75,6 +75,7 @@ class Supply:
         self._lock = threading.Lock()
         self._number = 0
         self._confined = confined
+        self.most_pages = most_pages
         self._contents = {pages: _pdf(pages) for pages in range(1, most_pages + 1)}
 
     def next(self) -> Paper:

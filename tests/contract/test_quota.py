@@ -244,7 +244,7 @@ def test_no_quota_at_all_is_a_long_wait_and_no_error(make: Make) -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["ask", "ask", "ask", "ask", "refund", "succeeded", "throttled", "failed", "free"]),
+        st.sampled_from(["ask", "ask", "ask", "ask", "late", "refund", "succeeded", "throttled", "failed", "free"]),
         st.one_of(st.floats(0, 3), st.floats(-200, 100)),
         st.integers(1, 3),
         st.integers(0, 40),
@@ -306,6 +306,9 @@ def test_redis_counts_as_we_do(script: Any, limits: QuotaLimits, steps: list[Any
         elif what == "free":
             expected = state.free(limits, len(calls), now)
             assert float(tell("free")[0]) == pytest.approx(expected, rel=1e-9, abs=1e-6)
+        elif what == "late":
+            state = state.late(limits, pause, now)
+            tell("late", pause)
         elif what == "refund":
             is_under_way = calls.pop(call, None) is not None
             state = state.refunded(limits, took, carried, now) if is_under_way else state.at_time(limits, now)

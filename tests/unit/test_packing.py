@@ -80,6 +80,27 @@ def test_nobody_waits_longer_than_allowed(items: list[Item], limits: PackLimits)
 
 
 @given(waiting(), limits_of)
+def test_while_full_requests_wait_for_quota_others_wait_longer_and_not_for_ever(
+    items: list[Item], limits: PackLimits
+) -> None:
+    sent = {one.slice_id for request in pack(items, limits, NOW).requests for one in request.items}
+    packing = pack(items, limits, NOW, contended=True)
+    for request in packing.requests:
+        assert {one.slice_id for one in request.items} <= sent
+        is_due = any(NOW - one.since >= _longest(one, limits) for one in request.items)
+        assert is_due or request.reason in ("full", "alone")
+    for one in packing.waiting:
+        assert NOW - one.since < _longest(one, limits)
+    assert not any(one.urgency is Urgency.CRITICAL for one in packing.waiting)
+
+
+def _longest(one: Item, limits: PackLimits) -> float:
+    if one.urgency is Urgency.CRITICAL:
+        return 0.0
+    return max(limits.max_wait_seconds[one.urgency], limits.contended_wait_seconds[one.urgency])
+
+
+@given(waiting(), limits_of)
 def test_the_urgent_leave_first(items: list[Item], limits: PackLimits) -> None:
     ranks = [RANK[request.urgency] for request in pack(items, limits, NOW).requests]
     assert ranks == sorted(ranks)

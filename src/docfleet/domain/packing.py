@@ -19,6 +19,15 @@ MAX_WAIT_SECONDS: Mapping[Urgency, float] = {
     Urgency.BULK: 2.0,
 }
 
+CONTENDED_WAIT_SECONDS: Mapping[Urgency, float] = {
+    Urgency.CRITICAL: 0.0,
+    Urgency.HIGH: 2.0,
+    Urgency.NORMAL: 60.0,
+    Urgency.BULK: 120.0,
+}
+"""The same while full requests wait for quota: sent before one of those, a request that has room to spare would make
+everything else wait for the sake of a few pages."""
+
 
 class Item(msgspec.Struct, frozen=True):
     """Pages that belong together: those of one slice."""
@@ -42,6 +51,8 @@ class PackLimits(msgspec.Struct, frozen=True):
     overhead_bytes: int = 4_096
     """What each item adds to the file beyond its own bytes, at most."""
     max_wait_seconds: Mapping[Urgency, float] = msgspec.field(default_factory=lambda: MAX_WAIT_SECONDS)
+    contended_wait_seconds: Mapping[Urgency, float] = msgspec.field(default_factory=lambda: CONTENDED_WAIT_SECONDS)
+    """Longest wait for company while full requests wait for quota; of an urgency that waits for company at all."""
     share_between_tenants: bool = False
     """Pages of several tenants may travel in one request."""
     together: bool = True
@@ -77,12 +88,15 @@ class Packing(msgspec.Struct, frozen=True):
     """No request can hold them: to be divided."""
 
 
-def pack(waiting: Sequence[Item], limits: PackLimits, now: float, hurry: bool = False) -> Packing:
+def pack(
+    waiting: Sequence[Item], limits: PackLimits, now: float, hurry: bool = False, contended: bool = False
+) -> Packing:
     """Divides what waits into requests that are sent now and items that wait for company.
 
     Most urgent first, then by age, each goes into the first request of its kind with room. A request is sent when it is
     full, or when an item in it has waited as long as it may; so no item ever waits longer than `max_wait_seconds` of
-    its urgency. `hurry`: nothing is to wait (a worker that stops).
+    its urgency. `hurry`: nothing is to wait (a worker that stops). `contended`: full requests wait for quota, so that
+    others wait for `contended_wait_seconds`.
     """
     open_ones: dict[tuple[str, str], list[_Open]] = {}
     too_large: list[Item] = []
@@ -99,19 +113,22 @@ def pack(waiting: Sequence[Item], limits: PackLimits, now: float, hurry: bool = 
         into.add(item, limits)
     requests, left = [], []
     for one in (one for kind in open_ones.values() for one in kind):
-        reason = one.why_now(limits, now, hurry)
+        reason = one.why_now(limits, now, hurry, contended)
         if reason:
             requests.append(Request(tuple(one.items), reason))
         else:
             left += one.items
     requests.sort(key=lambda request: (RANK[request.urgency], min(item.since for item in request.items)))
-    until = min((due_at(item, limits) for item in left), default=None)
+    until = min((due_at(item, limits, contended) for item in left), default=None)
     return Packing(tuple(requests), tuple(left), until, tuple(too_large))
 
 
-def due_at(item: Item, limits: PackLimits) -> float:
+def due_at(item: Item, limits: PackLimits, contended: bool = False) -> float:
     """When the item waits no longer."""
-    return item.since + limits.max_wait_seconds.get(item.urgency, 0.0)
+    longest = limits.max_wait_seconds.get(item.urgency, 0.0)
+    if contended and longest > 0:
+        longest = max(longest, limits.contended_wait_seconds.get(item.urgency, 0.0))
+    return item.since + longest
 
 
 class _Open(msgspec.Struct):
@@ -128,12 +145,12 @@ class _Open(msgspec.Struct):
         self.pages += item.pages
         self.size_bytes += item.size_bytes + limits.overhead_bytes
 
-    def why_now(self, limits: PackLimits, now: float, hurry: bool) -> str:
+    def why_now(self, limits: PackLimits, now: float, hurry: bool, contended: bool) -> str:
         if not limits.together:
             return "alone"
         if self.pages == limits.pages:
             return "full"
-        return "due" if hurry or any(due_at(item, limits) <= now for item in self.items) else ""
+        return "due" if hurry or any(due_at(item, limits, contended) <= now for item in self.items) else ""
 
 
 def halves(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:

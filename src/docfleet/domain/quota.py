@@ -82,6 +82,11 @@ class Quota(Protocol):
         """The call was never sent: all that was taken goes back. A second time does nothing."""
         ...
 
+    def late(self, grant: Grant, seconds: float) -> None:
+        """The call was sent so many seconds after its turn, more than calls are as a rule: the next ones come as much
+        later. Where a quota has no room for a burst, they would arrive too soon after it."""
+        ...
+
     def succeeded(self, grant: Grant) -> None:
         """The service took the call (whatever it then answered, if it was not that there is no quota)."""
         ...

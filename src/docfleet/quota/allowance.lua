@@ -1,7 +1,7 @@
 -- The arithmetic of allowance.py and adaptive.py on the server's clock, in one round trip. Change both together.
 --
 -- KEYS  1 hash of the allowance   2 sorted set of calls under way   3 sorted set of members
--- ARGV  1 what: ask, refund, succeeded, throttled, failed, renew, free   2 now ('': the server's clock)
+-- ARGV  1 what: ask, late, refund, succeeded, throttled, failed, renew, free   2 now ('': the server's clock)
 --       3 requests/min (-1: not limited)   4 pages/min (-1)   5 concurrent (-1)   6 burst seconds   7 headroom
 --       8 urgent share   9 place seconds   10 factor and 11 ceiling for an allowance that is not there
 --       12… of what is asked
@@ -12,6 +12,7 @@ local NEAR, BACK_STEP, PROBE_STEP, PROBE_GROWTH, UNSURE_STEP = 0.98, 1 / 10, 3.8
 local STORM_CALLS, LONG_STORM, FORGET_STORM, STORM_CEILING, FORGET_EARLY = 2, 10, 0.98, 0.3, 0.7
 local FORGET_SOON, PROBES_A_MINUTE, LOWEST, TINY = 0.07, 60, 0.02, 1e-9
 local KEPT_SECONDS, MEMBER_SECONDS = 86400, 300
+local LONGEST_SHIFT = 5.0
 local max, min = math.max, math.min
 
 local what, now = ARGV[1], tonumber(ARGV[2])
@@ -182,6 +183,12 @@ if what == 'ask' then
 elseif what == 'free' then
   local room = free()
   return {room == math.huge and 'inf' or text(room)}
+elseif what == 'late' then
+  local shift = min(max(0, tonumber(ARGV[12])), LONGEST_SHIFT)
+  if is_limited then a.requests = a.requests - shift * rate end
+  if has_pages then a.pages = a.pages - shift * pages_rate end
+  save()
+  return {'1'}
 elseif what == 'renew' then
   hold(ARGV[12])
   return {'1'}

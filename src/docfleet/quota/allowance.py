@@ -24,6 +24,8 @@ PLACE_WAIT = 0.5
 """When to ask again where too many calls are under way: nobody knows when one of them ends."""
 LONGEST_PAUSE = 600.0
 """A service that asks for more is asked again after this."""
+LONGEST_SHIFT = 5.0
+"""A call that was sent later than this after its turn holds nobody up for longer."""
 PRESSED_SECONDS = 60.0
 """How long somebody's having had to wait shows that the rate is used."""
 
@@ -112,6 +114,17 @@ class Allowance(msgspec.Struct, frozen=True):
             state,
             requests=min(rates.capacity, state.requests + requests),
             pages=min(rates.pages_capacity, state.pages + pages),
+        )
+
+    def late(self, limits: QuotaLimits, seconds: float, now: float) -> Allowance:
+        """A call was sent so much after its turn: those behind it come as much later, or they would catch it up."""
+        state = self.at_time(limits, now)
+        rates = _Rates(limits, state.pace.factor)
+        shift = min(max(0.0, seconds), LONGEST_SHIFT)
+        return msgspec.structs.replace(
+            state,
+            requests=state.requests - shift * rates.per_second if rates.is_limited else state.requests,
+            pages=state.pages - shift * rates.pages_per_second if rates.has_pages else state.pages,
         )
 
     def throttled(self, limits: QuotaLimits, generation: int, retry_after: float | None, now: float) -> Allowance:

@@ -59,6 +59,12 @@ class LocalQuota:
                 state = self._allowance(grant.key, limits, now)
                 self._allowances[grant.key] = state.refunded(limits, grant.requests, grant.pages, now)
 
+    def late(self, grant: Grant, seconds: float) -> None:
+        limits = self._limits_of(grant.key)
+        with self._lock:
+            now = self._clock()
+            self._allowances[grant.key] = self._allowance(grant.key, limits, now).late(limits, seconds, now)
+
     def succeeded(self, grant: Grant) -> None:
         self._end(grant, lambda state, limits, now: state.succeeded(limits, grant.generation, now))
 

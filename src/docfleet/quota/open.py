@@ -28,7 +28,8 @@ class QuotaOptions(msgspec.Struct, frozen=True):
             burst_seconds=self.burst_seconds,
             headroom=self.headroom,
             urgent_share=self.urgent_share,
-            place_seconds=self.place_seconds,
+            # a batch is under way for hours, whatever a call may take
+            place_seconds=max(limits.place_seconds, self.place_seconds),
         )
 
 

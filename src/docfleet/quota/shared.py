@@ -86,6 +86,10 @@ class SharedQuota:
         elif self._tell(grant.key, "refund", grant.id, grant.requests, grant.pages) is None:
             self._local.failed(grant)
 
+    def late(self, grant: Grant, seconds: float) -> None:
+        if self._tell(grant.key, "late", seconds) is None:
+            self._local.late(grant, seconds)
+
     def succeeded(self, grant: Grant) -> None:
         self._end(grant)
         if self._tell(grant.key, "succeeded", grant.id, self._generation(grant)) is None:

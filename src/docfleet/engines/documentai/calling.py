@@ -20,12 +20,15 @@ import msgspec
 from docfleet.domain.quota import Breakers, BreakerState, Grant, Passage, Quota, Wait
 from docfleet.engines.documentai.calls import Answer, Attempt, Call, Endpoint, Failed, Postponed
 from docfleet.engines.documentai.client import Sent, Transport
+from docfleet.engines.documentai.delays import Delays
 from docfleet.engines.documentai.endpoints import Candidate, Ranked, endpoints_of, rank
 from docfleet.engines.documentai.facts import Facts
 from docfleet.engines.documentai.failures import BARE_INVALID, Failure, FailureKind, judge
 from docfleet.engines.documentai.hedging import HedgePolicy, Latencies, decide
 from docfleet.engines.documentai.options import DocumentAIOptions
+from docfleet.telemetry import logger
 
+log = logger("documentai")
 MOST_ATTEMPTS = 4
 """Requests for one call, hedges not counted."""
 BARRED_SECONDS = 60.0
@@ -44,6 +47,8 @@ class _Admitted(msgspec.Struct, frozen=True):
     ranked: Ranked
     grant: Grant
     passage: Passage
+    turn: float
+    """When it is to be sent."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -83,6 +88,7 @@ class Caller:
         self._clock = clock
         self._sleep = sleep
         self._latencies = Latencies(hedging)
+        self._delays = Delays()
         self._barred: dict[str, tuple[float, Failure]] = {}
         self._worked: set[str] = set()
         self._lock = threading.Lock()
@@ -172,9 +178,10 @@ class Caller:
         if isinstance(answer, Wait):
             self._breakers.cancel(endpoint.breaker, passage)
             return answer
+        turn = self._clock() + answer.after_seconds
         if answer.after_seconds > 0:
             self._sleep(answer.after_seconds)
-        return _Admitted(ranked, answer, passage)
+        return _Admitted(ranked, answer, passage, turn)
 
     # --- under way
 
@@ -201,6 +208,9 @@ class Caller:
         except BaseException:
             self._take_back(admitted)
             raise
+        delay = self._delays.late_by(self._clock() - admitted.turn)
+        if delay > 0:
+            self._quota.late(admitted.grant, delay)
         return _Flight(admitted, sent, started, hedge)
 
     def _second(self, call: Call, first: _Admitted) -> _Admitted | None:
@@ -269,6 +279,7 @@ class Caller:
         if failure is None:
             self._quota.succeeded(grant)
         elif failure.kind is FailureKind.THROTTLED:
+            log.info("throttled", endpoint=endpoint.name, after_seconds=round(seconds, 3))
             self._quota.throttled(grant, failure.retry_after)
         elif failure.code in _NEVER_SENT:
             self._quota.refund(grant)

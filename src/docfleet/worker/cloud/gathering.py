@@ -54,6 +54,8 @@ class Gatherer:
         self.senders = Senders(parts.options.calls_in_flight)
         self._gates: dict[str, float] = {}
         """Key of requests -> not before; a steady clock."""
+        self._is_contended = False
+        """Full requests wait for quota."""
         self._look_at = 0.0
 
     # --- the main thread
@@ -82,7 +84,10 @@ class Gatherer:
         waiting = [held for held in self._holding.all(Stage.WAITING) if held.item is not None]
         if self.senders.free() > 0:
             limits = self._parts.options.limits
-            moments += [max(self._gate(held.item), due_at(held.item, limits)) for held in waiting if held.item]
+            contended = self._is_contended
+            moments += [
+                max(self._gate(held.item), due_at(held.item, limits, contended)) for held in waiting if held.item
+            ]
         return max(0.0, min(moments, default=now + 1.0) - now)
 
     def _gate(self, item: Item) -> float:
@@ -183,9 +188,12 @@ class Gatherer:
             self._ends.drop(held)
             del waiting[held.claim.slice_id]
         items = [held.item for held in waiting.values() if held.item and self._gate(held.item) <= now]
+        limits = self._parts.options.limits
+        gated = [held.item for held in waiting.values() if held.item and self._gate(held.item) > now]
+        self._is_contended = any(request.reason == "full" for request in pack(gated, limits, now).requests)
         if not items:
             return
-        packing = pack(items, self._parts.options.limits, now)
+        packing = pack(items, limits, now, contended=self._is_contended)
         for item in packing.too_large:
             self._divide(waiting[item.slice_id])
         for request in packing.requests[: self.senders.free()]:
