@@ -37,6 +37,10 @@ STORM_CEILING = 0.3
 """Below this it does not fall for those."""
 FORGET_SOON = 0.07
 """What the ceiling loses besides after one near it that came at once; less the more calls had passed there."""
+STEADY_CALLS = 50
+STEADY_MINUTES = 5
+"""After so many calls and so long since the last slowdown, one that is refused came too soon after another: the rate
+itself holds, also where the service counts by the minute."""
 FORGET_EARLY = 0.7
 """… and after one on the way back up, at the least."""
 
@@ -61,8 +65,9 @@ class Pace(msgspec.Struct, frozen=True):
     unsure: bool = False
     """Whether the ceiling is a guess: nothing was refused close to it."""
 
-    def throttled(self, generation: int, lowest: float = LOWEST) -> Pace:
-        """After a refusal of a call that was granted in `generation`: of those under way together only one counts."""
+    def throttled(self, generation: int, lowest: float = LOWEST, per_minute: float = 0.0) -> Pace:
+        """After a refusal of a call that was granted in `generation`: of those under way together only one counts.
+        `per_minute`: calls at this pace."""
         if generation < self.generation:
             return self
         factor, generation = max(lowest, self.factor / 2), self.generation + 1
@@ -73,7 +78,8 @@ class Pace(msgspec.Struct, frozen=True):
             ceiling = max(min(self.ceiling, STORM_CEILING), self.ceiling * FORGET_STORM)
             return Pace(factor, max(lowest, ceiling), generation, storms=storms, unsure=True)
         if self.factor >= 0.9 * self.ceiling:
-            ceiling = self.factor * (1.0 - FORGET_SOON * max(0.0, 1.0 - self.probes / PROBE_GROWTH))
+            trusted = max(self.probes / PROBE_GROWTH, self.calls / max(STEADY_CALLS, STEADY_MINUTES * per_minute))
+            ceiling = self.factor * (1.0 - FORGET_SOON * max(0.0, 1.0 - trusted))
             return Pace(factor, max(lowest, ceiling), generation)
         return Pace(factor, max(lowest, self.factor, self.ceiling * FORGET_EARLY), generation, unsure=True)
 

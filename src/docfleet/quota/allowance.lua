@@ -10,7 +10,7 @@
 local OWED_SECONDS, PLACE_WAIT, LONGEST_PAUSE, PRESSED_SECONDS = 1.0, 0.5, 600.0, 60.0
 local NEAR, BACK_STEP, PROBE_STEP, PROBE_GROWTH, UNSURE_STEP = 0.98, 1 / 10, 3.8e-5, 200, 20
 local STORM_CALLS, LONG_STORM, FORGET_STORM, STORM_CEILING, FORGET_EARLY = 2, 10, 0.98, 0.3, 0.7
-local FORGET_SOON, PROBES_A_MINUTE, LOWEST, TINY = 0.07, 60, 0.02, 1e-9
+local STEADY_CALLS, STEADY_MINUTES, FORGET_SOON, PROBES_A_MINUTE, LOWEST, TINY = 50, 5, 0.07, 60, 0.02, 1e-9
 local KEPT_SECONDS, MEMBER_SECONDS = 86400, 300
 local LONGEST_SHIFT = 5.0
 local max, min = math.max, math.min
@@ -144,7 +144,8 @@ local function throttled(generation, retry_after)
       a.ceiling, a.unsure = max(min(a.ceiling, STORM_CEILING), a.ceiling * FORGET_STORM), 1
     end
   elseif a.factor >= 0.9 * a.ceiling then
-    a.ceiling = a.factor * (1 - FORGET_SOON * max(0, 1 - a.probes / PROBE_GROWTH))
+    local trusted = max(a.probes / PROBE_GROWTH, a.calls / max(STEADY_CALLS, STEADY_MINUTES * rate * 60))
+    a.ceiling = a.factor * (1 - FORGET_SOON * max(0, 1 - trusted))
     a.unsure, a.storms = 0, 0
   else
     a.ceiling, a.unsure, a.storms = max(a.factor, a.ceiling * FORGET_EARLY), 1, 0

@@ -131,11 +131,12 @@ class Allowance(msgspec.Struct, frozen=True):
         """The service refused a call granted in `generation`."""
         state = self.at_time(limits, now)
         pause = retry_after if retry_after is not None and isfinite(retry_after) else 0.0
+        per_minute = 60.0 * _Rates(limits, state.pace.factor).per_second
         return msgspec.structs.replace(
             state,
             requests=min(0.0, state.requests),
             pages=min(0.0, state.pages),
-            pace=state.pace.throttled(generation, lowest_factor(limits.requests_per_minute)),
+            pace=state.pace.throttled(generation, lowest_factor(limits.requests_per_minute), per_minute),
             paused_until=max(state.paused_until, now + min(pause, LONGEST_PAUSE)),
         )
 

@@ -36,6 +36,8 @@ LOOK_SECONDS = 0.25
 NO_LEDGER_SECONDS = 1.0
 STORE_PAUSE_SECONDS = 5.0
 CLAIMS_AT_ONCE = 30
+CONTENDED_SECONDS = 15.0
+"""So long after full requests waited for quota, the quota counts as short: the next of them may just be on its way."""
 
 log = logger("cloud")
 
@@ -54,8 +56,8 @@ class Gatherer:
         self.senders = Senders(parts.options.calls_in_flight)
         self._gates: dict[str, float] = {}
         """Key of requests -> not before; a steady clock."""
-        self._is_contended = False
-        """Full requests wait for quota."""
+        self._contended_until = 0.0
+        """Full requests waited for quota a moment ago: until when others wait for company; a steady clock."""
         self._look_at = 0.0
 
     # --- the main thread
@@ -84,7 +86,7 @@ class Gatherer:
         waiting = [held for held in self._holding.all(Stage.WAITING) if held.item is not None]
         if self.senders.free() > 0:
             limits = self._parts.options.limits
-            contended = self._is_contended
+            contended = self._contended_until > now
             moments += [
                 max(self._gate(held.item), due_at(held.item, limits, contended)) for held in waiting if held.item
             ]
@@ -190,10 +192,11 @@ class Gatherer:
         items = [held.item for held in waiting.values() if held.item and self._gate(held.item) <= now]
         limits = self._parts.options.limits
         gated = [held.item for held in waiting.values() if held.item and self._gate(held.item) > now]
-        self._is_contended = any(request.reason == "full" for request in pack(gated, limits, now).requests)
+        if any(request.reason == "full" for request in pack(gated, limits, now).requests):
+            self._contended_until = now + CONTENDED_SECONDS
         if not items:
             return
-        packing = pack(items, limits, now, contended=self._is_contended)
+        packing = pack(items, limits, now, contended=self._contended_until > now)
         for item in packing.too_large:
             self._divide(waiting[item.slice_id])
         for request in packing.requests[: self.senders.free()]:

@@ -27,6 +27,9 @@ QUOTA_WAIT = "quota_exhausted"
 AWAY_WAIT = "engine_away"
 SETUP_WAIT = "engine_not_set_up"
 LEDGER_PAUSE = 2.0
+BOOKED_AHEAD = 0.8
+"""Of the patience of a full request: how long before its turn it asks again."""
+LEAST_PAUSE = 0.1
 ALONE_FROM_ERRORS = 2
 """A slice that was in this many failed requests makes its last one alone."""
 
@@ -136,7 +139,7 @@ class Sender:
             case Answer():
                 self._read(helds, outcome, request.pages)
             case Postponed():
-                self._postponed(helds, outcome)
+                self._postponed(helds, outcome, is_full)
             case Failed():
                 self._failed(helds, outcome)
 
@@ -161,14 +164,16 @@ class Sender:
         for held, document in zip(helds, documents, strict=True):
             self._ends.read(held, document, place, answer.seconds * len(held.pages) / pages, times_paid)
 
-    def _postponed(self, helds: Sequence[Held], outcome: Postponed) -> None:
+    def _postponed(self, helds: Sequence[Held], outcome: Postponed, is_full: bool) -> None:
         """Nothing was sent, or there was no quota for it."""
         self._settle_attempts(helds, outcome.attempts)
         if outcome.reason == "away":
             self._out_of_reach(helds, AWAY_WAIT, outcome.seconds, "Every endpoint that may be asked is out of order.")
             return
         if outcome.seconds <= self._parts.options.hand_back_seconds:
-            self._requeue(helds, outcome.seconds)
+            # a full request books its turn ahead, so that none is left unused between two of them
+            ahead = BOOKED_AHEAD * self._parts.options.patience_seconds if is_full else 0.0
+            self._requeue(helds, max(LEAST_PAUSE, outcome.seconds - ahead))
             return
         for held in helds:
             self._wait_or_stand(held, outcome.seconds)
