@@ -190,7 +190,9 @@ def _compose(
     answer: RecognisedPage,
     layer: WordPage | None,
 ) -> ReadPage:
-    name, cost = engine.capabilities.name, engine.capabilities.cost_per_page_usd
+    name, cost = engine.capabilities.name, answer.cost_usd
+    if cost is None:
+        cost = engine.capabilities.cost_per_page_usd
     if answer.page is not None:
         page = _only_wanted(msgspec.structs.replace(answer.page, number=bundle.number), plan.features)
         confidence = page.layout.confidence if page.layout else 0.0

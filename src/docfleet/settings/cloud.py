@@ -65,6 +65,13 @@ class QuotaSettings(Section):
 class MoneySettings(Section):
     """What reading costs."""
 
+    run_limit_usd: float | None = Field(
+        None,
+        ge=0,
+        description="Most that one `docfleet process` may spend on a cloud engine; unset: any amount. Pages past it "
+        "stay as they were read here, or end with `budget_exhausted`.",
+    )
+
     worker_usd_per_hour: float = Field(
         0.0, ge=0, description="What an hour of one worker slot costs you, for `docfleet costs`; 0: not told."
     )
