@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from docfleet.errors import UsageError
-from docfleet.settings import LimitSettings, ServiceSettings, Settings
+from docfleet.settings import CascadeSettings, LimitSettings, ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from docfleet.domain.cascade import EscalationPolicy
@@ -79,6 +79,14 @@ def is_postgres(service: ServiceSettings) -> bool:
 def engine_options(settings: Settings) -> dict[str, dict[str, Any]]:
     """What engines are given at their start, by name, as plain values; those that are not named are given nothing."""
     return {DOCUMENTAI: settings.documentai.model_dump(mode="json")}
+
+
+def escalation_policy(cascade: CascadeSettings, cloud_engine: str) -> EscalationPolicy:
+    from docfleet.domain.cascade import EscalationPolicy, OnRefusal
+
+    return EscalationPolicy(
+        cloud_engine, cascade.escalate_below, OnRefusal(cascade.on_refusal), cascade.doubted_characters
+    )
 
 
 def open_budgets(settings: Settings, ledger: Ledger) -> Budgets:
@@ -170,11 +178,10 @@ class Runtime:
     @cached_property
     def third_step(self) -> EscalationPolicy:
         """Which pages go on to a cloud engine from this machine; none where one reads all pages anyway."""
-        from docfleet.domain.cascade import CLOUD_ENGINES, EscalationPolicy, OnRefusal
+        from docfleet.domain.cascade import CLOUD_ENGINES
 
         cascade = self.settings.cascade
-        cloud = "" if self.settings.reading.engine in CLOUD_ENGINES else cascade.cloud_engine
-        return EscalationPolicy(cloud, cascade.escalate_below, OnRefusal(cascade.on_refusal))
+        return escalation_policy(cascade, "" if self.settings.reading.engine in CLOUD_ENGINES else cascade.cloud_engine)
 
     @cached_property
     def cloud_plan(self) -> ReadingPlan:

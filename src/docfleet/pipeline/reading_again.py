@@ -22,7 +22,7 @@ def read_again(
 
     Raises EngineUnavailable when the engine cannot start. What happens to it later is told page by page.
     """
-    chosen = {one.page: one for page in pages if (one := escalate(page.reading, policy)) is not None}
+    chosen = {one.page: one for page in pages if (one := escalate(page.reading, page.characters, policy)) is not None}
     if not chosen:
         return list(pages)
     plan.engine()
@@ -52,7 +52,7 @@ def weigh(local: ReadPage, cloud: ReadPage, escalation: Escalation, policy: Esca
     waits = policy.on_refusal is OnRefusal.WAIT and told.outcome in _MAY_CHANGE
     if policy.on_refusal is OnRefusal.FAIL or waits:
         return msgspec.structs.replace(cloud, reading=msgspec.structs.replace(told, seconds=seconds))
-    detail = f"{escalation.detail} {policy.cloud_engine} did not read it: {told.detail}"
+    detail = f"The local result stands: {told.detail} {escalation.detail}"
     return msgspec.structs.replace(
         local, reading=msgspec.structs.replace(local.reading, detail=detail, seconds=seconds)
     )

@@ -36,6 +36,11 @@ class ReadPage(msgspec.Struct, frozen=True):
     ocr_words: WordPage | None = None
     """On a page read both ways: the words that came from pixels, which the searchable PDF has to add."""
 
+    @property
+    def characters(self) -> int:
+        """Read, white space aside."""
+        return sum(map(len, self.text.split()))
+
 
 class ReadingPlan(msgspec.Struct, frozen=True):
     """How pages are to be read."""

@@ -16,8 +16,14 @@ class CascadeSettings(Section):
     cloud_engine: str = Field(
         "", description="Engine that reads what was read too poorly (`documentai`); empty: nothing leaves this service."
     )
+    doubted_characters: float = Field(
+        12.0,
+        ge=0,
+        description="Pages of which the local engine doubts so many characters go on: their number times one less its "
+        "confidence.",
+    )
     escalate_below: float = Field(
-        0.98, ge=0, le=1, description="Pages the local engine read with less confidence than this go on."
+        0.9, ge=0, le=1, description="Pages it read with less confidence than this go on, however short."
     )
     on_refusal: str = Field(
         "local",

@@ -270,7 +270,12 @@ def _options(settings: Settings) -> str:
     }
     cascade = settings.cascade
     if cascade.cloud_engine and reading.engine not in CLOUD_ENGINES:
-        relevant["cascade"] = [cascade.cloud_engine, cascade.escalate_below, cascade.on_refusal]
+        relevant["cascade"] = [
+            cascade.cloud_engine,
+            cascade.doubted_characters,
+            cascade.escalate_below,
+            cascade.on_refusal,
+        ]
     return msgspec.json.encode(relevant).decode()
 
 
