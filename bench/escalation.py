@@ -131,10 +131,9 @@ def as_markdown(points: Sequence[Point]) -> str:
         "| characters in doubt | pages escalated | error left | by confidence | best choice | at random |",
         "|---|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {p.threshold:g} | {p.escalated:.0%} | {p.left:.2%} | {p.by_confidence:.2%} | {p.best:.2%} | {p.random:.2%} |"
-        for p in points
-    ]
+    for point in points:
+        shares = (point.left, point.by_confidence, point.best, point.random)
+        lines.append(f"| {point.threshold:g} | {point.escalated:.0%} | {' | '.join(f'{one:.2%}' for one in shares)} |")
     return "\n".join(lines)
 
 
