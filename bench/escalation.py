@@ -2,9 +2,11 @@
 
     python -m bench.escalation [--pages 12] [--sets receipts,forms,ocr_pages]
 
-Each page is read by the local engine. Pages whose confidence is below the threshold count as read without error, as by
-a perfect cloud engine; the others keep their local error. Beside it the best any rule could do with as many pages
-(the worst first), and what picking at random would leave: a confidence is worth as much as it lies nearer the former.
+Each page is read by the local engine. Pages with as many characters in doubt as the threshold says (their number times
+one less the confidence) count as read without error, as by a perfect cloud engine; the others keep their local error.
+Beside it what as many pages of the least confidence would leave, the best any rule could do (the worst first), and what
+picking at random would leave. The worth of a rule is the area it gains on chance, over thresholds of every height, as a
+share of what the best would gain.
 Error is the share of the truth's words that were not read, whatever their order, all pages together; normalised as in
 tests/scoring.py.
 """
@@ -14,7 +16,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -27,7 +30,7 @@ from docfleet.engines.local.rapid import engine as docfleet_engine
 sys.path.insert(0, str(ROOT / "tests"))
 from scoring import normalise  # type: ignore[import-not-found, unused-ignore]
 
-THRESHOLDS = (0.9, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995)
+THRESHOLDS = (40.0, 30.0, 20.0, 16.0, 12.0, 8.0, 6.0, 4.0, 2.0)
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -35,9 +38,15 @@ class Measured(msgspec.Struct, frozen=True):
 
     name: str
     confidence: float
+    characters: int
+    """Read, white space aside."""
     missed: int
     """Words of the truth that were not read."""
     words: int
+
+    @property
+    def doubted(self) -> float:
+        return (1 - self.confidence) * self.characters
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -48,6 +57,8 @@ class Point(msgspec.Struct, frozen=True):
     """Share of the pages."""
     left: float
     """Share of words missed with those pages read perfectly."""
+    by_confidence: float
+    """The same, had as many pages of the least confidence been chosen."""
     best: float
     """The same, had the worst pages been chosen."""
     random: float
@@ -57,9 +68,10 @@ def curve(pages: Sequence[Measured], thresholds: Sequence[float] = THRESHOLDS) -
     total = max(1, sum(page.words for page in pages))
     missed = [page.missed for page in pages]
     worst_first = sorted(missed, reverse=True)
+    unsure_first = [page.missed for page in sorted(pages, key=lambda page: page.confidence)]
     points = []
     for threshold in thresholds:
-        kept = [page for page in pages if page.confidence >= threshold]
+        kept = [page for page in pages if page.doubted < threshold]
         gone = len(pages) - len(kept)
         share = gone / max(1, len(pages))
         points.append(
@@ -67,11 +79,23 @@ def curve(pages: Sequence[Measured], thresholds: Sequence[float] = THRESHOLDS) -
                 threshold,
                 share,
                 sum(page.missed for page in kept) / total,
+                sum(unsure_first[gone:]) / total,
                 sum(worst_first[gone:]) / total,
                 sum(missed) / total * (1 - share),
             )
         )
     return points
+
+
+def worth(pages: Sequence[Measured], rule: Callable[[Measured], float]) -> float:
+    """1: as good as knowing the worst pages; 0: as chance. `rule`: what is largest for the pages to be sent first."""
+
+    def gained(order: Sequence[Measured]) -> float:
+        taken = accumulate(page.missed for page in order)
+        return sum(taken) / len(pages) / max(1, sum(page.missed for page in pages)) - 0.5
+
+    best = gained(sorted(pages, key=lambda page: -page.missed))
+    return gained(sorted(pages, key=lambda page: -rule(page))) / best
 
 
 def measure(sets: Sequence[str], count: int) -> list[Measured]:
@@ -99,12 +123,17 @@ def _read(engine: Engine, name: str, scan: Scan) -> Measured:
     sure = sum(len(word.text) * word.confidence for word in found.words) / letters if letters else 1.0
     words = Counter(expected.split())
     missed = words - Counter(said.split())
-    return Measured(f"{name}/{scan.path.name}", sure, missed.total(), words.total())
+    return Measured(f"{name}/{scan.path.name}", sure, letters, missed.total(), words.total())
 
 
 def as_markdown(points: Sequence[Point]) -> str:
-    lines = ["| threshold | pages escalated | error left | best choice | at random |", "|---|---|---|---|---|"]
-    lines += [f"| {p.threshold:g} | {p.escalated:.0%} | {p.left:.2%} | {p.best:.2%} | {p.random:.2%} |" for p in points]
+    lines = [
+        "| characters in doubt | pages escalated | error left | by confidence | best choice | at random |",
+        "|---|---|---|---|---|---|",
+    ]
+    for point in points:
+        shares = (point.left, point.by_confidence, point.best, point.random)
+        lines.append(f"| {point.threshold:g} | {point.escalated:.0%} | {' | '.join(f'{one:.2%}' for one in shares)} |")
     return "\n".join(lines)
 
 
@@ -114,9 +143,13 @@ def main() -> None:
     parser.add_argument("--sets", default="receipts,forms,ocr_pages")
     chosen = parser.parse_args()
     pages = measure(chosen.sets.split(","), chosen.pages)
-    for page in sorted(pages, key=lambda page: page.confidence):
-        print(f"{page.confidence:.3f}  {page.missed / max(1, page.words):6.1%}  {page.name}")
+    for page in sorted(pages, key=lambda page: -page.doubted):
+        print(f"{page.doubted:5.1f}  {page.confidence:.3f}  {page.missed / max(1, page.words):6.1%}  {page.name}")
     print(as_markdown(curve(pages)))
+    print(
+        f"worth: {worth(pages, lambda one: one.doubted):.2f}, of the confidence alone "
+        f"{worth(pages, lambda one: -one.confidence):.2f}"
+    )
 
 
 if __name__ == "__main__":

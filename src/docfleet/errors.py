@@ -290,10 +290,10 @@ class WorkerDied(DocumentError):
 
 
 class BudgetExhausted(DocumentError):
-    """The budget of the month has no room for reading these pages."""
+    """The budget of the month, or the limit of the run, has no room for reading these pages."""
 
     code = "budget_exhausted"
-    remedy = "Raise the limit with `docfleet budgets set`, and then try the document again."
+    remedy = "Raise the limit (`docfleet budgets set`, `docfleet process --max-usd`), and then try the document again."
 
 
 class PageMissing(DocumentError):

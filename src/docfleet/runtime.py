@@ -7,17 +7,20 @@ makes a key no object store.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from docfleet.errors import UsageError
-from docfleet.settings import LimitSettings, ServiceSettings, Settings
+from docfleet.settings import CascadeSettings, LimitSettings, ServiceSettings, Settings
 
 if TYPE_CHECKING:
+    from docfleet.domain.cascade import EscalationPolicy
     from docfleet.engines.base import Engine
     from docfleet.engines.documentai.calling import Caller
+    from docfleet.engines.documentai.calls import Asks
     from docfleet.ledger import Ledger
     from docfleet.ledger.access import Access
     from docfleet.ledger.budgets import Budgets
@@ -78,11 +81,31 @@ def engine_options(settings: Settings) -> dict[str, dict[str, Any]]:
     return {DOCUMENTAI: settings.documentai.model_dump(mode="json")}
 
 
+def escalation_policy(cascade: CascadeSettings, cloud_engine: str) -> EscalationPolicy:
+    from docfleet.domain.cascade import EscalationPolicy, OnRefusal
+
+    return EscalationPolicy(
+        cloud_engine, cascade.escalate_below, OnRefusal(cascade.on_refusal), cascade.doubted_characters
+    )
+
+
+def open_budgets(settings: Settings, ledger: Ledger) -> Budgets:
+    """The account in this ledger, with the list prices of Document AI."""
+    from docfleet.engines.documentai.facts import OCR, read_facts
+    from docfleet.engines.documentai.prices import price_book
+    from docfleet.ledger.budgets import Budgets
+
+    book = price_book(read_facts(settings.documentai.overrides), settings.money.worker_usd_per_hour)
+    return Budgets(ledger, book, cloud_processor=OCR)
+
+
 class Runtime:
     """The parts one process works with. Close it (or use it as a context manager) to end its child processes."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, paying: Callable[[Asks], Asks] | None = None) -> None:
+        """`paying`: puts somebody who keeps the account between an engine of this process and the service it calls."""
         self.settings = settings
+        self._paying = paying
 
     # --- reading documents
 
@@ -96,13 +119,19 @@ class Runtime:
     def engine(self) -> Engine:
         return self.load_engine(self.settings.reading.engine)
 
+    @cached_property
+    def cloud_engine(self) -> Engine:
+        """That reads again what the local one read too poorly (`cascade.cloud_engine`)."""
+        return self.load_engine(self.settings.cascade.cloud_engine)
+
     def load_engine(self, name: str) -> Engine:
         """A new engine of this name, with what the settings say of it. Raises `UsageError`, `EngineUnavailable`."""
         from docfleet.engines.registry import load
 
         options: dict[str, Any] = dict(engine_options(self.settings).get(name, {}))
         if name == DOCUMENTAI and self.settings.documentai.processors:
-            options["caller"] = self.open_documentai()
+            caller: Asks = self.open_documentai()
+            options["caller"] = self._paying(caller) if self._paying else caller
         return load(name, options)
 
     def open_documentai(self, processes: int = 0) -> Caller:
@@ -146,6 +175,24 @@ class Runtime:
         policy = CascadePolicy(force=forced[reading.mode])
         return ReadingPlan(lambda: self.engine, policy, reading.render_dpi, reading.languages)
 
+    @cached_property
+    def third_step(self) -> EscalationPolicy:
+        """Which pages go on to a cloud engine from this machine; none where one reads all pages anyway."""
+        from docfleet.domain.cascade import CLOUD_ENGINES
+
+        cascade = self.settings.cascade
+        return escalation_policy(cascade, "" if self.settings.reading.engine in CLOUD_ENGINES else cascade.cloud_engine)
+
+    @cached_property
+    def cloud_plan(self) -> ReadingPlan:
+        """How they are read there."""
+        from docfleet.domain.cascade import CascadePolicy, Route
+        from docfleet.pipeline.recognise import ReadingPlan
+
+        reading = self.settings.reading
+        forced = CascadePolicy(force=Route.OCR)
+        return ReadingPlan(lambda: self.cloud_engine, forced, reading.render_dpi, reading.languages)
+
     # --- the service
 
     @cached_property
@@ -169,13 +216,7 @@ class Runtime:
 
     @cached_property
     def budgets(self) -> Budgets:
-        """With the list prices of Document AI."""
-        from docfleet.engines.documentai.facts import OCR, read_facts
-        from docfleet.engines.documentai.prices import price_book
-        from docfleet.ledger.budgets import Budgets
-
-        book = price_book(read_facts(self.settings.documentai.overrides), self.settings.money.worker_usd_per_hour)
-        return Budgets(self.ledger, book, cloud_processor=OCR)
+        return open_budgets(self.settings, self.ledger)
 
     @cached_property
     def access(self) -> Access:
@@ -271,7 +312,7 @@ class Runtime:
 
     def close(self) -> None:
         # in the order in which they use one another
-        for name in ("engine", "sandbox", "hints", "access", "ledger"):
+        for name in ("engine", "cloud_engine", "sandbox", "hints", "access", "ledger"):
             part = self.__dict__.get(name)
             if part is not None:
                 part.close()

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from chaos.book import Change, DocumentFact, Held, Receipt, SliceFact, Stale
+from chaos.model_deaths import Deaths
+from chaos.model_rows import Document, Slice
 from docfleet.domain.retry import (
     Action,
     Counters,
     Decision,
-    Evidence,
     Failure,
     FailureKind,
-    Hazard,
     Lapse,
     RetryPolicy,
-    evidence_of,
     judge_lapses,
     judge_release,
 )
@@ -31,7 +30,6 @@ from docfleet.domain.work import (
     PAGE_READ,
     PAGE_STEPS,
     SLICE_TRANSITIONS,
-    STEP_PRIORITY,
     WHOLE_DOCUMENT,
     DocumentState,
     SliceState,
@@ -43,57 +41,6 @@ from docfleet.domain.work import (
 
 LEASE_SECONDS = 15.0
 TOGETHER_SECONDS = 3.0
-SILENT_SECONDS = 9.0
-SPANS = (30.0, 120.0, 600.0)
-FREE_SECONDS = 120.0
-SLOTS = 2
-
-
-class Death:
-    """An attempt whose worker died under it; `innocent` once its slice ended well."""
-
-    __slots__ = ("at", "innocent", "seconds", "slice_id", "worker")
-
-    def __init__(self, at: float, worker: str, slice_id: int, seconds: float, innocent: bool = False) -> None:
-        self.at, self.worker, self.slice_id, self.seconds = at, worker, slice_id, seconds
-        self.innocent = innocent
-
-
-class Document:
-    __slots__ = (
-        "code", "duplicate_of", "follows", "id", "key", "outcomes", "pages", "result_key", "sha256", "state", "tenant",
-        "urgency",
-    )  # fmt: skip
-
-    def __init__(self, id_: str, key: str, tenant: str, sha256: str, urgency: Urgency) -> None:
-        self.id, self.key, self.tenant, self.sha256, self.urgency = id_, key, tenant, sha256, urgency
-        self.state: DocumentState = DocumentState.RECEIVED
-        self.pages: int | None = None
-        self.outcomes: dict[int, str] = {}
-        self.result_key = self.code = self.follows = self.duplicate_of = ""
-
-    @property
-    def read(self) -> int:
-        return sum(outcome == PAGE_READ for outcome in self.outcomes.values())
-
-
-class Slice:
-    __slots__ = (
-        "attempt", "available_at", "code", "counters", "dispatched_at", "document", "first_page", "id", "isolated",
-        "last_page", "lease_until", "priority", "result_key", "started_at", "state", "step", "token", "worker",
-    )  # fmt: skip
-
-    def __init__(self, id_: int, document: Document, step: Step, first: int, last: int, now: float) -> None:
-        self.id, self.document, self.step, self.first_page, self.last_page = id_, document, step, first, last
-        self.state: SliceState = SliceState.QUEUED
-        self.token = self.attempt = 0
-        self.priority = 100 + STEP_PRIORITY[step]
-        self.available_at, self.started_at = now, now
-        self.lease_until: float | None = None
-        self.dispatched_at: float | None = None
-        self.worker = self.result_key = self.code = ""
-        self.isolated = False
-        self.counters = Counters()
 
 
 class ModelLedger:
@@ -108,9 +55,7 @@ class ModelLedger:
         self._by_sha: dict[tuple[str, str], list[Document]] = {}
         self._slices: dict[int, Slice] = {}
         self._of: dict[str, list[Slice]] = {}
-        self._lives: dict[str, tuple[float, float]] = {}
-        """Supervisor -> (first seen, last seen)."""
-        self._deaths: list[Death] = []
+        self._deaths = Deaths(self._slices)
         self.indistinct: set[str] = set()
         self._log: list[Change] = []
 
@@ -153,7 +98,7 @@ class ModelLedger:
         row = self._slices.get(slice_id)
         if row is None or row.state is not SliceState.QUEUED or row.available_at > self.now:
             return None
-        running = [other for other in self._slices.values() if other.state is SliceState.RUNNING]
+        running = self._running()
         mine = [other for other in running if other.worker == worker]
         if any(other.isolated for other in mine):
             return None
@@ -173,6 +118,9 @@ class ModelLedger:
     def _eligible(self) -> list[Slice]:
         rows = [row for row in self._slices.values() if row.state is SliceState.QUEUED and row.available_at <= self.now]
         return sorted(rows, key=lambda row: (RANK[row.document.urgency], row.priority, row.id))
+
+    def _running(self) -> list[Slice]:
+        return [row for row in self._slices.values() if row.state is SliceState.RUNNING]
 
     def _take(self, row: Slice, worker: str) -> Held:
         row.token += 1
@@ -206,7 +154,7 @@ class ModelLedger:
             row = self._add(document, Step.LOCAL, first, last)
             if suspect:
                 row.counters = Counters(crashes)
-                self._inherit(held.slice_id, row)
+                self._deaths.inherit(held.slice_id, row.id)
         self._advance(document)
 
     def finish_pages(self, held: Held, result_key: str, unread: Collection[int]) -> None:
@@ -247,9 +195,8 @@ class ModelLedger:
                 return None
             raise Stale
         row.lease_until, row.result_key = None, result_key
-        for death in self._deaths:
-            # it ended well: what its workers died of was not it
-            death.innocent |= clears and death.slice_id == row.id
+        if clears:
+            self._deaths.clear(row.id)
         self._set(row, SliceState.DONE, held.token, held.worker, "")
         return row.document
 
@@ -261,17 +208,17 @@ class ModelLedger:
         self._apply(row, Failure(kind, code, retryable=retryable))
 
     def release_worker(self, worker: str, crashed: bool, working_on: Collection[int]) -> None:
-        rows = [r for r in self._slices.values() if r.state is SliceState.RUNNING and r.worker == worker]
+        rows = [row for row in self._running() if row.worker == worker]
         if crashed and not rows and not working_on:
-            self._deaths.append(Death(self.now, worker, 0, 0.0, innocent=True))
+            self._deaths.add_of_a_free_slot(worker, self.now)
         for slice_id, kind in judge_release([row.id for row in rows], crashed, working_on).items():
             self._apply(self._slices[slice_id], _death(kind))
 
     def announce(self, supervisor: str) -> None:
-        self._lives[supervisor] = (self.now, self.now)
+        self._deaths.announce(supervisor, self.now)
 
     def see(self, supervisor: str) -> None:
-        self._lives[supervisor] = (self._lives[supervisor][0], self.now)
+        self._deaths.see(supervisor, self.now)
 
     def expire_leases(self) -> None:
         lapsed = [
@@ -279,64 +226,23 @@ class ModelLedger:
             for row in self._slices.values()
             if row.state is SliceState.RUNNING and (row.lease_until or 0.0) < self.now
         ]
-        verdicts = dict.fromkeys((row.id for row in lapsed if self._is_silent(row.worker)), FailureKind.LOSS)
+        verdicts = dict.fromkeys(
+            (row.id for row in lapsed if self._deaths.is_silent(row.worker, self.now)), FailureKind.LOSS
+        )
         alone = [Lapse(row.id, row.lease_until or 0.0) for row in lapsed if row.id not in verdicts]
         verdicts |= judge_lapses(alone, self.now, TOGETHER_SECONDS)
         for slice_id, kind in verdicts.items():
             self._apply(self._slices[slice_id], _death(kind))
 
-    def _is_silent(self, worker: str) -> bool:
-        return self.now - self._lives[worker.split("/")[0]][1] > SILENT_SECONDS
-
-    def _weigh(self, row: Slice, failure: Failure) -> Evidence | None:
-        if failure.kind not in (FailureKind.CRASH, FailureKind.LOSS):
-            return None
-        until = min(self.now, row.lease_until or self.now)
-        self._deaths.append(Death(until, row.worker, row.id, max(0.0, until - row.started_at)))
-        against = [death for death in self._deaths if death.slice_id == row.id and not death.innocent]
-        seconds = [death.seconds for death in against]
-        innocent, undecided = self._others({death.worker for death in against})
-        return Evidence(
-            evidence_of(seconds, [self._hazard(innocent, span) for span in SPANS]),
-            evidence_of(seconds, [self._hazard(innocent + undecided, span) for span in SPANS]),
-            self.now - min(death.at for death in against),
-        )
-
-    def _others(self, mine: set[str]) -> tuple[list[float], list[float]]:
-        """When workers died innocently, and when under slices that are still open."""
-        by_worker: dict[str, list[Death]] = {}
-        for death in self._deaths:
-            by_worker.setdefault(death.worker, []).append(death)
-        innocent, undecided = [], []
-        for worker, own in by_worker.items():
-            guilty = [death for death in own if not death.innocent]
-            if own[0].slice_id == 0 and own[0].at <= self.now - FREE_SECONDS:
-                continue
-            if not guilty:
-                innocent.append(max(death.at for death in own))
-            elif worker not in mine and any(self._slices[death.slice_id].state in OPEN_SLICES for death in guilty):
-                undecided.append(max(death.at for death in guilty))
-        return innocent, undecided
-
-    def _hazard(self, died_at: Sequence[float], span: float) -> Hazard:
-        since = self.now - span
-        lived = sum(
-            SLOTS * max(0.0, (self.now if self.now - last < SILENT_SECONDS else last) - max(first, since))
-            for first, last in self._lives.values()
-        )
-        return Hazard(sum(at > since for at in died_at), lived)
-
     def _apply(self, row: Slice, failure: Failure) -> None:
-        evidence = self._weigh(row, failure)
+        evidence = self._deaths.weigh(row, failure.kind, self.now)
         decision = self.policy.decide(failure, row.counters, 0.0, row.isolated, evidence)
         row.counters, row.isolated = decision.counters, decision.isolated
         row.lease_until = row.dispatched_at = None
         if failure.kind is not FailureKind.WAIT:
             row.code = failure.code
         dead = decision.action is Action.DEAD
-        if dead and {self._slices[d.slice_id].document.id if d.slice_id else "" for d in self._deaths} == {
-            row.document.id
-        }:
+        if dead and self._deaths.are_of(row.document):
             self.indistinct.add(row.document.id)
         if not dead:
             row.available_at = self.now + decision.delay_seconds
@@ -352,12 +258,8 @@ class ModelLedger:
             apart = self._add(row.document, row.step, page, page)
             apart.isolated = True
             apart.counters = Counters(decision.counters.crashes, decision.counters.errors, 0, decision.counters.losses)
-            self._inherit(row.id, apart)
+            self._deaths.inherit(row.id, apart.id)
         row.last_page = row.first_page
-
-    def _inherit(self, slice_id: int, heir: Slice) -> None:
-        known = [death for death in self._deaths if death.slice_id == slice_id]
-        self._deaths += [Death(death.at, death.worker, heir.id, death.seconds, death.innocent) for death in known]
 
     def _give_up(self, row: Slice, failure: Failure) -> None:
         document = row.document
@@ -452,19 +354,10 @@ class ModelLedger:
         return self._log
 
     def documents(self) -> Sequence[DocumentFact]:
-        return [
-            DocumentFact(d.id, d.key, d.state, d.code, d.pages, d.read, d.result_key, d.duplicate_of)
-            for d in self._documents.values()
-        ]
+        return [document.fact() for document in self._documents.values()]
 
     def slices(self) -> Sequence[SliceFact]:
-        return [
-            SliceFact(
-                r.id, r.document.id, r.step, r.first_page, r.last_page, r.state, r.token, r.attempt,
-                r.counters.crashes, r.counters.errors, r.code, r.result_key,
-            )
-            for r in self._slices.values()
-        ]  # fmt: skip
+        return [row.fact() for row in self._slices.values()]
 
     # --- rows
 

@@ -10,25 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from poison_engine import EATS, HANGS, HOLDS, KILLS, POISON, RAISES, SLOW, wait_running
 from sqlalchemy import create_engine
 from worker_service import WorkerService, is_alive, page_image, wait_for
 
 from docfleet.domain.work import DocumentState, SliceState, Step
 from docfleet.ledger import NewSlice, PageOutcome, Plan
-from docfleet.ledger.service_values import ReadingOptions
 from docfleet.worker.service import Supervisor
-from engine_packages import install
-
-POISON = ReadingOptions(("txt",), mode="ocr", engine="poison")
-KILLS, HANGS, EATS, HOLDS, SLOW, RAISES = range(411, 417)
-"""Widths that mark the pages on which the engine `poison` does harm; see tests/engines."""
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("faulty-site")
-    install("docfleet_engine_faulty", tmp_path_factory.mktemp("faulty-build"), target)
-    return target
 
 
 @pytest.fixture
@@ -41,10 +29,6 @@ def service(tmp_path: Path) -> Iterator[WorkerService]:
     )
     yield service
     service.close()
-
-
-def wait_running(service: WorkerService, accepted: object) -> None:
-    wait_for(lambda: any(row.state is SliceState.RUNNING for row in service.slices(accepted)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("width", "code"), [(KILLS, "worker_died"), (HANGS, "timed_out"), (EATS, "out_of_memory")])

@@ -9,22 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from poison_engine import CLOSES, FORKS, POISON, SLOW, wait_running
 from worker_service import Supervisor, WorkerService, children, is_alive, page_image, wait_for
 
-from docfleet.domain.work import DocumentState, SliceState
-from docfleet.ledger.service_values import ReadingOptions
-from engine_packages import install
-
-POISON = ReadingOptions(("txt",), mode="ocr", engine="poison")
-SLOW, FORKS, CLOSES = 415, 417, 418
-"""Widths that mark the pages on which the engine `poison` does harm; see tests/engines."""
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("faulty-site")
-    install("docfleet_engine_faulty", tmp_path_factory.mktemp("faulty-build"), target)
-    return target
+from docfleet.domain.work import DocumentState
 
 
 @pytest.fixture
@@ -37,10 +25,6 @@ def service(tmp_path: Path) -> Iterator[WorkerService]:
     )
     yield service
     service.close()
-
-
-def wait_running(service: WorkerService, accepted: object) -> None:
-    wait_for(lambda: any(row.state is SliceState.RUNNING for row in service.slices(accepted)))  # type: ignore[arg-type]
 
 
 def family(worker: Supervisor) -> list[int]:

@@ -294,7 +294,7 @@ def test_keys_of_the_summary() -> None:
     from docfleet.worker.batch import BatchEnd
 
     table = between(read("docs/how-to/read-results.md"), "fields: summary", "fields")
-    assert [row[0] for row in rows_of(table)] == list(_summary([], BatchEnd(False, 0.0, frozenset()), Path("out")))
+    assert [row[0] for row in rows_of(table)] == list(_summary([], BatchEnd(False, 0.0, 0.0, frozenset()), Path("out")))
 
 
 def test_reasons_of_the_cascade() -> None:

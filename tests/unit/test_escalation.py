@@ -20,13 +20,32 @@ def reading(confidence: float = 0.5, engine: str = "rapidocr", outcome: str = "r
 
 
 def test_a_page_read_with_too_little_confidence_goes_on_and_says_why() -> None:
-    found = escalate(reading(0.6), POLICY)
+    found = escalate(reading(0.6), 20, POLICY)
     assert found is not None
     assert (found.page, found.reason, found.local_engine, found.local_confidence) == (
         3, Reason.LOW_CONFIDENCE, "rapidocr", 0.6
     )  # fmt: skip
     assert "0.60" in found.detail
     assert "0.80" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("confidence", "characters", "goes_on"),
+    [
+        (0.99, 1_300, True),
+        (0.99, 1_100, False),
+        (0.9, 121, True),
+        (0.9, 100, False),
+        (1.0, 10_000, False),
+        (0.79, 1, True),
+        (1.0, 0, False),
+    ],
+)
+def test_what_counts_is_how_many_characters_are_in_doubt(confidence: float, characters: int, goes_on: bool) -> None:
+    found = escalate(reading(confidence), characters, POLICY)
+    assert (found is not None) == goes_on
+    if found is not None and confidence >= POLICY.escalate_below:
+        assert f"of {characters} characters are in doubt" in found.detail
 
 
 @pytest.mark.parametrize(
@@ -42,11 +61,11 @@ def test_a_page_read_with_too_little_confidence_goes_on_and_says_why() -> None:
     ],
 )
 def test_others_stay(one: Reading, policy: EscalationPolicy) -> None:
-    assert escalate(one, policy) is None
+    assert escalate(one, 20, policy) is None
 
 
 def test_a_page_the_local_engine_failed_on_goes_on() -> None:
-    found = escalate(reading(0.0, "none", "engine_failed"), POLICY)
+    found = escalate(reading(0.0, "none", "engine_failed"), 0, POLICY)
     assert found is not None
     assert (found.reason, found.local_confidence) == (Reason.LOCAL_FAILED, None)
 
@@ -55,7 +74,7 @@ def test_orders_travel_in_slices_and_know_their_own_pages() -> None:
     pages = tuple(
         escalation
         for page in (1, 2, 3, 7)
-        if (escalation := escalate(Reading(page, "rapidocr", "", confidence=0.1), POLICY))
+        if (escalation := escalate(Reading(page, "rapidocr", "", confidence=0.1), 20, POLICY))
     )
     order = CloudOrder("documentai", OnRefusal.LOCAL, pages, ("de",))
     slices = cloud_slices(order, per_slice=2)

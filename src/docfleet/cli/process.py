@@ -25,6 +25,7 @@ from rich.text import Text
 from docfleet.cli.passwords import PasswordFile, read_passwords
 from docfleet.cli.progress import display
 from docfleet.cli.wording import counted
+from docfleet.domain.cascade import CLOUD_ENGINES
 from docfleet.domain.file_names import name_as_text, printable
 from docfleet.engines.registry import available
 from docfleet.errors import UsageError
@@ -71,6 +72,13 @@ def process(
     workers: Annotated[
         int | None, typer.Option("--workers", "-w", min=1, help="Worker processes.  \\[default: one for each core]")
     ] = None,
+    escalate: Annotated[
+        str | None,
+        typer.Option(metavar="ENGINE", help="Cloud engine for pages read too poorly here, as in documentai."),
+    ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(min=0, help="Most this run may spend on a cloud engine.  \\[default: no limit]")
+    ] = None,
     password_file: PasswordFile = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try the documents again that failed in an earlier run.")
@@ -97,9 +105,11 @@ def process(
 
       docfleet process inbox/ --out results/ --retry-failed
 
+      docfleet process inbox/ --out results/ --escalate documentai --max-usd 5
+
     Exit codes: 0 all read, 1 some documents failed, 2 wrong use, 130 interrupted.
     """
-    settings = _settings(formats, languages, engine, mode, workers, report)
+    settings = _settings(formats, languages, engine, mode, workers, report, escalate, max_usd)
     passwords = read_passwords(password_file)
     files = collect(inputs, exclude=out)
     if not files:
@@ -127,17 +137,27 @@ def _settings(
     mode: str | None,
     workers: int | None,
     report: bool,
+    escalate: str | None,
+    max_usd: float | None,
 ) -> Settings:
+    if escalate is None and engine is not None and engine not in CLOUD_ENGINES:
+        # who names a local engine wants that one
+        escalate = ""
     settings = read_settings(
         reading={"languages": languages, "engine": engine, "mode": mode},
         work={"workers": workers},
         output={"formats": formats, "report": None if report else False},
+        cascade={"cloud_engine": escalate},
+        money={"run_limit_usd": max_usd},
     )
     choose_exports(settings.output.formats)
     if settings.reading.engine not in available():
         raise UsageError(
             f"There is no engine {settings.reading.engine}; installed are: {', '.join(sorted(available()))}."
         )
+    cloud = settings.cascade.cloud_engine
+    if cloud and (cloud not in CLOUD_ENGINES or cloud not in available()):
+        raise UsageError(f"There is no cloud engine {cloud}; there are: {', '.join(sorted(CLOUD_ENGINES))}.")
     return settings
 
 
@@ -199,6 +219,7 @@ def _summary(mine: Sequence[IndexRow], end: BatchEnd, out: Path) -> dict[str, An
         "out": str(out),
         "interrupted": end.interrupted,
         "seconds": round(end.seconds, 3),
+        "spent_usd": end.spent_usd,
         "outcomes": dict(Counter(row.outcome for row in mine)),
         "documents": mine,
     }
@@ -231,6 +252,8 @@ def _tell(
     pages = sum(row.pages for row in mine if not row.duplicate_of)
     said = ", ".join(f"{counts[name]} {name}" for name in ("succeeded", "partial", "failed", PENDING) if counts[name])
     console.print(f"{counted(len(mine), 'input')} ({said}), {counted(pages, 'page')} in {end.seconds:.1f} s")
+    if end.spent_usd:
+        console.print(f"Spent on a cloud engine in this run: {end.spent_usd:.4f} USD at list prices.")
     if end.interrupted:
         console.print("Interrupted. The same command continues where it stopped.", style="yellow")
     elif len(rows) > len(mine):

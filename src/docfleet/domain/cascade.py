@@ -177,13 +177,15 @@ CLOUD_ENGINES = frozenset({"documentai"})
 
 
 class EscalationPolicy(msgspec.Struct, frozen=True):
-    """When a page goes on to a cloud engine. The default threshold is measured: docs/explanation/escalation.md."""
+    """When a page goes on to a cloud engine. The defaults are measured: docs/explanation/escalation.md."""
 
     cloud_engine: str = ""
     """Its name; empty: there is no third step."""
-    escalate_below: float = 0.98
-    """Pages read with less confidence than this go on."""
+    escalate_below: float = 0.9
+    """Pages read with less confidence than this go on, however short."""
     on_refusal: OnRefusal = OnRefusal.LOCAL
+    doubted_characters: float = 12.0
+    """Pages of which so many characters may be wrong, as far as the engine knows, go on."""
 
 
 class Escalation(msgspec.Struct, frozen=True):
@@ -202,8 +204,11 @@ _CURABLE = frozenset({"engine_failed"})
 """Failures of the local engine; what the parser could not open, another reader would not get either."""
 
 
-def escalate(reading: Reading, policy: EscalationPolicy) -> Escalation | None:
-    """Whether a page that was read locally goes on, and why.
+def escalate(reading: Reading, characters: int, policy: EscalationPolicy) -> Escalation | None:
+    """Whether a page that was read locally goes on, and why. `characters`: how many were read, white space aside.
+
+    A cloud engine takes its money by the page, so those pages are sent of which most is to be gained: by the number of
+    characters in doubt, and not by their share alone.
 
     A blank page never does, nor one with a sound text layer, alone or beside pictures that were read from pixels: the
     layer is exact, and all of the page would be paid for.
@@ -216,7 +221,14 @@ def escalate(reading: Reading, policy: EscalationPolicy) -> Escalation | None:
             return None
         return Escalation(page, Reason.LOCAL_FAILED, "The local engine could not read the page.")
     is_read_from_pixels = engine not in ("", "none") and not engine.startswith(_LAYER)
-    if not is_read_from_pixels or reading.confidence >= policy.escalate_below:
+    if not is_read_from_pixels:
         return None
-    detail = f"{engine} was {reading.confidence:.2f} sure of the page, which is less than {policy.escalate_below:.2f}."
+    doubted = (1 - reading.confidence) * characters
+    if reading.confidence < policy.escalate_below:
+        why = f"which is less than {policy.escalate_below:.2f}"
+    elif characters and doubted >= policy.doubted_characters:
+        why = f"so {doubted:.1f} of {characters} characters are in doubt, {policy.doubted_characters:g} or more"
+    else:
+        return None
+    detail = f"{engine} was {reading.confidence:.2f} sure of the page, {why}."
     return Escalation(page, Reason.LOW_CONFIDENCE, detail, engine, reading.confidence)

@@ -56,6 +56,8 @@ class RecognisedPage(msgspec.Struct, frozen=True):
     page: Page | None = None
     seconds: float = 0.0
     """CPU or waiting time spent on this page."""
+    cost_usd: float | None = None
+    """What this page cost; None: as much as the capabilities say."""
 
 
 @runtime_checkable

@@ -164,6 +164,13 @@ class Budgets:
         with self._ledger.reading() as session:
             return spending.month_spend(session, tenant, self._month(session, month))
 
+    def taken(self, month: str | None = None) -> tuple[str, int]:
+        """The month (the present one when none is said), and the micro-dollars spent or reserved in it by anybody."""
+        with self._ledger.reading() as session:
+            month = self._month(session, month)
+            sums = spending.sums_of(session, month).get((ALL, ALL, ALL))
+            return month, sums.settled + sums.reserved if sums else 0
+
     def costs(self, tenant: str, month: str | None = None) -> Costs:
         """The account of a month; of the present one when none is said. Raises BadRequest for what is no month."""
         with self._ledger.reading() as session:

@@ -19,7 +19,7 @@ from docfleet.ledger.after_end import after_end
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.documents import closing, end_at_once, storable_outcomes, write_pages
 from docfleet.ledger.ending import clear_deaths, end_attempt, may_have_deaths
-from docfleet.ledger.in_one_statement import NotHeld, end_by_itself, end_in_one_statement
+from docfleet.ledger.in_one_statement import Ending, NotHeld, end_by_itself, end_in_one_statement
 from docfleet.ledger.moves import LockedDocument, lock_document, record_slices
 from docfleet.ledger.rows import SLICE
 from docfleet.ledger.values import Claim, DocumentSummary, PageOutcome, Plan
@@ -68,7 +68,8 @@ def finish_in_one(
     if plan.pages and session.info.get("fencing", True) and session.get_bind().dialect.name == "postgresql":
         # what is not held any more was lost, or has ended before: that is found out as on SQLite
         with suppress(NotHeld):
-            return _end_in_one_statement(session, claim, document, plan, page_outcomes, result_key, summary)
+            ending = _ending(claim, document.media_type, plan, page_outcomes, result_key, summary)
+            return _end_in_one_statement(session, document, ending)
     if not end_attempt(session, claim, ""):
         return document.state
     if plan.pages:
@@ -114,9 +115,8 @@ def finish_at_once(
     if not plan.pages or may_have_deaths(claim):
         return None
     page_outcomes = _checked(claim, plan, page_outcomes)
-    verdict, columns = closing(claim.document.media_type, plan, page_outcomes, summary)
-    is_ended = end_by_itself(connection, claim, plan, page_outcomes, result_key, verdict.state, verdict.reason, columns)
-    return verdict.state if is_ended else None
+    ending = _ending(claim, claim.document.media_type, plan, page_outcomes, result_key, summary)
+    return ending.state if end_by_itself(connection, ending) else None
 
 
 def _checked(claim: Claim, plan: Plan, outcomes: Sequence[PageOutcome]) -> Sequence[PageOutcome]:
@@ -127,20 +127,21 @@ def _checked(claim: Claim, plan: Plan, outcomes: Sequence[PageOutcome]) -> Seque
     return storable_outcomes(outcomes)
 
 
-def _end_in_one_statement(
-    session: Session,
+def _ending(
     claim: Claim,
-    document: LockedDocument,
+    media_type: str,
     plan: Plan,
     outcomes: Sequence[PageOutcome],
-    result_key: str,
+    pages_key: str,
     summary: DocumentSummary,
-) -> DocumentState:
-    verdict, columns = closing(document.media_type, plan, outcomes, summary)
-    concerns_others = end_in_one_statement(
-        session, claim, document, plan, outcomes, result_key, verdict.state, verdict.reason, columns
-    )
-    clear_deaths(session, claim)
+) -> Ending:
+    verdict, columns = closing(media_type, plan, outcomes, summary)
+    return Ending(claim, plan, outcomes, pages_key, verdict.state, verdict.reason, columns)
+
+
+def _end_in_one_statement(session: Session, document: LockedDocument, ending: Ending) -> DocumentState:
+    concerns_others = end_in_one_statement(session, document, ending)
+    clear_deaths(session, ending.claim)
     if concerns_others:
-        after_end(session, replace(document, state=verdict.state, pages=plan.pages))
-    return verdict.state
+        after_end(session, replace(document, state=ending.state, pages=ending.plan.pages))
+    return ending.state

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
@@ -98,59 +99,44 @@ class NotHeld(Exception):
     """The claim is not (or no longer) running under its token: nothing was changed."""
 
 
-def end_by_itself(
-    connection: Connection,
-    claim: Claim,
-    plan: Plan,
-    outcomes: Sequence[PageOutcome],
-    pages_key: str,
-    state: DocumentState,
-    cause: str,
-    columns: Mapping[str, Any],
-) -> bool:
+class Ending(msgspec.Struct, frozen=True):
+    """All that is written when a plan slice ends together with its document."""
+
+    claim: Claim
+    plan: Plan
+    outcomes: Sequence[PageOutcome]
+    pages_key: str
+    """Key of the result with the pages read."""
+    state: DocumentState
+    cause: str
+    columns: Mapping[str, Any]
+    """Of the document (see `documents.closing`)."""
+
+    def parameters(self, was: DocumentState) -> dict[str, Any]:
+        told = {"number": "page"}
+        pages = {f"p_{name}": [getattr(page, told.get(name, name)) for page in self.outcomes] for name in _PAGE}
+        given = {name: self.columns[name] for name in _GIVEN if name != "state"}
+        return {
+            **given, **pages, "state": self.state.value, "was": was.value, "cause": self.cause,
+            "document_id": self.claim.document.id, "slice_id": self.claim.slice_id, "held": self.claim.token,
+            "holder": self.claim.worker, "pages": self.plan.pages, "pages_key": self.pages_key,
+        }  # fmt: skip
+
+
+def end_by_itself(connection: Connection, ending: Ending) -> bool:
     """As `end_in_one_statement` with the lock in it; False, and nothing changed, when its end may concern others."""
-    values = _values(claim, plan, outcomes, pages_key, DocumentState.RECEIVED, state, cause, columns)
-    return bool(_END_BY_ITSELF.rows_on(connection, values))
+    return bool(_END_BY_ITSELF.rows_on(connection, ending.parameters(DocumentState.RECEIVED)))
 
 
-def end_in_one_statement(
-    session: Session,
-    claim: Claim,
-    document: LockedDocument,
-    plan: Plan,
-    outcomes: Sequence[PageOutcome],
-    pages_key: str,
-    state: DocumentState,
-    cause: str,
-    columns: Mapping[str, Any],
-) -> bool:
+def end_in_one_statement(session: Session, document: LockedDocument, ending: Ending) -> bool:
     """The locked document and its plan slice end, with rows of its pages and all events.
 
     True when its end concerns others (followers, webhooks, a batch): then `after_end` has to follow.
     Raises NotHeld, and LedgerError when the document is no longer in its state.
     """
-    rows = _END.rows(session, _values(claim, plan, outcomes, pages_key, document.state, state, cause, columns))
+    rows = _END.rows(session, ending.parameters(document.state))
     if not rows:
         raise NotHeld
     if rows[0].id is None:
         raise LedgerError(f"document {document.id} is no longer {document.state}")
     return bool(rows[0].concerns_others)
-
-
-def _values(
-    claim: Claim,
-    plan: Plan,
-    outcomes: Sequence[PageOutcome],
-    pages_key: str,
-    was: DocumentState,
-    state: DocumentState,
-    cause: str,
-    columns: Mapping[str, Any],
-) -> dict[str, Any]:
-    pages = {f"p_{name}": [getattr(page, "page" if name == "number" else name) for page in outcomes] for name in _PAGE}
-    given = {name: columns[name] for name in _GIVEN if name != "state"}
-    return {
-        **given, **pages, "state": state.value, "was": was.value, "cause": cause, "document_id": claim.document.id,
-        "slice_id": claim.slice_id, "held": claim.token, "holder": claim.worker, "pages": plan.pages,
-        "pages_key": pages_key,
-    }  # fmt: skip

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
 
-from sqlalchemy import Connection, Engine, literal, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, literal, select
 
 from docfleet.domain.retry import Failure, FailureKind, RetryPolicy
 from docfleet.domain.urgency import Urgency
@@ -19,11 +15,11 @@ from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import LedgerError, LedgerUnavailable
 from docfleet.ledger import claiming, ending, in_one, overseeing, reading, registering, restarting, stranded, workers
 from docfleet.ledger import window as dispatching
-from docfleet.ledger.dialect import allow_slow_reader, connect, is_busy, translating_errors
+from docfleet.ledger.dialect import connect
 from docfleet.ledger.ending import Ended
-from docfleet.ledger.outbox import write_outbox
 from docfleet.ledger.schema import bring_up_to_date
 from docfleet.ledger.service_values import Waiting, WorkerFacts, WorkerView
+from docfleet.ledger.transactions import Transactions
 from docfleet.ledger.values import (
     BOTH_LANES,
     Claim,
@@ -47,11 +43,10 @@ BEAT_SECONDS = 3.0
 """How often a worker renews its leases."""
 INPUTS_PER_TRANSACTION = 500
 
-T = TypeVar("T")
 _ANYTHING = select(literal(1))
 
 
-class Ledger:
+class Ledger(Transactions):
     """The truth about every document, slice and page.
 
     Open one per process, after any fork; its threads may share it. A worker's name must be new with every process
@@ -68,16 +63,9 @@ class Ledger:
         jitter: Callable[[], float],
         fencing: bool = True,
     ) -> None:
-        self._engine = engine
-        self._reading = self._following = engine.execution_options(reading=True)
-        if engine.dialect.name == "postgresql":
-            # what a statement sees is the same there; a transaction costs two more round trips
-            self._reading = self._following.execution_options(isolation_level="AUTOCOMMIT")
-        self._committing = self._reading if fencing and engine.dialect.name == "postgresql" else None
+        super().__init__(engine, jitter, fencing)
         self._policy = policy
         self._lease_seconds = lease_seconds
-        self._jitter = jitter
-        self._info = {"fencing": fencing, "turns": {}}
         self._position = stranded.Position({})
 
     @classmethod
@@ -104,69 +92,6 @@ class Ledger:
             engine.dispose()
             raise
         return cls(engine, policy, lease_seconds, jitter, fencing)
-
-    @property
-    def engine(self) -> Engine:
-        return self._engine
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @contextmanager
-    def unit_of_work(self) -> Iterator[Session]:
-        """A session in one write transaction: committed at the end of the block, undone when it raises."""
-        opened = Session(self._engine, expire_on_commit=False, info=self._info)
-        with translating_errors(), opened as session, session.begin():
-            yield session
-            write_outbox(session)
-
-    @contextmanager
-    def reading(self, slowly: bool = False) -> Iterator[Session]:
-        """A session that changes nothing and keeps no writer waiting; `slowly`: rows are fetched little by little.
-
-        SQLite: it sees one state of the ledger. Postgres: each statement sees the state at its beginning.
-        """
-        engine = self._following if slowly else self._reading
-        with translating_errors(), Session(engine, expire_on_commit=False, info=self._info) as session, session.begin():
-            if slowly:
-                allow_slow_reader(session)
-            yield session
-
-    def _write(self, change: Callable[[Session], T], repeatable: bool = False) -> T:
-        """One transaction; again when another got in its way (a deadlock ends with one side undone).
-
-        `repeatable`: it may have been committed already when the connection is lost, so it is tried once more then.
-        """
-        for attempt in range(3):
-            try:
-                with self.unit_of_work() as session:
-                    return change(session)
-            except LedgerError as error:
-                may_help = is_busy(error) or (repeatable and attempt == 0 and isinstance(error, LedgerUnavailable))
-                if attempt == 2 or not may_help:
-                    raise
-                time.sleep(0.05 * self._jitter())
-        raise AssertionError("unreachable")
-
-    def _at_once(self, change: Callable[[Connection], T | None]) -> T | None:
-        """Postgres: one statement that commits itself, which spares three round trips; None: take the longer way."""
-        if self._committing is None:
-            return None
-        try:
-            with translating_errors(), self._committing.connect() as connection:
-                return change(connection)
-        except LedgerError as error:
-            if is_busy(error):
-                return None
-            raise
 
     # --- submitting
 

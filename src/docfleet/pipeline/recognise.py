@@ -36,6 +36,11 @@ class ReadPage(msgspec.Struct, frozen=True):
     ocr_words: WordPage | None = None
     """On a page read both ways: the words that came from pixels, which the searchable PDF has to add."""
 
+    @property
+    def characters(self) -> int:
+        """Read, white space aside."""
+        return sum(map(len, self.text.split()))
+
 
 class ReadingPlan(msgspec.Struct, frozen=True):
     """How pages are to be read."""
@@ -190,7 +195,9 @@ def _compose(
     answer: RecognisedPage,
     layer: WordPage | None,
 ) -> ReadPage:
-    name, cost = engine.capabilities.name, engine.capabilities.cost_per_page_usd
+    name, cost = engine.capabilities.name, answer.cost_usd
+    if cost is None:
+        cost = engine.capabilities.cost_per_page_usd
     if answer.page is not None:
         page = _only_wanted(msgspec.structs.replace(answer.page, number=bundle.number), plan.features)
         confidence = page.layout.confidence if page.layout else 0.0

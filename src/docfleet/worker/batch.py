@@ -15,11 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from docfleet.domain.cascade import CLOUD_ENGINES
 from docfleet.domain.file_names import is_text, name_as_text
+from docfleet.domain.pricing import micros_of, usd_of
 from docfleet.domain.retry import FailureKind
 from docfleet.domain.work import DocumentState
 from docfleet.errors import EngineUnavailable, LedgerError, OutputBusy, UsageError
@@ -27,12 +29,15 @@ from docfleet.ledger import Ledger, NewBatch, Progress
 from docfleet.pipeline.collect import SourceFile
 from docfleet.pipeline.intake import Intake
 from docfleet.pipeline.outcome import OUTCOME_FILE
-from docfleet.runtime import Runtime, archive_limits
+from docfleet.runtime import Runtime, archive_limits, open_budgets
 from docfleet.settings import Settings
 from docfleet.telemetry import logger
 from docfleet.worker.direct import EXIT_ENGINE
 from docfleet.worker.pool import WorkerConfig, WorkerPool
 from docfleet.worker.steps import DRAFTS, LEDGER_FILE, MEMBERS
+
+if TYPE_CHECKING:
+    from docfleet.worker.paying import RunMoney
 
 BATCH_KEY = "folder"
 """One output folder is one batch, whatever is added to it over time."""
@@ -45,6 +50,7 @@ CHEAP_CODES = frozenset(
         "source_changed",
         "source_unreadable",
         "output_blocked",
+        "budget_exhausted",
     }
 )
 """Failures that are found at once and that another password, limit or file may cure: every run looks again."""
@@ -69,6 +75,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 class BatchEnd(msgspec.Struct, frozen=True):
     interrupted: bool
     seconds: float
+    spent_usd: float
+    """On cloud engines, in this run."""
     paths: frozenset[str]
     """Files this run was asked to read (absolute), whatever became of them."""
 
@@ -95,6 +103,7 @@ class BatchRun:
         self._intake_error: BaseException | None = None
         self._collecting = True
         self._collected = 0
+        self._money: RunMoney | None = None
 
     def run(self, watch: Callable[[Snapshot], None], stop: threading.Event) -> BatchEnd:
         """Runs until every document has ended or `stop` is set; `watch` is told how far it is, a few times a second."""
@@ -107,6 +116,7 @@ class BatchRun:
             shutil.rmtree(folder / DRAFTS, ignore_errors=True)
             batch = NewBatch(BATCH_KEY, str(self._output), options_digest(self._settings), _options(self._settings))
             self._try_again(ledger)
+            self._money = self._open_money(ledger)
             intake = threading.Thread(target=self._take_in, args=(batch, stop), name="intake", daemon=True)
             intake.start()
             pool = WorkerPool(worker_count(self._settings), self._worker_config())
@@ -120,11 +130,12 @@ class BatchRun:
                 stop.set()
                 intake.join()
                 ledger.take_back(FailureKind.WAIT)
+                spent = self._money.end() if self._money else 0
             _drop_empty(folder / "store")
             if self._intake_error is not None:
                 raise self._intake_error
             paths = frozenset(file.key for file in self._files)
-            return BatchEnd(stop_requested, time.monotonic() - started, paths)
+            return BatchEnd(stop_requested, time.monotonic() - started, usd_of(spent), paths)
 
     def _try_again(self, ledger: Ledger) -> None:
         """Documents that failed get another chance: those a new setting or password may cure, or all when asked."""
@@ -143,6 +154,15 @@ class BatchRun:
             if row.document_id and row.folder and row.state in ended and not row.duplicate_of
             if not (self._output / row.folder / OUTCOME_FILE).is_file()
         ]
+
+    def _open_money(self, ledger: Ledger) -> RunMoney | None:
+        """The account of this run; None where no cloud engine is asked."""
+        if not CLOUD_ENGINES & {self._settings.reading.engine, self._settings.cascade.cloud_engine}:
+            return None
+        from docfleet.worker.paying import RunMoney
+
+        limit = self._settings.money.run_limit_usd
+        return RunMoney(open_budgets(self._settings, ledger), None if limit is None else micros_of(limit))
 
     def _worker_config(self) -> WorkerConfig:
         return WorkerConfig(
@@ -201,6 +221,8 @@ class BatchRun:
                 progress = self._progress(ledger)
                 watch(Snapshot(progress, self._collected, collecting, now - started))
                 self._end_stuck(ledger, pool)
+                if self._money:
+                    self._money.keep()
                 ended = sum(progress.documents.values()) - progress.open_documents + progress.pages_read
                 deaths = 0 if ended != last_ended else deaths
                 last_ended = ended
@@ -222,6 +244,8 @@ class BatchRun:
     def _explain_engine(self) -> None:
         with Runtime(self._settings) as runtime:
             name = runtime.engine.capabilities.name
+            if runtime.third_step.cloud_engine:
+                name = f"{name} or {runtime.cloud_engine.capabilities.name}"
         raise EngineUnavailable(f"The engine {name} starts here but did not start in a worker.")
 
 
@@ -244,6 +268,14 @@ def _options(settings: Settings) -> str:
         "render_dpi": reading.render_dpi,
         "formats": sorted(settings.output.formats),
     }
+    cascade = settings.cascade
+    if cascade.cloud_engine and reading.engine not in CLOUD_ENGINES:
+        relevant["cascade"] = [
+            cascade.cloud_engine,
+            cascade.doubted_characters,
+            cascade.escalate_below,
+            cascade.on_refusal,
+        ]
     return msgspec.json.encode(relevant).decode()
 
 

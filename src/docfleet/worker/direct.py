@@ -12,7 +12,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,12 +23,15 @@ from docfleet.domain.retry import Failure
 from docfleet.domain.work import Step
 from docfleet.errors import DocfleetError, EngineUnavailable, Fenced, LedgerError, OutputFailed, StoreError, Unexpected
 from docfleet.ledger import Claim, Ledger
-from docfleet.runtime import Runtime
+from docfleet.runtime import Runtime, open_budgets
 from docfleet.settings import Settings
 from docfleet.store import FolderStore
 from docfleet.telemetry import configure_logs, logger
 from docfleet.worker.pool import WorkerConfig
 from docfleet.worker.steps import LEDGER_FILE, Interrupted, WorkPlace
+
+if TYPE_CHECKING:
+    from docfleet.engines.documentai.calls import Asks
 
 STEPS = frozenset({Step.PLAN, Step.LOCAL, Step.ASSEMBLE})
 EXIT_ENGINE = 3
@@ -86,12 +91,28 @@ def main() -> None:
 def _serve(config: WorkerConfig, held: Held) -> None:
     settings = Settings.model_validate(config.settings)
     output = Path(config.output)
-    with Runtime(settings) as runtime, Ledger.open(output / "ledger" / LEDGER_FILE) as ledger:
+    with (
+        Ledger.open(output / "ledger" / LEDGER_FILE) as ledger,
+        Runtime(settings, _purses(held, ledger, settings)) as runtime,
+    ):
         place = WorkPlace(
             runtime, ledger, FolderStore(output / "ledger" / "store"), output, tuple(config.passwords), held.may_go_on
         )
         threading.Thread(target=_renew_leases, args=(config, settings, held), daemon=True).start()
         _work(config.name, place, held)
+
+
+def _purses(held: Held, ledger: Ledger, settings: Settings) -> Callable[[Asks], Asks]:
+    """What puts a purse between an engine and the service it calls: every call is paid for by the claim in hand."""
+
+    def purse(caller: Asks) -> Asks:
+        from docfleet.engines.documentai.prices import PREMIUM
+        from docfleet.worker.paying import Purse
+
+        addons = frozenset({PREMIUM} if settings.documentai.premium else ())
+        return Purse(caller, open_budgets(settings, ledger), lambda: held.claims()[0], addons)
+
+    return purse
 
 
 def _work(worker: str, place: WorkPlace, held: Held) -> None:

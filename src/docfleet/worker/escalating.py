@@ -19,6 +19,7 @@ from docfleet.domain.cascade import (
 from docfleet.ledger import NewSlice
 from docfleet.ledger.service_values import ReadingOptions
 from docfleet.pipeline.recognise import ReadPage
+from docfleet.runtime import escalation_policy
 from docfleet.sandbox import PageFault, Sandbox
 from docfleet.settings import CascadeSettings
 from docfleet.worker.cloud.orders import CloudOrder, cloud_slices
@@ -39,7 +40,7 @@ class ThirdStep(msgspec.Struct, frozen=True):
         cloud = engine if asked_for else cascade.cloud_engine
         # who named a local engine wants that one
         named = bool(options.engine) and not asked_for
-        policy = EscalationPolicy("" if named else cloud, cascade.escalate_below, OnRefusal(cascade.on_refusal))
+        policy = escalation_policy(cascade, "" if named else cloud)
         return cls(policy, tuple(languages), asked_for)
 
     def before(self, sandbox: Sandbox, numbers: Sequence[int], cascade: CascadePolicy) -> list[Escalation]:
@@ -57,7 +58,7 @@ class ThirdStep(msgspec.Struct, frozen=True):
 
     def after(self, pages: Iterable[ReadPage]) -> list[Escalation]:
         """Pages that were read here, and not well enough."""
-        judged = [escalate(page.reading, self.policy) for page in pages]
+        judged = [escalate(page.reading, page.characters, self.policy) for page in pages]
         return [one for one in judged if one is not None]
 
     def keeps(self, page: ReadPage, escalated: frozenset[int]) -> bool:

@@ -14,6 +14,7 @@ from docfleet.exports.registry import choose_exports
 from docfleet.ledger import Claim, DocumentSummary, Ledger, NewSlice, PageOutcome, PageRecord, Plan
 from docfleet.pipeline.assemble import AssemblyJob, StoredPages, assemble, encode_pages, publish
 from docfleet.pipeline.intake import sha256_of
+from docfleet.pipeline.reading_again import read_again
 from docfleet.pipeline.recognise import ReadPage, read_pages
 from docfleet.runtime import Runtime
 from docfleet.sandbox import Opened
@@ -81,6 +82,9 @@ class WorkPlace(msgspec.Struct, frozen=True):
             pages.append(page)
             if not self.may_go_on() and page.page.number != claim.last_page:
                 raise Interrupted
+        pages = read_again(
+            self.runtime.sandbox, self.runtime.cloud_plan, self.runtime.third_step, pages, repaired=repaired
+        )
         key = f"{claim.result_prefix}/pages.msgpack"
         self.store.put(key, encode_pages(pages))
         self.ledger.finish(claim, key, [_outcome(page) for page in pages])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -90,6 +90,8 @@ class Answer(msgspec.Struct, frozen=True):
     """Why this endpoint, one sentence."""
     seconds: float
     attempts: tuple[Attempt, ...] = ()
+    page_usd: tuple[float, ...] = ()
+    """What each page cost, where somebody keeps an account of it."""
 
 
 class Postponed(msgspec.Struct, frozen=True):
@@ -106,3 +108,11 @@ class Postponed(msgspec.Struct, frozen=True):
 class Failed(msgspec.Struct, frozen=True):
     failure: Failure
     attempts: tuple[Attempt, ...] = ()
+
+
+class Asks(Protocol):
+    """Makes one request: `calling.Caller`, or somebody who pays for it first."""
+
+    def call(self, call: Call) -> Answer | Postponed | Failed: ...
+
+    def close(self) -> None: ...

@@ -11,7 +11,7 @@ import msgspec
 from docfleet.documentai_format import from_proto
 from docfleet.domain.document import Document
 from docfleet.engines.documentai.calling import Caller
-from docfleet.engines.documentai.calls import Answer, Call, Failed, Postponed, Selection
+from docfleet.engines.documentai.calls import Answer, Asks, Call, Failed, Postponed, Selection
 from docfleet.engines.documentai.ranges import halves, pieces, renumbered, selections, together
 from docfleet.errors import EngineBusy, EngineFailed, EngineRefused
 
@@ -33,7 +33,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def insist(
-    caller: Caller,
+    caller: Asks,
     call: Call,
     patience: float,
     *,

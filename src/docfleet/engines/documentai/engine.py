@@ -15,7 +15,7 @@ from docfleet.engines.documentai.options import DocumentAIOptions, read_options
 from docfleet.errors import EngineFailed, EngineRefused, EngineUnavailable
 
 if TYPE_CHECKING:
-    from docfleet.engines.documentai.calling import Caller
+    from docfleet.engines.documentai.calls import Asks
     from docfleet.engines.documentai.page_file import JpegPage
 
 NAME = "documentai"
@@ -24,7 +24,7 @@ _SPARE_BYTES = 64 * 1024
 
 
 def engine(options: Mapping[str, Any] | None = None) -> DocumentAIEngine:
-    """The engine. `options`: those of `DocumentAIOptions` as plain values, and `caller` (a `Caller`) to send with.
+    """The engine. `options`: those of `DocumentAIOptions` as plain values, and `caller` (`Asks`) to send with.
 
     Raises `UsageError` for options that do not fit together, and `EngineUnavailable` where it is not set up, Google's
     packages are not installed, or there are no credentials.
@@ -53,7 +53,7 @@ def _check(options: DocumentAIOptions) -> None:
 class DocumentAIEngine:
     """Reads page images. Without a caller it can say what it can do, and no more."""
 
-    def __init__(self, options: DocumentAIOptions, caller: Caller | None) -> None:
+    def __init__(self, options: DocumentAIOptions, caller: Asks | None) -> None:
         self._options = options
         self._caller = caller
         self._facts = options.facts()
@@ -111,9 +111,10 @@ class DocumentAIEngine:
         if len(read) != len(pages):
             raise EngineFailed(f"Document AI answered {len(read)} pages for {len(pages)}.")
         seconds = (time.monotonic() - started) / len(pages)
+        prices: Sequence[float | None] = answer.page_usd or [None] * len(pages)
         return [
-            RecognisedPage(text=text, page=_as_ours(page, image), seconds=seconds)
-            for (text, page), image in zip(read, pages, strict=True)
+            RecognisedPage(text=text, page=_as_ours(page, image), seconds=seconds, cost_usd=price)
+            for (text, page), image, price in zip(read, pages, prices, strict=True)
         ]
 
     def close(self) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import msgspec
 
 from docfleet.domain.packing import MAX_WAIT_SECONDS, PackLimits
 from docfleet.domain.urgency import Urgency
-from docfleet.engines.documentai.calls import Answer, Call, Failed, Postponed
+from docfleet.engines.documentai.calls import Asks
 from docfleet.engines.documentai.facts import Facts
 from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.engines.documentai.prices import PREMIUM
@@ -22,14 +20,6 @@ from docfleet.store.encryption import MasterKey
 ENGINE = "documentai"
 PAGES_IN_HAND = 2
 """Requests' worth of pages that are claimed ahead of those under way: more would be kept from other workers."""
-
-
-class Asks(Protocol):
-    """Makes one request: `engines.documentai.calling.Caller`."""
-
-    def call(self, call: Call) -> Answer | Postponed | Failed: ...
-
-    def close(self) -> None: ...
 
 
 class CloudOptions(msgspec.Struct, frozen=True):
