@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -18,6 +18,9 @@ from docfleet.ledger.escalating import Escalating
 from docfleet.settings import CascadeSettings
 from docfleet.store import Store
 from docfleet.store.encryption import MasterKey
+
+if TYPE_CHECKING:
+    from docfleet.worker.cloud.batch_parts import BatchParts
 
 ENGINE = "documentai"
 PAGES_IN_HAND = 2
@@ -82,3 +85,5 @@ class CloudParts(msgspec.Struct, frozen=True):
     store: Store
     master_key: MasterKey
     caller: Asks
+    batches: BatchParts | None = None
+    """None: everything is read by requests."""
