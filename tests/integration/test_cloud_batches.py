@@ -7,29 +7,35 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import text
 from test_cloud_worker import scan
 from worker_service import TENANT, WorkerService, wait_for
 
-from docfleet.domain.budgeting import BudgetPolicy
+from docfleet.documentai_server.app import DocumentAIServer
+from docfleet.documentai_server.options import Listener, ServerOptions
+from docfleet.documentai_server.readers import ReaderOptions
+from docfleet.documentai_server.storage import StorageOptions
+from docfleet.domain.cascade import Escalation, OnRefusal, Reason
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState, Step
-from docfleet.ledger.money_rows import RESERVATION
+from docfleet.ledger import Plan
 from docfleet.ledger.service_values import Accepted, ReadingOptions
+from docfleet.pipeline.assemble import StoredPages
+from docfleet.worker.cloud.orders import CloudOrder, cloud_slices
+from docfleet.worker.cloud.parts import ENGINE
+from documentai_clients import client_over
 from documentai_double import options_for
 from ledger_driver import PostgresServer, audit, postgres_server
-from running import end, start
 
 CLOUD = ReadingOptions(("json",), engine="documentai")
 MICROS = 1500
@@ -60,34 +66,34 @@ sys.exit(run_cloud_worker(Settings.model_validate(given["settings"] | {"document
 
 
 class Server:
-    """`docfleet documentai-server` with its state in a folder."""
+    """Document AI's language spoken by docfleet itself, with its buckets in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.buckets = folder / "buckets"
-        self.process = start(
-            *("documentai-server", "--grpc-port", 0, "--rest-port", 0, "--engine", "null", "--readers", 1),
-            *("--data", folder / "data", "--storage", self.buckets),
+        options = ServerOptions(
+            readers=ReaderOptions(settings={"reading": {"engine": "null"}}, readers=1, waiting=8),
+            listeners=(Listener("plain"),),
+            storage=StorageOptions(self.buckets),
+            data_folder=folder / "data",
+            emulation_port=0,
+            grace_seconds=1.0,
         )
-        found: dict[str, str] = {}
-        assert self.process.stdout is not None
-        while len(found) < 2:
-            line = self.process.stdout.readline().decode()
-            assert line, "the server did not start"
-            if told := re.match(r"docfleet Document AI (gRPC|REST) on (\S+)", line):
-                found[told[1]] = told[2]
-        self.address = found["gRPC"]
+        self.running = DocumentAIServer(options)
+        self.running.__enter__()
+        self.address = str(self.running.addresses[0].grpc)
+
+    def emulate(self, **plan: Any) -> None:
+        httpx.put(f"{self.running.emulation_address}/emulation", json=plan).raise_for_status()
 
     def objects(self, bucket: str) -> list[str]:
         folder = self.buckets / bucket
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
-    def operations(self) -> int:
-        import sqlite3
-
-        [file] = (self.folder / "data").glob("operations*.sqlite*") or [None]
-        with sqlite3.connect(file) as connection:
-            return int(connection.execute("SELECT count(*) FROM operation").fetchone()[0])
+    def operations(self, place: str = "us") -> list[Any]:
+        """Every one there ever was."""
+        name = f"projects/tests/locations/{place}"
+        with client_over("grpc", self.running.addresses[0]) as client:
+            return list(client.list_operations({"name": name}).operations)
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +124,7 @@ def on_postgres(postgres: PostgresServer, tmp_path: Path) -> Iterator[WorkerServ
 def server(tmp_path: Path) -> Iterator[Server]:
     made = Server(tmp_path / "server")
     yield made
-    end(made.process)
-    made.process.communicate()
+    made.running.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -145,6 +150,7 @@ def cloud(server: Server, workers: list[subprocess.Popen[bytes]]) -> Callable[..
             "batch_uri": "gs://{location}-bucket/docfleet",
             "batch_store_url": f"file://{server.buckets}/{{location}}-bucket/docfleet",
             "batch_wait_seconds": 1.0,
+            "overrides": {"prices": {"ocr": {"free_pages": 0}}},
             **changes,
         }
         options = options_for(server.address, *(locations or ("us",)), **more)
@@ -167,20 +173,34 @@ def cloud(server: Server, workers: list[subprocess.Popen[bytes]]) -> Callable[..
     return run
 
 
-def planned(service: WorkerService, documents: int) -> None:
-    """Waits until all that so many documents need is the cloud step."""
-    query = "SELECT count(DISTINCT document_id) FROM slice WHERE step = 'cloud'"
-    wait_for(lambda: rows(service, query)[0][0] == documents, 90)
+def in_cloud(service: WorkerService, *widths: int, urgency: Urgency = Urgency.BULK) -> Accepted:
+    """A scan whose pages a cloud engine is to read; its plan is made here and now."""
+    ledger = service.runtime.ledger
+    one = service.submit(scan(*widths), "scan.pdf", options=CLOUD, urgency=urgency)
+    [claim] = ledger.claim_next("planner", ["pdf"])
+    order = CloudOrder(
+        ENGINE, OnRefusal.FAIL, tuple(Escalation(page, Reason.FORCED, "") for page in range(1, len(widths) + 1))
+    )
+    ledger.finish(claim, next_slices=cloud_slices(order), plan=Plan(len(widths)))
+    return one
 
 
-def submit(service: WorkerService, data: bytes, urgency: Urgency = Urgency.BULK) -> Accepted:
-    return service.submit(data, options=CLOUD, urgency=urgency)
+def wait_read(service: WorkerService, one: Accepted, seconds: float = 90) -> None:
+    """Until every page of it has ended."""
+    wait_for(lambda: {row.state for row in service.slices(one) if row.step == Step.CLOUD} == {"done"}, seconds)
 
 
-def widths(service: WorkerService, one: Accepted) -> list[int]:
-    """Of the pages as the server saw them; their height is 200."""
-    pages = json.loads(service.result(one, "document.json"))["pages"]
-    return [round(page["dimension"]["width"] / page["dimension"]["height"] * 200) for page in pages]
+def outcomes(service: WorkerService, one: Accepted) -> list[str]:
+    return [record.page.outcome for record in service.runtime.ledger.pages_of(one.document_id)]
+
+
+def widths_of(service: WorkerService, one: Accepted) -> list[int]:
+    """Of its pages as the server saw them; their height is 200."""
+    records = list(service.runtime.ledger.pages_of(one.document_id))
+    wrapped = service.runtime.desk.wrapped_key(TENANT, one.document_id)
+    pages = StoredPages(service.runtime.content_store(wrapped), records)
+    sizes = [page.page.dimension for page in pages]
+    return [round(size.width / size.height * 200) for size in sizes if size is not None]
 
 
 def rows(service: WorkerService, query: str) -> list[Any]:
@@ -213,29 +233,121 @@ def counters(service: WorkerService, *accepted: Accepted) -> set[tuple[int, int]
     return {(row.error_count, row.crash_count) for row in slices}
 
 
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+
+
 def test_bulk_documents_are_read_in_one_batch_and_urgent_ones_are_not(
     service: WorkerService, server: Server, cloud: Any
 ) -> None:
-    service.worker(slots=2)
-    pages = (range(200, 201), range(210, 233), range(240, 243))
-    accepted = [submit(service, scan(*each)) for each in pages]
-    urgent = submit(service, scan(300, 301), Urgency.NORMAL)
-    planned(service, 4)
-    process = cloud(service, old_seconds=0.5)
-    for each, one in zip(pages, accepted, strict=True):
-        view = service.wait_end(one, 90)
-        assert (view.state, view.pages_read) == (DocumentState.SUCCEEDED, len(each))
-        assert widths(service, one) == list(each)
-        assert view.cost_usd == pytest.approx(len(each) * MICROS / 1e6)
-    assert service.wait_end(urgent).state is DocumentState.SUCCEEDED
+    given = (range(200, 201), range(210, 233), range(240, 243))
+    accepted = [in_cloud(service, *each) for each in given]
+    urgent = in_cloud(service, 300, 301, urgency=Urgency.NORMAL)
+    process = cloud(service, old_seconds=0.5, batch_wait_seconds=4.0)
+    for each, one in zip(given, accepted, strict=True):
+        wait_read(service, one)
+        assert outcomes(service, one) == ["read"] * len(each)
+        assert widths_of(service, one) == list(each)
+        costs = [record.page.cost_usd for record in service.runtime.ledger.pages_of(one.document_id)]
+        assert costs == pytest.approx([MICROS / 1e6] * len(each))
+    wait_read(service, urgent)
     [ended] = told(service, "batch_ended")
-    assert (ended["read"], ended["failed"]) == (5, 0)  # slices of ten pages
+    assert (ended["read"], ended["failed"]) == (5, 0), "slices of ten pages"
     assert len(told(service, "request_answered")) == 1, "the urgent one"
     assert counters(service, *accepted) == {(0, 0)}
     assert money(service) == (29 * MICROS, 0, 0)
     # nothing of a customer stays behind, neither in the bucket nor as rows
     wait_for(lambda: not server.objects("us-bucket"))
-    wait_for(lambda: not rows(service, "SELECT 1 FROM cloud_file UNION ALL SELECT 1 FROM cloud_batch"))
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    wait_for(lambda: not rows(service, "SELECT id FROM cloud_file"))
+    stop(process)
+
+
+@pytest.mark.parametrize("dies_at", [("submit", "before"), ("submit", "after"), ("poll", "before")], ids="-".join)
+def test_a_worker_that_is_killed_costs_nothing_twice(
+    on_postgres: WorkerService, server: Server, cloud: Any, dies_at: tuple[str, str]
+) -> None:
+    service = on_postgres
+    accepted = [in_cloud(service, width, width + 1) for width in (200, 210)]
+    first = cloud(service, dies_at=dies_at)
+    assert first.wait(60) == -signal.SIGKILL
+    assert {row.state for one in accepted for row in service.slices(one) if row.step == Step.CLOUD} == {"queued"}
+    second = cloud(service)
+    for width, one in zip((200, 210), accepted, strict=True):
+        wait_read(service, one)
+        assert widths_of(service, one) == [width, width + 1]
+    assert len(server.operations()) == 1
+    assert not told(service, "request_answered")
+    assert money(service) == (4 * MICROS, 0, 0)
+    slices = [row for one in accepted for row in service.slices(one) if row.step == Step.CLOUD]
+    assert {(row.error_count, row.crash_count, row.loss_count, row.attempt) for row in slices} == {(0, 0, 0, 2)}
+    wait_for(lambda: not server.objects("us-bucket"))
+    stop(second)
     audit(service.runtime.ledger)
+
+
+def test_a_bad_file_goes_on_alone_and_a_cancelled_one_is_dropped(
+    on_postgres: WorkerService, server: Server, cloud: Any
+) -> None:
+    service = on_postgres
+    good, bad, cancelled = (in_cloud(service, width) for width in (200, 210, 220))
+    process = cloud(service, batch_wait_seconds=6.0)
+    parked = "SELECT key, slice_id FROM cloud_file WHERE state = 'staged' ORDER BY slice_id"
+    wait_for(lambda: len(rows(service, parked)) == 3, 60)
+    by_document = {row.document_id: row for row in rows(service, "SELECT document_id, key FROM cloud_file")}
+    folder = server.buckets / "us-bucket" / "docfleet"
+    (folder / by_document[bad.document_id].key).write_bytes(b"nothing")
+    service.runtime.desk.cancel(TENANT, cancelled.document_id)
+    wait_for(lambda: not (folder / by_document[cancelled.document_id].key).exists())
+    for width, one in ((200, good), (210, bad)):
+        wait_read(service, one)
+        assert (outcomes(service, one), widths_of(service, one)) == (["read"], [width])
+    [ended] = told(service, "batch_ended")
+    assert (ended["read"], ended["failed"]) == (1, 1)
+    assert len(told(service, "request_answered")) == 1, "the bad one, by itself"
+    assert service.view(cancelled).state is DocumentState.CANCELLED
+    assert money(service) == (2 * MICROS, 0, 0)
+    wait_for(lambda: not server.objects("us-bucket"))
+    stop(process)
+
+
+def test_cancelled_while_its_batch_runs_it_is_paid_for_and_deleted(
+    on_postgres: WorkerService, server: Server, cloud: Any
+) -> None:
+    service = on_postgres
+    server.emulate(latencies=[{"type": "batch", "fixed_seconds": 6.0}])
+    kept, cancelled = (in_cloud(service, width) for width in (200, 210))
+    process = cloud(service)
+    wait_for(lambda: told(service, "batch_began"), 60)
+    service.runtime.desk.cancel(TENANT, cancelled.document_id)
+    wait_read(service, kept)
+    wait_for(lambda: not server.objects("us-bucket"))
+    wait_for(lambda: money(service)[1] == 0)
+    settled, _, lost = money(service)
+    assert (settled - lost, lost in (0, MICROS)) == (MICROS, True)
+    stop(process)
+
+
+def test_each_tenant_stays_in_its_location(on_postgres: WorkerService, server: Server, cloud: Any) -> None:
+    service = on_postgres
+    one = in_cloud(service, 200)
+    process = cloud(service, "us", "eu", residency={TENANT: ("eu",)})
+    wait_read(service, one)
+    assert (len(server.operations("us")), len(server.operations("eu"))) == (0, 1)
+    assert not (server.buckets / "us-bucket").exists() or not server.objects("us-bucket")
+    stop(process)
+
+
+def test_what_cannot_be_asked_for_is_read_by_requests(on_postgres: WorkerService, server: Server, cloud: Any) -> None:
+    service = on_postgres
+    server.emulate(errors=[{"type": "batch", "rate": 1.0, "code": "PERMISSION_DENIED"}])
+    accepted = [in_cloud(service, width) for width in (200, 210)]
+    process = cloud(service)
+    for width, one in zip((200, 210), accepted, strict=True):
+        wait_read(service, one)
+        assert widths_of(service, one) == [width]
+    assert told(service, "batch_given_up")
+    assert counters(service, *accepted) == {(0, 0)}
+    assert money(service) == (2 * MICROS, 0, 0)
+    wait_for(lambda: not server.objects("us-bucket"))
+    stop(process)
