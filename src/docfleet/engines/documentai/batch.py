@@ -145,11 +145,15 @@ class Batches:
     def find(
         self, endpoint: Endpoint, output: str, files: Sequence[BatchFile], grant: Grant | None = None
     ) -> BatchTicket | Failure | None:
-        """The ticket of a batch that was asked for with these files and this output, if the service knows of one."""
+        """The ticket of a batch that was asked for with these files and this output, if the service knows of one.
+
+        A `Failure` as well while there is a batch that does not tell its files yet: it may be this one.
+        """
         request = import_module("google.longrunning.operations_pb2").ListOperationsRequest(
             name=endpoint.name.split("/processors/")[0]
         )
         keys = tuple(one.key for one in files)
+        is_unclear = False
         while True:
             found = self._call(endpoint.host, request.name, lambda way: way.list_operations, request)
             if isinstance(found, Failure):
@@ -157,8 +161,9 @@ class Batches:
             for operation in found.operations:
                 if self._is_ours(operation, output, keys):
                     return BatchTicket(operation.name, endpoint.host, output, keys, grant)
+                is_unclear |= not operation.done and _tells_nothing(operation)
             if not found.next_page_token:
-                return None
+                return Failure(FailureKind.AWAY, "operations_unclear") if is_unclear else None
             request.page_token = found.next_page_token
 
     def poll(self, ticket: BatchTicket) -> Progress | Failure:
@@ -265,6 +270,12 @@ def _metadata(operation: Any) -> Any:
     metadata = import_module("google.cloud.documentai_v1").BatchProcessMetadata.pb()()
     operation.metadata.Unpack(metadata)
     return metadata
+
+
+def _tells_nothing(operation: Any) -> bool:
+    """A batch that names none of its files; operations of other kinds never do."""
+    kind = operation.metadata.type_url.rpartition(".")[2]
+    return kind == "BatchProcessMetadata" and not _metadata(operation).individual_process_statuses
 
 
 def _failure(status: Any) -> Failure:
