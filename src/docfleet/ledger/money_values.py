@@ -13,6 +13,8 @@ from docfleet.domain.forecasting import Forecast
 class ReservationState(StrEnum):
     OPEN = "open"
     """The call may be under way."""
+    PARKED = "parked"
+    """As OPEN, for pages that wait in a batch: it does not end with the claim that made it."""
     SETTLED = "settled"
     """Paid for, and its pages are in the document."""
     RELEASED = "released"

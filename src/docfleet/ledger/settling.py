@@ -30,9 +30,14 @@ def _closing(state: ReservationState, *before: ReservationState) -> Any:
     )
 
 
-_SETTLE = _closing(_S.SETTLED, _S.OPEN, _S.LOST).values(settled_micros=bindparam("cost_micros"))
-_RELEASE = _closing(_S.RELEASED, _S.OPEN, _S.LOST).values(settled_micros=0)
-_WRITE_OFF = _closing(_S.LOST, _S.OPEN).values(settled_micros=RESERVATION.c.amount_micros)
+_SETTLE = _closing(_S.SETTLED, _S.OPEN, _S.PARKED, _S.LOST).values(settled_micros=bindparam("cost_micros"))
+_RELEASE = _closing(_S.RELEASED, _S.OPEN, _S.PARKED, _S.LOST).values(settled_micros=0)
+_WRITE_OFF = _closing(_S.LOST, _S.OPEN, _S.PARKED).values(settled_micros=RESERVATION.c.amount_micros)
+_PARK = (
+    update(RESERVATION)
+    .where(RESERVATION.c.id == bindparam("parked_id"), RESERVATION.c.state == _S.OPEN.value)
+    .values(state=_S.PARKED.value)
+)
 
 
 _AMOUNTS = select(RESERVATION.c.id, RESERVATION.c.amount_micros).where(
@@ -77,6 +82,11 @@ def release(session: Session, reservation_ids: Collection[int]) -> int:
 def write_off(session: Session, reservation_ids: Collection[int]) -> int:
     """Nobody knows whether it was charged (timed out, cut off), or the result came too late: counts as spent."""
     return _changed(session, _WRITE_OFF, {"ids": list(reservation_ids)})
+
+
+def park(session: Session, reservation_id: int) -> None:
+    """Its call waits in a batch: it outlives the claim, and whoever ends the batch's file closes it."""
+    session.execute(_PARK, {"parked_id": reservation_id})
 
 
 def _changed(session: Session, statement: Any, values: dict[str, Any]) -> int:

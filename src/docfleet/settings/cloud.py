@@ -131,6 +131,19 @@ class DocumentAISettings(Section):
         300.0, ge=0, description="How long `docfleet process` waits for quota before a page fails (`engine_busy`)."
     )
     hedge: bool = Field(True, description="A second call for an urgent page that is late, where quota is plentiful.")
+    batch_uri: str = Field(
+        "",
+        description="`gs://bucket/prefix` for pages that are read in batches; may hold `{location}`; empty: none are.",
+    )
+    batch_store_url: str = Field(
+        "", description="The same place as the address of a store, where that differs; may hold `{location}`."
+    )
+    batch_urgencies: Names = Field(("bulk",), description="Priorities whose pages are read in batches.")
+    batch_max_files: int = Field(1000, ge=1, le=5000, description="Most files of one batch, each up to ten pages.")
+    batch_wait_seconds: float = Field(60.0, ge=0, description="How long files are gathered for a batch.")
+    batch_hours: float = Field(
+        12.0, gt=0, description="A file that has waited so long for a place in a batch is read by itself."
+    )
     overrides: dict[str, Any] = Field(
         {}, description="Limits, quotas and prices that differ from the shipped ones, by the same names."
     )

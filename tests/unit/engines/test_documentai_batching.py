@@ -27,7 +27,8 @@ from docfleet.engines.documentai.batch import (
 from docfleet.engines.documentai.client import GrpcTransport
 from docfleet.engines.documentai.endpoints import endpoints_of
 from docfleet.engines.documentai.failures import Failure, FailureKind
-from docfleet.errors import PartsMismatch
+from docfleet.engines.documentai.options import check_options
+from docfleet.errors import PartsMismatch, UsageError
 from docfleet.quota.local import LocalQuota
 from documentai_double import SERVICE, options_for, pages_document
 
@@ -194,6 +195,39 @@ def test_a_batch_whose_answer_was_never_kept_is_found_again(service: Service) ->
     assert isinstance(again, BatchTicket)
     assert again.operation == ticket.operation
     transport.close()
+
+
+def test_while_a_batch_tells_nothing_of_its_files_it_may_be_the_one(service: Service) -> None:
+    batches, endpoint, transport = parts(service, Bucket())
+    silent = operations_pb2.Operation(name="projects/7/locations/us/operations/9")
+    silent.metadata.Pack(documentai_v1.BatchProcessMetadata.pb()())
+    service.operations[silent.name] = silent
+    unsure = batches.find(endpoint, "out/1", FILES)
+    assert isinstance(unsure, Failure)
+    assert unsure.code == "operations_unclear"
+    silent.done = True
+    assert batches.find(endpoint, "out/1", FILES) is None
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"batch_uri": "s3://bucket/x"}, "gs://bucket"),
+        ({"batch_uri": "gs://bucket/x/"}, "slash"),
+        ({"batch_uri": "gs://bucket/x", "transport": "rest"}, "over gRPC"),
+        ({"batch_uri": "gs://bucket", "residency": {"acme": ("eu",)}}, "must hold {location}"),
+        ({"batch_uri": "gs://b-{location}", "batch_store_url": "file:///b"}, "or neither"),
+        ({"batch_uri": "gs://b", "batch_urgencies": ("idle",)}, "is none of"),
+    ],
+)
+def test_settings_of_batches_that_do_not_fit_together_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        check_options(options_for("localhost:1", "us", "eu", **given))
+
+
+def test_a_bucket_for_each_location_satisfies_residency() -> None:
+    check_options(options_for("localhost:1", "us", "eu", batch_uri="gs://b-{location}/x", residency={"acme": ("eu",)}))
 
 
 def test_more_batches_than_there_may_be_wait_and_a_missing_shard_is_an_error(service: Service) -> None:

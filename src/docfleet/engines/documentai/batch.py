@@ -107,19 +107,32 @@ class Batches:
         self._quota = quota
         self._place = place
 
+    def place(self, endpoint: Endpoint) -> Grant | Wait:
+        """A place among the batches that may be under way; handed to `submit`. To be kept before that: what is not
+        given back is missing until a batch would have ended."""
+        return self._quota.ask(QuotaKey(endpoint.quota.project, endpoint.location, BATCH))
+
     def submit(
-        self, endpoint: Endpoint, output: str, files: Sequence[BatchFile], pages_per_shard: int = 0
+        self,
+        endpoint: Endpoint,
+        output: str,
+        files: Sequence[BatchFile],
+        pages_per_shard: int = 0,
+        *,
+        languages: tuple[str, ...] = (),
+        grant: Grant | None = None,
     ) -> BatchTicket | Wait | Failure:
-        """Asks for a batch. `output`: prefix for its results, used by no other batch.
+        """Asks for a batch. `output`: prefix for its results, used by no other batch. `grant`: of `place`, else it asks
+        itself.
 
         `Wait`: as many batches are under way as there may be. A `Failure` that `may_be_billed` may have begun it all
         the same: `find` tells.
         """
-        key = QuotaKey(endpoint.quota.project, endpoint.location, BATCH)
-        grant = self._quota.ask(key)
-        if isinstance(grant, Wait):
-            return grant
-        request = self._request(endpoint, output, files, pages_per_shard)
+        asked = grant or self.place(endpoint)
+        if isinstance(asked, Wait):
+            return asked
+        grant = asked
+        request = self._request(endpoint, output, files, pages_per_shard, languages)
         found = self._call(endpoint.host, endpoint.name, lambda way: way.batch_process_documents, request)
         if isinstance(found, Failure):
             if found.kind is FailureKind.THROTTLED:
@@ -129,21 +142,28 @@ class Batches:
             return found
         return BatchTicket(found.name, endpoint.host, output, tuple(one.key for one in files), grant)
 
-    def find(self, endpoint: Endpoint, output: str, files: Sequence[BatchFile]) -> BatchTicket | Failure | None:
-        """The ticket of a batch that was asked for with these files and this output, if the service knows of one."""
+    def find(
+        self, endpoint: Endpoint, output: str, files: Sequence[BatchFile], grant: Grant | None = None
+    ) -> BatchTicket | Failure | None:
+        """The ticket of a batch that was asked for with these files and this output, if the service knows of one.
+
+        A `Failure` as well while there is a batch that does not tell its files yet: it may be this one.
+        """
         request = import_module("google.longrunning.operations_pb2").ListOperationsRequest(
             name=endpoint.name.split("/processors/")[0]
         )
         keys = tuple(one.key for one in files)
+        is_unclear = False
         while True:
             found = self._call(endpoint.host, request.name, lambda way: way.list_operations, request)
             if isinstance(found, Failure):
                 return found
             for operation in found.operations:
                 if self._is_ours(operation, output, keys):
-                    return BatchTicket(operation.name, endpoint.host, output, keys)
+                    return BatchTicket(operation.name, endpoint.host, output, keys, grant)
+                is_unclear |= not operation.done and _tells_nothing(operation)
             if not found.next_page_token:
-                return None
+                return Failure(FailureKind.AWAY, "operations_unclear") if is_unclear else None
             request.page_token = found.next_page_token
 
     def poll(self, ticket: BatchTicket) -> Progress | Failure:
@@ -180,7 +200,14 @@ class Batches:
 
     # --- the messages
 
-    def _request(self, endpoint: Endpoint, output: str, files: Sequence[BatchFile], pages_per_shard: int) -> Any:
+    def _request(
+        self,
+        endpoint: Endpoint,
+        output: str,
+        files: Sequence[BatchFile],
+        pages_per_shard: int,
+        languages: tuple[str, ...],
+    ) -> Any:
         types = import_module("google.cloud.documentai_v1")
         request = types.BatchProcessRequest.pb()()
         request.name = endpoint.name
@@ -194,7 +221,7 @@ class Batches:
         if pages_per_shard:
             target.sharding_config.pages_per_shard = pages_per_shard
         if self._facts.processor(endpoint.kind).ocr_config:
-            fill_ocr_config(request.process_options.ocr_config, self._options)
+            fill_ocr_config(request.process_options.ocr_config, self._options, languages)
         return types.BatchProcessRequest.wrap(request)
 
     def _call(self, host: str, name: str, method: Callable[[Any], Any], request: Any) -> Any:
@@ -243,6 +270,12 @@ def _metadata(operation: Any) -> Any:
     metadata = import_module("google.cloud.documentai_v1").BatchProcessMetadata.pb()()
     operation.metadata.Unpack(metadata)
     return metadata
+
+
+def _tells_nothing(operation: Any) -> bool:
+    """A batch that names none of its files; operations of other kinds never do."""
+    kind = operation.metadata.type_url.rpartition(".")[2]
+    return kind == "BatchProcessMetadata" and not _metadata(operation).individual_process_statuses
 
 
 def _failure(status: Any) -> Failure:

@@ -93,6 +93,14 @@ class Caller:
         self._worked: set[str] = set()
         self._lock = threading.Lock()
 
+    @property
+    def quota(self) -> Quota:
+        return self._quota
+
+    @property
+    def breakers(self) -> Breakers:
+        return self._breakers
+
     def endpoints(self, kind: str) -> tuple[Endpoint, ...]:
         """Every processor of a type, wherever it is."""
         return endpoints_of(self.options, self.facts, kind)

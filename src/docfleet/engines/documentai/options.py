@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from docfleet.domain.urgency import Urgency
 from docfleet.engines.documentai.facts import OCR, Facts, read_facts
 from docfleet.errors import UsageError
 
@@ -98,6 +99,15 @@ class DocumentAIOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """How long `docfleet process` waits for quota or for an endpoint to come back before a page fails."""
     hedge: bool = True
     """A second call for an urgent page whose first is late, where quota is plentiful."""
+    batch_uri: str = ""
+    """`gs://bucket[/prefix]` for batches, may hold `{location}`; empty: none are made."""
+    batch_store_url: str = ""
+    """The same place as an address of a store, where it is another one."""
+    batch_urgencies: tuple[str, ...] = ("bulk",)
+    batch_max_files: int = 1000
+    batch_wait_seconds: float = 60.0
+    batch_hours: float = 12.0
+    """How long a file waits for a place in a batch, at most."""
     overrides: dict[str, Any] = {}
     """See `facts.read_facts`."""
 
@@ -163,6 +173,8 @@ def check_options(options: DocumentAIOptions) -> None:
         raise UsageError("[documentai.premium]: math and selection_marks exclude each other.")
     if options.transport not in ("grpc", "rest"):
         raise UsageError("[documentai.transport] is grpc or rest.")
+    if options.batch_uri:
+        _check_batches(options, places)
     ways = [bool(options.api_key), bool(options.credentials_file), options.anonymous]
     if sum(ways) > 1:
         raise UsageError("[documentai]: give one of api_key, credentials_file and anonymous.")
@@ -171,3 +183,21 @@ def check_options(options: DocumentAIOptions) -> None:
         or min(options.page_seconds, options.patience_seconds) < 0
     ):
         raise UsageError("[documentai]: seconds are above 0.")
+
+
+def _check_batches(options: DocumentAIOptions, places: set[str]) -> None:
+    scheme, _, rest = options.batch_uri.partition("://")
+    if scheme != "gs" or not rest or options.batch_uri.endswith("/"):
+        raise UsageError("[documentai.batch_uri] is gs://bucket or gs://bucket/prefix, without a slash at its end.")
+    if options.transport != "grpc":
+        raise UsageError("[documentai.batch_uri]: batches are asked for over gRPC; [documentai.transport] is another.")
+    apart = ["{location}" in one for one in (options.batch_uri, options.batch_store_url or options.batch_uri)]
+    if len(set(apart)) > 1:
+        raise UsageError("[documentai]: batch_uri and batch_store_url both hold {location}, or neither.")
+    if options.residency and len(places) > 1 and not apart[0]:
+        raise UsageError(
+            "[documentai.batch_uri] must hold {location}: tenants' documents may not leave theirs, and so each "
+            "location needs a bucket of its own."
+        )
+    if unknown := sorted(set(options.batch_urgencies) - {one.value for one in Urgency}):
+        raise UsageError(f"[documentai.batch_urgencies]: {unknown[0]!r} is none of {', '.join(Urgency)}.")

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from docfleet.documentai_format import split
+from docfleet.domain.budgeting import BudgetPolicy, Refused
 from docfleet.domain.cascade import Escalation, Reason
 from docfleet.domain.document import Document, Page, Reading
 from docfleet.domain.pricing import usd_of
@@ -82,7 +83,9 @@ class Ends:
     def pass_on(self, held: Held, per_slice: int) -> None:
         """Its pages go on in smaller slices."""
         self.release(held)
-        smaller: list[NewSlice] = cloud_slices(held.order, held.pages, max(1, per_slice))
+        # whoever is to blame is looked for by requests, not by batches that take hours
+        order = msgspec.structs.replace(held.order, online=True)
+        smaller: list[NewSlice] = cloud_slices(order, held.pages, max(1, per_slice))
         self._end(held, lambda: self._finish(held, "", (), smaller))
 
     def fail(self, held: Held, error: DocfleetError) -> None:
@@ -100,6 +103,18 @@ class Ends:
         self.release(held)
         after = seconds * random.uniform(1.0, 1.25)
         self._end(held, lambda: self._ledger(lambda: self._parts.ledger.hand_back(held.claim, code, after)))
+
+    def without_money(self, held: Held, refused: Refused) -> None:
+        """STOP and DEGRADE: it ends, with what was read locally where that stands. QUEUE: it waits for an approval."""
+        if refused.policy is BudgetPolicy.QUEUE:
+            self.hand_back(held, refused.code, self._parts.options.approval_seconds)
+        else:
+            self.refuse(held, refused.code, refused.error.message)
+
+    def park(self, held: Held, write: Callable[[], None]) -> None:
+        """It waits for a batch; what is reserved for it stays so. `write`: does that in the ledger."""
+        held.reservations = []
+        self._end(held, lambda: self._ledger(write))
 
     def drop(self, held: Held) -> None:
         """It belongs to somebody else now."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from docfleet.domain.packing import Item, Request, due_at, pack
 from docfleet.domain.urgency import Pool
 from docfleet.errors import DocfleetError, EngineUnavailable, LedgerError, ScratchFull, StoreError, Unexpected
 from docfleet.ledger import Claim, Lane
+from docfleet.ledger.batch_values import CloudFile
 from docfleet.telemetry import logger
 from docfleet.worker.cloud.finishing import Ends
 from docfleet.worker.cloud.holding import Held, Holding, Stage
@@ -30,6 +31,7 @@ from docfleet.worker.cloud.parts import ENGINE, PAGES_IN_HAND, CloudParts
 from docfleet.worker.cloud.preparing import Preparers
 from docfleet.worker.cloud.senders import Senders
 from docfleet.worker.cloud.sending import ALONE_FROM_ERRORS, Sender
+from docfleet.worker.cloud.staging import Staging
 
 LOOK_SECONDS = 0.25
 """How often the ledger is asked when nobody says that there is work."""
@@ -54,6 +56,7 @@ class Gatherer:
         self.inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._sender = Sender(parts, ends, preparers, self.requeue)
         self.senders = Senders(parts.options.calls_in_flight)
+        self._staging = Staging(parts, parts.batches, ends, self._go_on) if parts.batches is not None else None
         self._gates: dict[str, float] = {}
         """Key of requests -> not before; a steady clock."""
         self._contended_until = 0.0
@@ -121,11 +124,29 @@ class Gatherer:
             return
         # what was claimed in full has more behind it
         self._look_at = now if len(claims) == limit else now + LOOK_SECONDS
-        closed = [self._take_up(claim) for claim in claims]
+        known = self._in_batches(claims)
+        if known is None:
+            self._look_at = now + NO_LEDGER_SECONDS
+            return
+        closed = [self._take_up(claim, known.get(claim.slice_id)) for claim in claims]
         if claims and all(closed):
             self._look_at = now + NO_LEDGER_SECONDS
 
-    def _take_up(self, claim: Claim) -> bool:
+    def _in_batches(self, claims: Sequence[Claim]) -> Mapping[int, CloudFile] | None:
+        """What is known of them in batches; None: the ledger is away, and they go back."""
+        if self._staging is None:
+            return {}
+        try:
+            return self._staging.known(claims)
+        except LedgerError as error:
+            log.warning("ledger_unavailable", message=error.message)
+            for claim in claims:
+                held = Held(claim, CloudOrder("", OnRefusal.FAIL, ()))
+                self._holding.add(held)
+                self._ends.hand_back(held, error.code)
+            return None
+
+    def _take_up(self, claim: Claim, file: CloudFile | None) -> bool:
         """Has its pages taken out; True: it cannot be sent for a while and went back."""
         try:
             order = read_order(claim.payload_json)
@@ -137,13 +158,58 @@ class Gatherer:
         if order.engine != ENGINE:
             self._ends.fail(held, EngineUnavailable(f"No cloud worker has the engine {order.engine!r}."))
             return False
+        if self._staging is not None and file is not None:
+            self._start(held, lambda: self._back_from_batch(held, file))
+            return False
+        held.for_batch = self._staging is not None and self._staging.takes(held)
+        return self._prepare(held)
+
+    def _prepare(self, held: Held) -> bool:
+        """Has its pages taken out; True: it cannot be sent for a while and went back."""
         wait = self._gates.get(self._key(held), 0.0) - time.monotonic()
-        if wait > self._parts.options.hand_back_seconds:
+        if wait > self._parts.options.hand_back_seconds and not held.for_batch:
             self._ends.hand_back(held, "quota_exhausted", wait)
             return True
-        future = self._preparers.take_out(claim)
+        future = self._preparers.take_out(held.claim)
         future.add_done_callback(lambda done: self.inbox.put(lambda: self._prepared(held, done)))
         return False
+
+    def _back_from_batch(self, held: Held, file: CloudFile) -> None:
+        if self._staging is not None:
+            self._staging.take_back(held, file)
+
+    def _into_batch(self, held: Held, size: int) -> None:
+        if self._staging is not None:
+            self._staging.stage(held, size)
+
+    def _go_on(self, held: Held) -> None:
+        """From a thread of `_start`: it is read by a request after all."""
+
+        def back() -> None:
+            held.for_batch = False
+            if held.item is None:
+                held.stage = Stage.PREPARING
+                self._prepare(held)
+            else:
+                held.stage = Stage.WAITING
+
+        self.inbox.put(back)
+
+    def _start(self, held: Held, work: Callable[[], None]) -> None:
+        """Does it in a thread of its own."""
+        held.stage = Stage.IN_FLIGHT
+
+        def run() -> None:
+            try:
+                work()
+            except Exception:
+                log.exception("batch_step_broke_off", slice=held.claim.slice_id)
+                if held in self._holding.all(Stage.IN_FLIGHT):
+                    self._ends.fail(held, Unexpected("docfleet failed on a batch with this document."))
+            finally:
+                self.inbox.put(None)
+
+        self.senders.start(run)
 
     def _refuse_order(self, claim: Claim, error: DocfleetError) -> None:
         held = Held(claim, CloudOrder("", OnRefusal.FAIL, ()))
@@ -179,6 +245,8 @@ class Gatherer:
                 claim.slice_id, len(held.pages), size, claim.document.urgency, held.tenant, self._key(held), held.since
             )
             held.stage = Stage.WAITING
+            if held.for_batch:
+                self._start(held, lambda: self._into_batch(held, size))
 
     # --- packing
 

@@ -36,6 +36,8 @@ class Held:
     """Once prepared."""
     file: Path | None = None
     """Its pages as a PDF."""
+    for_batch: bool = False
+    """It is prepared for a batch, not for a request."""
     calls: int = 0
     """Calls made for this claim: each is paid for by itself."""
     reservations: list[Reservation] = field(default_factory=list)

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from docfleet.engines.documentai.calling import Caller
+from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.errors import EngineUnavailable
 from docfleet.ledger import Ledger
+from docfleet.ledger.batch_sweeping import BatchSweeping
+from docfleet.ledger.cloud_batches import CloudBatches
 from docfleet.ledger.escalating import Escalating
 from docfleet.runtime import Runtime
+from docfleet.store.open import open_store
+from docfleet.telemetry import logger
+from docfleet.worker.cloud.batch_parts import BatchParts
 from docfleet.worker.cloud.parts import CloudOptions, CloudParts
+
+log = logger("cloud")
 
 
 def open_parts(runtime: Runtime, ledger: Ledger) -> CloudParts:
@@ -20,6 +29,11 @@ def open_parts(runtime: Runtime, ledger: Ledger) -> CloudParts:
     if not documentai.of_type(documentai.processor_type):
         caller.close()
         raise EngineUnavailable(f"[documentai] names no processor of type {documentai.processor_type}.")
+    try:
+        batches = _open_batches(documentai, caller, ledger)
+    except BaseException:
+        caller.close()
+        raise
     return CloudParts(
         options=CloudOptions.of(runtime.settings.cascade, documentai, caller.facts),
         documentai=documentai,
@@ -29,4 +43,14 @@ def open_parts(runtime: Runtime, ledger: Ledger) -> CloudParts:
         store=runtime.store,
         master_key=runtime.master_key,
         caller=caller,
+        batches=batches,
     )
+
+
+def _open_batches(documentai: DocumentAIOptions, caller: Caller, ledger: Ledger) -> BatchParts | None:
+    if documentai.batch_uri:
+        return BatchParts(caller, documentai.processor_type, ledger, open_store)
+    left = BatchSweeping(CloudBatches(ledger)).abandon()
+    if left:
+        log.error("batches_abandoned", files=left)
+    return None

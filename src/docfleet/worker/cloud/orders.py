@@ -21,6 +21,8 @@ class CloudOrder(msgspec.Struct, frozen=True):
     on_refusal: OnRefusal
     pages: tuple[Escalation, ...]
     languages: tuple[str, ...] = ()
+    online: bool = False
+    """Read by requests alone, not in a batch."""
 
     def of(self, page: int) -> Escalation | None:
         return next((one for one in self.pages if one.page == page), None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from docfleet.domain.packing import MAX_WAIT_SECONDS, PackLimits
@@ -16,6 +18,9 @@ from docfleet.ledger.escalating import Escalating
 from docfleet.settings import CascadeSettings
 from docfleet.store import Store
 from docfleet.store.encryption import MasterKey
+
+if TYPE_CHECKING:
+    from docfleet.worker.cloud.batch_parts import BatchParts
 
 ENGINE = "documentai"
 PAGES_IN_HAND = 2
@@ -72,3 +77,5 @@ class CloudParts(msgspec.Struct, frozen=True):
     store: Store
     master_key: MasterKey
     caller: Asks
+    batches: BatchParts | None = None
+    """None: everything is read by requests."""

@@ -8,7 +8,7 @@ from uuid import uuid4
 import msgspec
 
 from docfleet.documentai_format import Straddle, cut, from_proto
-from docfleet.domain.budgeting import BudgetPolicy, Refused
+from docfleet.domain.budgeting import Refused
 from docfleet.domain.cascade import OnRefusal
 from docfleet.domain.packing import Item, Request, halves
 from docfleet.domain.urgency import RANK, Urgency
@@ -81,7 +81,7 @@ class Sender:
         for held, answer in zip(unpaid, answers, strict=True):
             if isinstance(answer, Refused):
                 left.remove(held)
-                self._without_money(held, answer)
+                self._ends.without_money(held, answer)
             else:
                 held.reservations = [answer]
         if RANK[request.urgency] <= RANK[Urgency.HIGH] and left:
@@ -99,13 +99,6 @@ class Sender:
             claim.slice_id, claim.token, held.tenant, ENGINE, options.kind, len(held.pages), claim.document.id,
             f"{call_id}-{which}", held.calls * 2 + which, options.addons,
         )  # fmt: skip
-
-    def _without_money(self, held: Held, refused: Refused) -> None:
-        """STOP and DEGRADE: it ends, with what was read locally where that stands. QUEUE: it waits for an approval."""
-        if refused.policy is BudgetPolicy.QUEUE:
-            self._ends.hand_back(held, refused.code, self._parts.options.approval_seconds)
-        else:
-            self._ends.refuse(held, refused.code, refused.error.message)
 
     # --- the call
 

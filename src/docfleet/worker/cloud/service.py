@@ -27,6 +27,7 @@ from docfleet.runtime import Runtime, is_postgres, ledger_address, sandbox_limit
 from docfleet.sandbox import Sandbox
 from docfleet.settings import Settings
 from docfleet.telemetry import logger
+from docfleet.worker.cloud.batch_keeping import BatchKeeper
 from docfleet.worker.cloud.beating import Heart
 from docfleet.worker.cloud.finishing import Ends
 from docfleet.worker.cloud.gathering import Gatherer
@@ -84,6 +85,7 @@ class CloudWorker:
         self._ends = Ends(parts, self.holding, lambda: not self._ending.is_set())
         self._preparers = Preparers(self._scratch, self._make_desk)
         self.gatherer = Gatherer(name, parts, self.holding, self._ends, self._preparers)
+        self._keeper = BatchKeeper(parts.batches) if parts.batches is not None else None
         self._heart = Heart(parts.ledger, self.holding, settings.work.heartbeat_seconds, self._lost)
         self._told_at = self._touched_at = 0.0
         self._is_announced = False
@@ -96,6 +98,8 @@ class CloudWorker:
             self._heart.start()
             self._preparers.start()
             listener.start()
+            if self._keeper is not None:
+                self._keeper.start()
             log.info("worker_started", worker=self.name, pools=[str(Pool.CLOUD)], slots=self._calls)
             while not stop.is_set():
                 self.gatherer.turn(TURN_SECONDS)
@@ -162,6 +166,8 @@ class CloudWorker:
             # what a request could not be made for goes back as well
             self.gatherer.let_go()
         self._ending.set()
+        if self._keeper is not None:
+            self._keeper.stop()
         self.gatherer.let_go()
         for held in self.holding.all():
             # how its call ends nobody will know: its reservations are left open, and written off
