@@ -27,7 +27,8 @@ def up(
         Path | None, typer.Option(help="With --keep: where the data is kept.  \\[default: docfleet-data/up]")
     ] = None,
     cloud: Annotated[
-        bool, typer.Option("--cloud", help="A cloud worker too; there is one by itself once [documentai] names processors.")
+        bool,
+        typer.Option("--cloud", help="A cloud worker too; there is one by itself once [documentai] names processors."),
     ] = False,
     engine: Annotated[str | None, typer.Option(help="Engine that reads pixels.  \\[default: rapidocr]")] = None,
     tls_cert: TlsCert = None,

@@ -56,6 +56,8 @@ class RecognisedPage(msgspec.Struct, frozen=True):
     page: Page | None = None
     seconds: float = 0.0
     """CPU or waiting time spent on this page."""
+    refused: str = ""
+    """Why the engine did not read this page, though it read others of the same call; everything else is then empty."""
 
 
 @runtime_checkable

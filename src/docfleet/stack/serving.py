@@ -1,5 +1,6 @@
-"""All in one on a laptop: the API, housekeeping and delivery in this process, and a worker in direct mode beside it (two,
-where a cloud engine is set up)."""
+"""All in one on a laptop: the API, housekeeping and delivery in this process, and a worker in direct mode beside it.
+
+Where a cloud engine is set up there is a cloud worker, too."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from docfleet.engines.documentai.calls import Call, Endpoint
 from docfleet.engines.documentai.credentials import Credentials
 from docfleet.engines.documentai.facts import Facts
-from docfleet.engines.documentai.failures import Failure, FailureKind, not_reached
+from docfleet.engines.documentai.failures import CANCELLED, Failure, FailureKind, not_reached
 from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.engines.documentai.request import process_request
 from docfleet.errors import EngineUnavailable, UsageError
@@ -190,7 +190,11 @@ def _take(done: Any, sent: _Sent, line: _Line, raised: Any) -> None:
         response = done.result()
     except BaseException as error:
         failure: Failure | None = raised.failure_of(error)
-        line.heard() if failure is not None and failure.kind is not FailureKind.AWAY else line.lost()
+        if failure is None or failure.kind is not FailureKind.AWAY:
+            line.heard()
+        elif failure.code != CANCELLED:
+            # a call that was given up here says nothing of the line
+            line.lost()
         _failed(sent, failure, error)
         return
     line.heard()
