@@ -1,4 +1,4 @@
-"""The engine against docfleet's own Document AI server, over gRPC and REST: limits, ranges, faults, residency, doors."""
+"""The engine against docfleet's own Document AI server, over gRPC and REST: ranges, faults, residency, doors."""
 
 from __future__ import annotations
 
@@ -395,10 +395,8 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DocumentAI
 
 def through(doors: tuple[DocumentAIServer, Path], transport: str, which: int, **options: Any) -> Any:
     server, _ = doors
-    given = {
-        "processors": (Processor("ocr", "us"),), "transport": transport, "insecure": False, "anonymous": False, **options
-    }  # fmt: skip
-    caller = caller_for(options_for(address_of(server, transport, which), **given))
+    given = {"processors": (Processor("ocr", "us"),), "transport": transport, "insecure": False, "anonymous": False}
+    caller = caller_for(options_for(address_of(server, transport, which), **(given | options)))
     try:
         return caller.call(call())
     finally:

@@ -28,7 +28,7 @@ def up(
     ] = None,
     cloud: Annotated[
         bool,
-        typer.Option("--cloud", help="A cloud worker too; there is one by itself once [documentai] names processors."),
+        typer.Option("--cloud", help="A cloud worker, also where [documentai] names no processors."),
     ] = False,
     engine: Annotated[str | None, typer.Option(help="Engine that reads pixels.  \\[default: rapidocr]")] = None,
     tls_cert: TlsCert = None,
