@@ -33,7 +33,7 @@ from ledger_driver import audit, postgres_server
 
 CLOUD = ReadingOptions(("txt", "json"), mode="ocr", engine="documentai")
 """Every page goes to the cloud; the server reads the text layers that are still there."""
-GUILTY_PIXELS = 600_000
+GUILTY_PIXELS = 20_000
 
 
 @pytest.fixture(scope="module")

@@ -142,8 +142,8 @@ def check_options(options: DocumentAIOptions) -> None:
     facts = options.facts()
     if facts.processor(options.processor_type).layout_config:
         raise UsageError(
-            f"[documentai.processor_type]: a {options.processor_type} answers chunks of text and no pages; pages are read "
-            "by processors such as OCR_PROCESSOR and FORM_PARSER_PROCESSOR."
+            f"[documentai.processor_type]: a {options.processor_type} answers chunks of text and no pages; pages are "
+            "read by processors such as OCR_PROCESSOR and FORM_PARSER_PROCESSOR."
         )
     for processor in options.processors:
         facts.processor(processor.type)
