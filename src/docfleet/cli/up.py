@@ -27,7 +27,8 @@ def up(
         Path | None, typer.Option(help="With --keep: where the data is kept.  \\[default: docfleet-data/up]")
     ] = None,
     cloud: Annotated[
-        bool, typer.Option("--cloud", help="A cloud worker too, for DOCFLEET_CASCADE__CLOUD_ENGINE.")
+        bool,
+        typer.Option("--cloud", help="A cloud worker, also where [documentai] names no processors."),
     ] = False,
     engine: Annotated[str | None, typer.Option(help="Engine that reads pixels.  \\[default: rapidocr]")] = None,
     tls_cert: TlsCert = None,

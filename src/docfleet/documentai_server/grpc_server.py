@@ -13,7 +13,7 @@ from grpc_status import rpc_status
 
 from docfleet.documentai_server.calls import Caller, Delivery, Encoded
 from docfleet.documentai_server.methods import Method
-from docfleet.documentai_server.refusals import Code, Refusal
+from docfleet.documentai_server.refusals import Refusal
 from docfleet.documentai_server.service import Service
 from docfleet.documentai_server.tls import TlsFiles
 from docfleet.errors import UsageError
@@ -132,8 +132,8 @@ def _deliver(body: bytes, delivery: Delivery, context: grpc.ServicerContext) -> 
     if delivery.bytes_per_second:
         time.sleep(sent / delivery.bytes_per_second)
     if cut is not None and cut < len(body):
-        lost = Refusal(Code.UNAVAILABLE, "Connection reset by peer")
-        context.abort_with_status(rpc_status.to_status(lost.to_status()))
+        # without details: they would say that the server itself spoke, where it was the connection that broke
+        context.abort(grpc.StatusCode.UNAVAILABLE, "Connection reset by peer")
 
 
 def _credentials(tls: TlsFiles) -> Any:

@@ -58,6 +58,8 @@ def find_problem(page: PageImage, answer: object) -> str:
     """What is wrong with one answer, in words; empty: nothing."""
     if not isinstance(answer, RecognisedPage):
         return f"a {type(answer).__name__} is no page"
+    if answer.refused:
+        return ""
     if answer.page is not None:
         return "" if isinstance(answer.text, str) else "its text is no text"
     if not isinstance(answer.words, WordPage):

@@ -58,6 +58,8 @@ class RecognisedPage(msgspec.Struct, frozen=True):
     """CPU or waiting time spent on this page."""
     cost_usd: float | None = None
     """What this page cost; None: as much as the capabilities say."""
+    refused: str = ""
+    """Why the engine did not read this page, though it read others of the same call; everything else is then empty."""
 
 
 @runtime_checkable

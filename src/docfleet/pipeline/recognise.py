@@ -18,7 +18,7 @@ from docfleet.engines.base import Engine, PageImage, RecognisedPage
 from docfleet.engines.local.layout import lay_out, merge
 from docfleet.engines.local.quality import image_quality
 from docfleet.engines.local.text_layer import words as text_layer_words
-from docfleet.errors import Damaged, DocumentError, EngineBusy, EngineFailed
+from docfleet.errors import Damaged, DocumentError, EngineBusy, EngineFailed, EngineRefused
 from docfleet.sandbox import PageBundle, PageFault, Rendered, Sandbox
 
 TEXT_LAYER_ENGINE = "text_layer"
@@ -127,7 +127,8 @@ def _answers(asked: Sequence[_Waiting], plan: ReadingPlan) -> list[RecognisedPag
     images = [_page_image(one.bundle, one.rendered, plan.languages) for one in asked if one.bundle and one.rendered]
     try:
         engine = plan.engine()
-        return [_recognise(engine, images[0])] if len(images) == 1 else [*ask(engine, images)]
+        answers = [_recognise(engine, images[0])] if len(images) == 1 else ask(engine, images)
+        return [EngineRefused(answer.refused) if answer.refused else answer for answer in answers]
     except DocumentError as error:
         if len(asked) == 1 or isinstance(error, EngineBusy):
             return [error] * len(asked)

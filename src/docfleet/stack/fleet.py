@@ -42,7 +42,7 @@ class FleetPlan(msgspec.Struct, frozen=True):
     workers: int = 1
     """Worker processes of each pool."""
     cloud: bool = False
-    """A cloud worker as well."""
+    """A cloud worker as well, whatever the settings; there is one wherever they name processors."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -169,7 +169,7 @@ def _children(settings: Settings, plan: FleetPlan, lines: Callable[[str, bytes],
             Child(f"{pool}-{number}", ["worker", "--pool", pool], environment, lines)
             for number in range(1, plan.workers + 1)
         ]
-    if plan.cloud:
+    if plan.cloud or settings.documentai.processors:
         children.append(Child("cloud", ["worker", "--pool", Pool.CLOUD], environment, lines))
     return children
 

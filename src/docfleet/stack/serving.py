@@ -1,16 +1,22 @@
-"""All in one on a laptop: the API, housekeeping and delivery in this process, and a worker in direct mode beside it."""
+"""All in one on a laptop: the API, housekeeping and delivery in this process, and a worker in direct mode beside it.
+
+Where a cloud engine is set up there is a cloud worker, too."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
+from pydantic import BaseModel
+from pydantic_settings import NoDecode
 
+from docfleet.domain.urgency import Pool
 from docfleet.errors import UsageError
 from docfleet.runtime import Runtime
 from docfleet.settings import ServiceSettings, Settings
@@ -59,18 +65,23 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
         app = make_api(runtime)
         parts = dispatch_parts(runtime, _nothing, _drop)
         house = threading.Thread(target=keep_house, args=(runtime, stop, parts), name="dispatcher")
-        worker = Child("worker", ["worker", "--pool", "all"], environment_of(settings))
+        environment = environment_of(settings)
+        workers = [Child("worker", ["worker", "--pool", "all"], environment)]
+        if settings.documentai.processors:
+            # whoever asks for it would wait for ever without one
+            workers.append(Child("cloud", ["worker", "--pool", Pool.CLOUD], environment))
         told = False
 
         def on_turn() -> None:
             nonlocal told
             if not told:
                 told = True
-                started(Served(url, key, service.data_folder, worker.pid))
+                started(Served(url, key, service.data_folder, workers[0].pid))
 
-        opened.callback(worker.end, settings.fleet.grace_seconds + _EXTRA_SECONDS)
-        worker.start()
-        tending = threading.Thread(target=_tend, args=(worker, stop), name="tending")
+        for worker in workers:
+            opened.callback(worker.end, settings.fleet.grace_seconds + _EXTRA_SECONDS)
+            worker.start()
+        tending = threading.Thread(target=_tend, args=(workers, stop), name="tending")
         for thread in (house, tending):
             thread.start()
             opened.callback(thread.join)
@@ -79,22 +90,31 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
         serve_http(app, settings.api, sock, stop, on_turn, _REQUEST_SECONDS)
 
 
-def _tend(worker: Child, stop: threading.Event) -> None:
+def _tend(workers: Sequence[Child], stop: threading.Event) -> None:
     while not stop.wait(_TEND_SECONDS):
-        worker.tend()
-    worker.ask_to_stop()
+        for worker in workers:
+            worker.tend()
+    for worker in workers:
+        worker.ask_to_stop()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """Variables under which another process of this service reads these very settings."""
     found: dict[str, str] = {}
-    for section, values in settings.model_dump(mode="json").items():
-        for name, value in values.items():
+    for section in type(settings).model_fields:
+        part: BaseModel = getattr(settings, section)
+        for name, value in part.model_dump(mode="json").items():
             if value is not None:
-                said = ",".join(value) if isinstance(value, list) else str(value)
-                found[f"DOCFLEET_{section}__{name}".upper()] = said
+                has_commas = NoDecode in type(part).model_fields[name].metadata
+                found[f"DOCFLEET_{section}__{name}".upper()] = _as_variable(value, has_commas)
     # relative to where this process stands, which is where that one will stand too
     return found
+
+
+def _as_variable(value: object, has_commas: bool) -> str:
+    if isinstance(value, list) and has_commas:
+        return ",".join(value)
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
 @contextmanager

@@ -110,6 +110,44 @@ def test_an_answer_with_other_pages_is_no_answer(pages: int, said: int) -> None:
         one.close()
 
 
+def _partly_read(texts: Sequence[str], code: int = 13) -> Callable[[Any, dict[str, str]], Any]:
+    """Answers these pages, and says that something failed."""
+
+    def answer(_request: Any, _metadata: dict[str, str]) -> Any:
+        document = pages_document(texts)
+        document.error.code, document.error.message = code, "a page was not read"
+        return document
+
+    return answer
+
+
+def test_a_page_that_the_answer_says_was_not_read_is_told_of() -> None:
+    with running(_partly_read(["one\n", "", "three\n"])) as double:
+        one = DocumentAIEngine(options_for(double.address), caller_for(options_for(double.address)))
+        found = ask(one, [image(1), image(2), image(3)])
+        one.close()
+    assert [page.text for page in found] == ["one\n", "", "three\n"]
+    assert [bool(page.refused) for page in found] == [False, True, False]
+    assert "a page was not read" in found[1].refused
+
+
+@pytest.mark.parametrize(("texts", "code"), [(["one\n", "two\n"], 13), (["", "two\n"], 12), (["", "two\n"], 0)])
+def test_an_error_that_is_about_no_page_changes_nothing(texts: list[str], code: int) -> None:
+    with running(_partly_read(texts, code)) as double:
+        one = DocumentAIEngine(options_for(double.address), caller_for(options_for(double.address)))
+        found = ask(one, [image(1), image(2)])
+        one.close()
+    assert [(page.text, page.refused) for page in found] == [(text, "") for text in texts]
+
+
+def test_of_several_empty_pages_nobody_knows_which_was_not_read() -> None:
+    with running(_partly_read(["", "two\n", ""])) as double:
+        one = DocumentAIEngine(options_for(double.address), caller_for(options_for(double.address)))
+        with pytest.raises(EngineRefused, match="was not read"):
+            ask(one, [image(1), image(2), image(3)])
+        one.close()
+
+
 def test_types_that_read_documents_take_one_page_a_call() -> None:
     options = options_for(
         "x:1", processors=(Processor("p", "eu", "INVOICE_PROCESSOR"),), processor_type="INVOICE_PROCESSOR"
@@ -186,6 +224,7 @@ imageless_pages = 20
         ({"api_key": "k", "anonymous": True}, "one of"),
         ({"connect_seconds": 0}, "above 0"),
         ({"unknown": 1}, "unknown"),
+        ({"processor_type": "LAYOUT_PARSER_PROCESSOR"}, "no pages"),
         ({"overrides": {"sizes": {"online_bytes": "big"}}}, "overrides"),
         ({"overrides": {"prices": {"ocr": {"usd_per_document": 1.0}}}}, "tiers"),
         ({"overrides": {"processors": {OCR: {"price": "free"}}}}, "no price"),

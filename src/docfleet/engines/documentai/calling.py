@@ -327,15 +327,14 @@ class Caller:
 
     def _not_again(self, call: Call, endpoint: Endpoint, failure: Failure, left_out: set[str]) -> set[str]:
         """Names of those that the next try of this call leaves out."""
-        if failure.kind is FailureKind.THROTTLED:
-            return set()  # its quota says when
         endpoints = self.endpoints(call.kind)
         if failure.kind is FailureKind.AWAY:
             return {one.name for one in endpoints if one.breaker == endpoint.breaker}
         allowed = self.options.allowed(call.tenant)
         others = [one for one in endpoints if one.name not in left_out and (allowed is None or one.location in allowed)]
-        if failure.kind is FailureKind.BROKEN and others == [endpoint]:
-            return set()  # there is nobody else to ask the second time
+        if failure.kind in (FailureKind.BROKEN, FailureKind.THROTTLED) and others == [endpoint]:
+            # nobody else to ask the second time; its quota says when
+            return set()
         return {endpoint.name}
 
     def _worked_at(self, endpoint: Endpoint, doubted: str) -> None:

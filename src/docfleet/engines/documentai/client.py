@@ -18,13 +18,15 @@ from urllib.parse import quote
 from docfleet.engines.documentai.calls import Call, Endpoint
 from docfleet.engines.documentai.credentials import Credentials
 from docfleet.engines.documentai.facts import Facts
-from docfleet.engines.documentai.failures import Failure, FailureKind, not_reached
+from docfleet.engines.documentai.failures import CANCELLED, Failure, FailureKind, not_reached
 from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.engines.documentai.request import process_request
 from docfleet.errors import EngineUnavailable, UsageError
 
 _PROVEN_SECONDS = 60.0
 """A channel that answered this lately is not asked first whether it is connected."""
+_REST_CONNECTIONS = 64
+"""Kept open to one host; more calls at a time open their own."""
 
 
 class Sent(Protocol):
@@ -188,7 +190,11 @@ def _take(done: Any, sent: _Sent, line: _Line, raised: Any) -> None:
         response = done.result()
     except BaseException as error:
         failure: Failure | None = raised.failure_of(error)
-        line.heard() if failure is not None and failure.kind is not FailureKind.AWAY else line.lost()
+        if failure is None or failure.kind is not FailureKind.AWAY:
+            line.heard()
+        elif failure.code != CANCELLED:
+            # a call that was given up here says nothing of the line
+            line.lost()
         _failed(sent, failure, error)
         return
     line.heard()
@@ -255,12 +261,26 @@ class RestTransport:
                     url_scheme="http" if self._options.insecure else "https",
                 )
                 session = transport._session
-                if self._options.ca_file:
-                    session.verify = self._options.ca_file
-                if self._options.client_cert_file:
-                    session.cert = (self._options.client_cert_file, self._options.client_key_file)
+                session.mount("https://", _adapter(self._options))
                 self._clients[host] = services.DocumentProcessorServiceClient(transport=transport)
             return self._clients[host]
+
+
+def _adapter(options: DocumentAIOptions) -> Any:
+    """Certificates by the options: a session would rather take those that REQUESTS_CA_BUNDLE names. Proxies of the
+    environment stay in force; room for as many connections as calls may be under way."""
+    adapters = import_module("requests.adapters")
+    given: dict[str, Any] = {}
+    if options.ca_file:
+        given["verify"] = options.ca_file
+    if options.client_cert_file:
+        given["cert"] = (options.client_cert_file, options.client_key_file or None)
+
+    class Adapter(adapters.HTTPAdapter):  # type: ignore[misc, name-defined]
+        def send(self, request: Any, **named: Any) -> Any:
+            return super().send(request, **{**named, **given})
+
+    return Adapter(pool_connections=2, pool_maxsize=_REST_CONNECTIONS)
 
 
 def open_transport(options: DocumentAIOptions, facts: Facts) -> Transport:

@@ -110,17 +110,33 @@ class DocumentAIEngine:
         read = pages_from_proto(answer.document)
         if len(read) != len(pages):
             raise EngineFailed(f"Document AI answered {len(read)} pages for {len(pages)}.")
+        unread = _unread(answer.document, [text for text, _ in read])
         seconds = (time.monotonic() - started) / len(pages)
         prices: Sequence[float | None] = answer.page_usd or [None] * len(pages)
         return [
-            RecognisedPage(text=text, page=_as_ours(page, image), seconds=seconds, cost_usd=price)
-            for (text, page), image, price in zip(read, pages, prices, strict=True)
+            RecognisedPage(seconds=seconds, refused=unread[position], cost_usd=price)
+            if position in unread
+            else RecognisedPage(text=text, page=_as_ours(page, image), seconds=seconds, cost_usd=price)
+            for position, ((text, page), image, price) in enumerate(zip(read, pages, prices, strict=True))
         ]
 
     def close(self) -> None:
         """Closes the connections."""
         if self._caller is not None:
             self._caller.close()
+
+
+def _unread(document: Any, texts: Sequence[str]) -> dict[int, str]:
+    """Position and why, of the page that was not read. Raises `EngineRefused` where it is not certain which it was."""
+    from docfleet.engines.documentai.faults import unread_of
+
+    found = unread_of(document.error.code, document.error.message, texts)
+    if found is None:
+        return {}
+    said = f"Document AI could not read it: {found.message}"
+    if len(found.pages) > 1:
+        raise EngineRefused(said)
+    return {found.pages[0]: said}
 
 
 def _as_ours(page: Page, image: PageImage) -> Page:

@@ -121,8 +121,11 @@ _SENTENCES = (
 )
 _LARGER = "larger than max"
 
+CANCELLED = "cancelled"
+"""Code of a call that was given up, most likely by ourselves."""
+
 _STATUSES: dict[str, tuple[FailureKind, str]] = {
-    "CANCELLED": (FailureKind.AWAY, "cancelled"),
+    "CANCELLED": (FailureKind.AWAY, CANCELLED),
     "UNKNOWN": (FailureKind.BROKEN, "unknown"),
     "INVALID_ARGUMENT": (FailureKind.DOCUMENT, BARE_INVALID),
     "DEADLINE_EXCEEDED": (FailureKind.AWAY, "timed_out"),

@@ -150,6 +150,11 @@ def read_options(given: Mapping[str, Any]) -> DocumentAIOptions:
 def check_options(options: DocumentAIOptions) -> None:
     """Raises `UsageError` with what to set."""
     facts = options.facts()
+    if facts.processor(options.processor_type).layout_config:
+        raise UsageError(
+            f"[documentai.processor_type]: a {options.processor_type} answers chunks of text and no pages; pages are "
+            "read by processors such as OCR_PROCESSOR and FORM_PARSER_PROCESSOR."
+        )
     for processor in options.processors:
         facts.processor(processor.type)
         if not options.project_of(processor):

@@ -94,10 +94,20 @@ def _of_requests(error: BaseException) -> Failure | None:
         import requests
     except ImportError:
         return None
-    if isinstance(error, requests.exceptions.ConnectTimeout):
+    if _is_unconnected(error, requests.exceptions):
         return Failure(FailureKind.AWAY, "not_reached", "UNAVAILABLE", message=str(error))
     if isinstance(error, requests.exceptions.Timeout):
         return judge("DEADLINE_EXCEEDED", str(error))
     if isinstance(error, requests.exceptions.RequestException):
         return judge("UNAVAILABLE", str(error))
     return None
+
+
+def _is_unconnected(error: BaseException, known: Any) -> bool:
+    """Whether no connection came about at all: nobody there, no such host, a certificate that is not trusted."""
+    if isinstance(error, known.ConnectTimeout | known.SSLError | known.ProxyError):
+        return True
+    # urllib3's own reason stands in what `requests` made of it
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    unmade = import_module("urllib3.exceptions").NewConnectionError
+    return isinstance(error, known.ConnectionError) and isinstance(reason, unmade)

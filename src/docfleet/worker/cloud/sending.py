@@ -7,13 +7,16 @@ from uuid import uuid4
 
 import msgspec
 
-from docfleet.documentai_format import Straddle, cut, from_proto
+from docfleet.documentai_format import Straddle, cut, from_proto, split
 from docfleet.domain.budgeting import Refused
 from docfleet.domain.cascade import OnRefusal
+from docfleet.domain.document import Document
 from docfleet.domain.packing import Item, Request, halves
 from docfleet.domain.urgency import RANK, Urgency
 from docfleet.engines.documentai.calls import Answer, Attempt, Call, Failed, Postponed
 from docfleet.engines.documentai.failures import FailureKind
+from docfleet.engines.documentai.faults import CODE as UNREAD
+from docfleet.engines.documentai.faults import unread_of
 from docfleet.errors import DocfleetError, EngineFailed, FormatError, LedgerError
 from docfleet.ledger.money_values import Ask
 from docfleet.ledger.waits import seconds_waited
@@ -154,8 +157,24 @@ class Sender:
             "request_answered", pages=pages, slices=len(helds), place=place, seconds=round(answer.seconds, 3),
             why=answer.reason,
         )  # fmt: skip
+        unread = self._unread(whole, helds)
         for held, document in zip(helds, documents, strict=True):
-            self._ends.read(held, document, place, answer.seconds * len(held.pages) / pages, times_paid)
+            if unread is None or held not in unread[1]:
+                self._ends.read(held, document, place, answer.seconds * len(held.pages) / pages, times_paid)
+        if unread is not None:
+            for held in unread[1]:
+                self._ends.lose_money(held, times_paid)
+            self._refused(unread[1], *refusal(UNREAD, unread[0]))
+
+    def _unread(self, answer: Document, helds: Sequence[Held]) -> tuple[str, list[Held]] | None:
+        """What the answer says went wrong, and the claims that may have pages it is about."""
+        if answer.error is None:
+            return None
+        found = unread_of(answer.error.code, answer.error.message, [text for text, _ in split(answer)])
+        if found is None:
+            return None
+        owners = [held for held in helds for _ in held.pages]
+        return found.message, [held for held in helds if any(owners[position] is held for position in found.pages)]
 
     def _postponed(self, helds: Sequence[Held], outcome: Postponed, is_full: bool) -> None:
         """Nothing was sent, or there was no quota for it."""
