@@ -144,7 +144,7 @@ def test_an_invoice_parser_answers_entities(client: Any) -> None:
     assert {"invoice_id", "invoice_date", "total_amount", "currency", "line_item"} <= set(found)
     assert found["total_amount"].normalized_value.money_value.currency_code
     assert found["invoice_date"].normalized_value.date_value.year
-    assert [one.type_ for one in found["line_item"].properties][0] == "line_item/description"
+    assert found["line_item"].properties[0].type_ == "line_item/description"
     assert [int(one.id) for one in document.entities][:2] == [0, 1]
     for one in document.entities:
         for segment in one.text_anchor.text_segments[:1]:

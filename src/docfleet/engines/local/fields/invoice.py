@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -22,7 +22,9 @@ from docfleet.domain.entities import Date, Entity, Money, NormalizedValue, PageR
 from docfleet.engines.local.fields import words
 from docfleet.engines.local.fields.items import Item, items_of
 from docfleet.engines.local.fields.pieces import PagePieces, Piece
-from docfleet.engines.local.fields.values import Amount, amounts_in, currency_in, dates_in
+from docfleet.engines.local.fields.search import Found, Pages, Values, beside
+from docfleet.engines.local.fields.sums import sums_of
+from docfleet.engines.local.fields.values import Amount, currency_in, dates_in
 
 Words = Literal["invoice", "receipt"]
 """Which parser's names the entities have: "invoice_date", or "receipt_date"."""
@@ -42,33 +44,6 @@ _SURE = {
 _CONFIRMED = 0.95
 """The same of sums that add up."""
 _ID = re.compile(r"[^\W_][\w./-]*")
-_WHICH = re.compile(r"^[\s:#.=]*")
-_NEAR = 25
-"""How many characters may stand between a name and its value."""
-_BEYOND = 3.5
-"""How far under its name a value may begin, in heights of the name."""
-
-
-class Found(NamedTuple):
-    """A value and where it stands."""
-
-    value: object
-    page: int
-    start: int
-    end: int
-    rank: int
-    """Of the name it was found by: 0 is the surest."""
-
-
-class Pages:
-    """A document's pages as pieces."""
-
-    def __init__(self, document: Document) -> None:
-        self.text = document.text
-        self.places = [PagePieces(document.text, page) for page in document.pages]
-
-    def __iter__(self) -> Iterator[tuple[int, PagePieces]]:
-        return iter(enumerate(self.places))
 
 
 def entities_of(document: Document, kind: Words, first_id: int = 0) -> tuple[Entity, ...]:
@@ -77,13 +52,12 @@ def entities_of(document: Document, kind: Words, first_id: int = 0) -> tuple[Ent
     code, at = _currency(pages)
     month_first = _is_month_first(document.text, code)
     facts = _facts(pages, month_first)
-    sums = _sums(pages)
-    sure = dict.fromkeys(facts, 1.0)
+    sums = sums_of(pages)
     made: list[Entity] = []
     for name, found in {**facts, **sums.found}.items():
         base = _CONFIRMED if name in sums.confirmed else _SURE[name]
         shown = "receipt_date" if name == "invoice_date" and kind == "receipt" else name
-        made.append(_entity(pages, shown, found, base * sure.get(name, 1.0), _normal(found.value, code)))
+        made.append(_entity(pages, shown, found, base, _normal(found.value, code)))
     if at is not None:
         made.append(_entity(pages, "currency", at, _SURE["currency"], NormalizedValue(code)))
     for number, place in pages:
@@ -96,20 +70,17 @@ def _facts(pages: Pages, month_first: bool) -> dict[str, Found]:
         for day in dates_in(text, month_first=month_first):
             yield day.value, day.start, day.end
 
-    found: dict[str, Found] = {}
     due = _best(pages, words.DUE_DATE, first_date)
     issued = _best(pages, words.INVOICE_DATE, first_date, unlike=words.DUE_DATE)
     issued = issued or _first_date(pages, first_date, due)
-    for name, one in (
-        ("invoice_id", _best(pages, words.INVOICE_ID, _ids)),
-        ("invoice_date", issued),
-        ("due_date", due),
-        ("purchase_order", _best(pages, words.ORDER, _ids)),
-        ("supplier_name", _supplier(pages)),
-    ):
-        if one is not None:
-            found[name] = one
-    return found
+    found = {
+        "invoice_id": _best(pages, words.INVOICE_ID, _ids),
+        "invoice_date": issued,
+        "due_date": due,
+        "purchase_order": _best(pages, words.ORDER, _ids),
+        "supplier_name": _supplier(pages),
+    }
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _ids(text: str) -> Iterator[tuple[str, int, int]]:
@@ -123,14 +94,10 @@ def _ids(text: str) -> Iterator[tuple[str, int, int]]:
             return
 
 
-Values = Callable[[str], Iterator[tuple[object, int, int]]]
-"""A text -> the values in it, with their places."""
-
-
 def _best(
     pages: Pages,
     names: Sequence[re.Pattern[str]],
-    values: Callable[[str], Iterator[tuple[object, int, int]]],
+    values: Values,
     unlike: Sequence[re.Pattern[str]] = (),
 ) -> Found | None:
     """The first value on the first page by the surest name that has one."""
@@ -140,44 +107,10 @@ def _best(
                 match = name.search(piece.text)
                 if match is None or any(other.search(piece.text) for other in unlike):
                     continue
-                found = _beside(place, piece, match, values)
+                found = beside(place, piece, match, values)
                 if found is not None:
                     return Found(found[0], number, found[1], found[2], rank)
     return None
-
-
-def _beside(place: PagePieces, piece: Piece, name: re.Match[str], values: Values) -> tuple[object, int, int] | None:
-    """The value behind a name, right of it, or under it: the value, and its start and end in the document."""
-    skipped = _WHICH.match(piece.text[name.end() :])
-    begin = name.end() + (skipped.end() if skipped else 0)
-    for value, start, end in values(piece.text[begin:]):
-        if start < _NEAR:
-            return value, piece.start + begin + start, piece.start + begin + end
-    for other in place.right_of(piece)[:2]:
-        for value, start, end in values(other.text):
-            if start < _NEAR:
-                return value, other.start + start, other.start + end
-    for other in place.below(piece, _BEYOND)[:3]:
-        for value, start, end in _under(place, piece, name, other, values):
-            return value, start, end
-    return None
-
-
-def _under(
-    place: PagePieces, piece: Piece, name: re.Match[str], other: Piece, values: Values
-) -> Iterator[tuple[object, int, int]]:
-    """The values in `other` that stand under the name itself, not under what else its piece holds."""
-    x0, _, x1, _ = place.rect(piece.start + name.start(), piece.start + name.end())
-    at = 0
-    while at < len(other.text):
-        found = next(values(other.text[at:]), None)
-        if found is None:
-            return
-        value, start, end = found[0], other.start + at + found[1], other.start + at + found[2]
-        left, _, right, _ = place.rect(start, end)
-        if min(right, x1) > max(left, x0) - 0.3 * piece.height:
-            yield value, start, end
-        at += max(found[2], 1)
 
 
 def _first_date(pages: Pages, values: Values, due: Found | None) -> Found | None:
@@ -220,81 +153,6 @@ def _is_addressee(place: PagePieces, piece: Piece) -> bool:
     return any(words.ADDRESSEE.search(other.text) for other in near)
 
 
-# --- sums
-
-
-class _Sums(NamedTuple):
-    found: dict[str, Found]
-    confirmed: frozenset[str]
-
-
-def _sums(pages: Pages) -> _Sums:
-    """Total, net and tax: of what stands beside their names, three that add up before any others."""
-    totals = _candidates(pages, words.TOTAL, words.NET)
-    nets = _candidates(pages, words.NET, ())
-    taxes = _candidates(pages, words.TAX, ())
-    for total in totals:
-        for net in nets:
-            for tax in taxes:
-                if _amount(net) + _amount(tax) == _amount(total) and _amount(total) > _amount(net):
-                    three = {"total_amount": total, "net_amount": net, "total_tax_amount": tax}
-                    return _Sums(three, frozenset(three))
-    found = {}
-    if totals:
-        found["total_amount"] = totals[0]
-    if nets and (not totals or _amount(nets[0]) <= _amount(totals[0])):
-        found["net_amount"] = nets[0]
-    if taxes and len({_amount(tax) for tax in taxes}) == 1 and totals and _amount(taxes[0]) < _amount(totals[0]) / 2:
-        found["total_tax_amount"] = taxes[0]
-    return _Sums(found, frozenset())
-
-
-def _amount(found: Found) -> Decimal:
-    assert isinstance(found.value, Amount)
-    return found.value.value
-
-
-def _candidates(pages: Pages, names: Sequence[re.Pattern[str]], unlike: Sequence[re.Pattern[str]]) -> list[Found]:
-    """Amounts beside these names: by the surest name first, the last in the document first."""
-    found: list[Found] = []
-    for rank, name in enumerate(names):
-        for number, place in pages:
-            for piece in place.pieces:
-                match = name.search(piece.text)
-                if match is None or any(other.search(piece.text) for other in unlike):
-                    continue
-                amount = _amount_beside(place, piece, match)
-                if amount is not None:
-                    value, start = amount
-                    found.append(Found(value, number, start, start + value.end - value.start, rank))
-    found.sort(key=lambda one: (one.rank, -one.start))
-    return found[:12]
-
-
-def _amount_beside(place: PagePieces, piece: Piece, name: re.Match[str]) -> tuple[Amount, int] | None:
-    """The last amount on the name's row, or the one under it."""
-    row = [(piece, name.end()), *((other, 0) for other in place.right_of(piece))]
-    on_row = [
-        (amount, other.start + begin + amount.start)
-        for other, begin in row
-        for amount in amounts_in(other.text[begin:])
-        if amount.decimals or amount.currency
-    ]
-    if on_row:
-        return on_row[-1]
-
-    def sums(text: str) -> Iterator[tuple[object, int, int]]:
-        for amount in amounts_in(text):
-            if amount.decimals:
-                yield amount, amount.start, amount.end
-
-    for other in place.below(piece, _BEYOND)[:1]:
-        for value, start, _ in _under(place, piece, name, other, sums):
-            assert isinstance(value, Amount)
-            return value, start
-    return None
-
-
 def _currency(pages: Pages) -> tuple[str, Found | None]:
     """The currency written most often, and where it stands first."""
     found: list[Found] = []
@@ -310,7 +168,7 @@ def _currency(pages: Pages) -> tuple[str, Found | None]:
 
 
 def _is_month_first(text: str, currency: str) -> bool:
-    """Whether 1/2/2025 is the second of January: as other dates of the document say, else where it most likely is from."""
+    """Whether 1/2/2025 is the second of January: as other dates of the document say, else by where it may be from."""
     slashed = [(int(a), int(b)) for a, b in re.findall(r"\b(\d{1,2})/(\d{1,2})/(?:\d{4}|\d\d)\b", text)]
     if any(a > 12 for a, _ in slashed) or not slashed:
         return False

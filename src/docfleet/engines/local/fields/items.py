@@ -11,6 +11,8 @@ from docfleet.engines.local.fields import words
 from docfleet.engines.local.fields.pieces import PagePieces
 from docfleet.engines.local.fields.values import amounts_in
 
+_HEADERS = 4
+"""Among so many rows from the top the names of the columns are looked for."""
 _ORDER = ("description", "quantity", "unit_price", "amount")
 
 
@@ -27,14 +29,10 @@ def items_of(document: Document, page: int, place: PagePieces) -> Iterator[Item]
 
 def _items_of_table(document: Document, table: Table) -> Iterator[Item]:
     rows = [*table.header_rows, *table.body_rows]
-    for at, row in enumerate(rows[:4]):
-        columns = _columns(document, row)
-        if "description" in columns and "amount" in columns:
-            break
-    else:
-        return
-    for row in rows[at + 1 :]:
-        item = _item(document, _by_column(row), columns)
+    named = [_columns(document, row) for row in rows[:_HEADERS]]
+    at = next((at for at, columns in enumerate(named) if "description" in columns and "amount" in columns), None)
+    for row in rows[at + 1 :] if at is not None else ():
+        item = _item(document, _by_column(row), named[at or 0])
         if item is not None:
             yield item
 

@@ -1,4 +1,4 @@
-"""Names and values on a form, by where they stand: "Name: value", a value right of its name, a value under it.
+"""Names and values on a form, by where they stand: "Name: value", and a value right of its name.
 
 A confidence is the share of the pairs found by its rule that were right on scanned forms (see the reference page on
 Document AI's differences), times the confidence of the reading. Fields left empty are not told.
@@ -17,11 +17,13 @@ from docfleet.engines.local.fields.values import amount_in, date_in
 
 MOST_FIELDS = 500
 """Of one page."""
-_SURE = {"inline": 0.7, "right": 0.7, "below": 0.6, "figure": 0.6, "box": 0.8}
+_SURE = {"inline": 0.7, "right": 0.7, "figure": 0.65, "box": 0.6}
 """Share of right pairs, by rule."""
 _LABEL = re.compile(r"(?P<name>[^\W\d_][^:]{0,58}?|[^\W\d_])\s*:(?!//)(?=\s|$|[^\d]|(?<=[^\W\d]:)\d|(?<=[^\W\d] :)\d)")
 _NEXT = re.compile(r"\s(?P<name>(?:[^\W\d_a-z][\w.#()/'’-]*\s){0,2}[^\W\d_a-z][\w.#()/'’-]*)\s*:(?!//)(?=\s|$)")
-_BLANK = re.compile(r"[\s_.·…\-–—=|:;,]*")
+_BLANK = re.compile(
+    r"[\s_.·…\-–—=|:;,]*|\(.*\)[\s:.]*|(?:[\s/☐□x]*\b(?:yes|no|oui|non|ja|nein|si)\b[\s/☐□x]*){2,}", re.IGNORECASE
+)
 _TICK = re.compile(r"(?P<full>[☑☒■✓✔✗✘]|[\[(]\s?[xX✓✔]\s?[\])])|(?P<empty>[☐□]|\[\s?_?\s?\])")
 _REACH = 0.4
 """How far right of its name a value may begin, in widths of the page."""
@@ -102,6 +104,7 @@ def _is_name(text: str) -> bool:
 
 
 def _is_blank(text: str) -> bool:
+    """Whether it is no value: blanks to fill, a choice that is left open, a hint in brackets."""
     return _BLANK.fullmatch(text) is not None
 
 
@@ -111,7 +114,7 @@ def _starts_with_name(piece: Piece) -> bool:
 
 
 def _elsewhere(place: PagePieces, piece: Piece, name: tuple[int, int], taken: set[int]) -> Iterator[Pair]:
-    """The value right of a name, or under it."""
+    """The value right of a name that has nothing behind it."""
     found = (piece.start + name[0], piece.start + name[1])
     for other in place.right_of(piece)[:1]:
         near = other.rect[0] - piece.rect[2] < _REACH * place.width
@@ -120,13 +123,6 @@ def _elsewhere(place: PagePieces, piece: Piece, name: tuple[int, int], taken: se
             more = _more_lines(place, other, 0, taken)
             yield Pair(found, ((other.start, other.end), *more), "right")
             return
-        if near:
-            return
-    for other in place.below(piece, 0.9)[:1]:
-        if not _starts_with_name(other) and not _is_blank(other.text) and other.start not in taken:
-            taken.add(other.start)
-            more = _more_lines(place, other, 0, taken)
-            yield Pair(found, ((other.start, other.end), *more), "below")
 
 
 def _more_lines(place: PagePieces, piece: Piece, value_start: int, taken: set[int]) -> tuple[tuple[int, int], ...]:
