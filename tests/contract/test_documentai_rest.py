@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from docfleet.documentai_server.app import DocumentAIServer
 from docfleet.documentai_server.methods import DOCUMENTAI, METHODS
 from docfleet.documentai_server.options import Listener, ServerOptions
 from docfleet.documentai_server.readers import ReaderOptions
+from docfleet.documentai_server.rest_server import HttpServer, RestFront, RestOptions
 from documentai_clients import BIG, numbered_pdf
 
 PLACE = "projects/my-project/locations/us"
@@ -144,6 +146,23 @@ def test_what_is_no_body_is_a_bad_request(server: DocumentAIServer, body: bytes)
     error = json.loads(answer)["error"]
     assert (status, error["status"]) == (400, "INVALID_ARGUMENT")
     assert error["message"].startswith("Invalid JSON payload received.")
+
+
+def test_whoever_sends_too_slowly_holds_no_place(server: DocumentAIServer) -> None:
+    http = HttpServer(
+        RestFront(server.service, RestOptions(max_calls=1, body_seconds=0.5)).app, RestOptions(grace_seconds=1.0)
+    )
+    http.start()
+    try:
+        with socket.create_connection(("127.0.0.1", http.port)) as slow:
+            slow.sendall(f"POST {PROCESS} HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{{".encode())
+            slow.settimeout(10)
+            assert b"504" in slow.recv(100)
+        url = f"http://127.0.0.1:{http.port}/v1/{PLACE}/processors/ocr"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert answer.status == 200
+    finally:
+        http.stop()
 
 
 # --- parts of an answer

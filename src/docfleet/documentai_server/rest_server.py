@@ -51,6 +51,8 @@ class RestOptions(msgspec.Struct, frozen=True):
     """Calls under way at a time; one more is RESOURCE_EXHAUSTED."""
     max_request_bytes: int = 128 * 1024 * 1024
     grace_seconds: float = 10.0
+    body_seconds: float = 300.0
+    """In which a request must have come: whoever sends slower would hold a place that others need."""
 
 
 class RestFront:
@@ -128,10 +130,14 @@ class RestFront:
     async def _body(self, request: Request) -> bytes:
         limit = self._options.max_request_bytes * 4 // 3
         body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > limit:
-                raise Refusal(Code.INVALID_ARGUMENT, f"Request payload size exceeds the limit: {limit} bytes.")
+        try:
+            async with asyncio.timeout(self._options.body_seconds):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > limit:
+                        raise Refusal(Code.INVALID_ARGUMENT, f"Request payload size exceeds the limit: {limit} bytes.")
+        except TimeoutError as error:
+            raise Refusal(Code.DEADLINE_EXCEEDED, "The request took too long to arrive.") from error
         return bytes(body)
 
     def _caller(self, request: Request, gone: threading.Event) -> Caller:
@@ -186,7 +192,8 @@ def _refused(refusal: Refusal) -> Response:
 def _json(answer: Any, *, numbers: bool) -> bytes:
     if isinstance(answer, Encoded):
         return answer.body
-    return json_format.MessageToJson(answer, use_integers_for_enums=numbers, indent=None).encode()
+    text: str = json_format.MessageToJson(answer, use_integers_for_enums=numbers, indent=None)
+    return text.encode()
 
 
 def _sent(answered: Answered, body: bytes, status: int) -> Response:

@@ -29,19 +29,19 @@ from docfleet.engines.local.fields.values import Amount, currency_in, dates_in
 Words = Literal["invoice", "receipt"]
 """Which parser's names the entities have: "invoice_date", or "receipt_date"."""
 _SURE = {
-    "invoice_id": 0.8,
-    "invoice_date": 0.85,
-    "due_date": 0.8,
-    "total_amount": 0.8,
-    "net_amount": 0.8,
-    "total_tax_amount": 0.8,
-    "currency": 0.9,
-    "supplier_name": 0.6,
+    "invoice_id": 0.95,
+    "invoice_date": 0.9,
+    "due_date": 0.85,
+    "total_amount": 0.85,
+    "net_amount": 0.9,
+    "total_tax_amount": 0.9,
+    "currency": 0.95,
+    "supplier_name": 0.75,
     "purchase_order": 0.8,
-    "line_item": 0.7,
+    "line_item": 0.9,
 }
 """Share of right values, by type."""
-_CONFIRMED = 0.95
+_CONFIRMED = 0.98
 """The same of sums that add up."""
 _ID = re.compile(r"[^\W_][\w./-]*")
 

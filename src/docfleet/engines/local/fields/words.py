@@ -150,11 +150,11 @@ ORDER = (
         r"\bihre\sbestellung\b",
         r"\bcommande\b(?=\s?:)",
         r"^bestellung\b(?=\s?:)",
-        rf"\bbestellung\s{_NO}\.?",
         rf"\b{_NO}\s?bc\b",
         r"\bbc\s?(?:#|n[o°º])",
         r"\bpo\s?(?:#|no|number)",
     ),
+    _any(rf"\bbestellung\s{_NO}\.?"),
 )
 COMPANY = re.compile(
     r"\b(?:gmbh|mbh|ltd|limited|inc|llc|llp|corp(?:oration)?|company|sdn\.?\s?bhd|bhd|s\.?a\.?r\.?l|sas|s\.a|sa|sl|s\.l|spa|s\.p\.a|"
