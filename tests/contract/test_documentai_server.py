@@ -118,8 +118,46 @@ def test_a_form_parser_finds_tables_and_ocr_leaves_them_out(client: Any) -> None
     assert tables[0].body_rows[0].cells
 
 
+def test_a_form_parser_finds_names_and_values(client: Any) -> None:
+    content = pdf_of("Name: Jane Doe\nCity: Lausanne", "Born: 3 May 1990")
+    document = ask(client, content, f"{PLACE}/processors/form", imageless_mode=True).document
+    found = [
+        (text_of(document, f.field_name), text_of(document, f.field_value))
+        for p in document.pages
+        for f in p.form_fields
+    ]
+    assert found == [("Name: ", "Jane Doe\n"), ("City: ", "Lausanne\n"), ("Born: ", "3 May 1990\n")]
+    first = document.pages[0].form_fields[0]
+    assert first.field_value.text_anchor.content == "Jane Doe\n"
+    assert first.field_value.bounding_poly.normalized_vertices
+    assert 0 < first.field_name.confidence < 1
+    mask = {"paths": ["text", "pages.tokens"]}
+    masked = ask(client, content, f"{PLACE}/processors/form", field_mask=mask).document
+    assert not masked.pages[0].form_fields
+    assert not ask(client, content, imageless_mode=True).document.pages[0].form_fields
+
+
+def test_an_invoice_parser_answers_entities(client: Any) -> None:
+    content = (SAMPLES / "invoice-01.pdf").read_bytes()
+    document = ask(client, content, f"{PLACE}/processors/invoice", imageless_mode=True).document
+    found = {one.type_: one for one in document.entities}
+    assert {"invoice_id", "invoice_date", "total_amount", "currency", "line_item"} <= set(found)
+    assert found["total_amount"].normalized_value.money_value.currency_code
+    assert found["invoice_date"].normalized_value.date_value.year
+    assert found["line_item"].properties[0].type_ == "line_item/description"
+    assert [int(one.id) for one in document.entities][:2] == [0, 1]
+    for one in document.entities:
+        for segment in one.text_anchor.text_segments[:1]:
+            stands = document.text[int(segment.start_index) : int(segment.end_index)]
+            assert len(one.text_anchor.text_segments) > 1 or stands == one.mention_text
+        assert one.page_anchor.page_refs[0].bounding_poly.normalized_vertices
+    assert not document.error.code
+    masked = ask(client, content, f"{PLACE}/processors/invoice", field_mask={"paths": ["text"]}).document
+    assert not masked.entities
+
+
 def test_an_extractor_says_that_it_extracts_nothing(client: Any) -> None:
-    document = ask(client, numbered_pdf(1), f"{PLACE}/processors/invoice").document
+    document = ask(client, numbered_pdf(1), f"{PLACE}/processors/identity").document
     assert document.text == "This is page number 1 of the document.\n"
     assert not document.entities
     assert document.error.code == 12

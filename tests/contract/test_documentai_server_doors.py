@@ -17,9 +17,10 @@ import pytest
 import trustme
 from google.cloud import documentai
 from google.cloud.documentai_v1.services.document_processor_service.transports import rest_base
+from google.cloud.documentai_v1beta3.services.document_processor_service.transports import rest_base as rest_beta
 
 from docfleet.documentai_server.app import DocumentAIServer
-from docfleet.documentai_server.methods import METHODS
+from docfleet.documentai_server.methods import MethodTable
 from docfleet.documentai_server.options import Listener, ServerOptions
 from docfleet.documentai_server.readers import ReaderOptions
 from docfleet.documentai_server.tls import TlsFiles, environment_lines, self_signed
@@ -64,13 +65,14 @@ def request_of(place: str = PLACE, pages: int = 1) -> documentai.ProcessRequest:
     return documentai.ProcessRequest(name=f"{place}/processors/ocr", raw_document=raw, imageless_mode=True)
 
 
-def test_every_rest_rule_of_the_client_is_known() -> None:
-    known = {(rule.verb, rule.pattern, rule.body) for method in METHODS for rule in method.rules}
-    base = rest_base._BaseDocumentProcessorServiceRestTransport
-    for name in dir(base):
-        options = getattr(getattr(base, name), "_get_http_options", None)
+@pytest.mark.parametrize(("base", "version"), [(rest_base, "/v1/"), (rest_beta, "/v1beta3/")])
+def test_every_rest_rule_of_the_client_is_known(base: Any, version: str) -> None:
+    known = {(rule.verb, rule.pattern, rule.body) for method in MethodTable() for rule in method.rules}
+    transport = base._BaseDocumentProcessorServiceRestTransport
+    for name in set(dir(transport)) - {"_BaseImportProcessorVersion"}:
+        options = getattr(getattr(transport, name), "_get_http_options", None)
         for option in options() if options else ():
-            if option["uri"].startswith("/v1/"):
+            if option["uri"].startswith(version):
                 assert (option["method"].upper(), option["uri"], option.get("body", "")) in known, name
 
 

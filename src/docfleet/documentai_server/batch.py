@@ -245,14 +245,18 @@ class Batches:
             check_pages(numbers, False, PageLimits(prepared.pages, prepared.pages))
             config = output.sharding_config
             ranges = shard_ranges(len(numbers), config.pages_per_shard, config.pages_overlap)
-            offset = 0
+            offset = first_entity = 0
             for index, positions in enumerate(ranges):
                 pages = tuple(numbers[positions.start : positions.stop])
                 asked = msgspec.structs.replace(
-                    job, selection=Selection(individual=pages), shard=ShardInfo(index, len(ranges), offset)
+                    job,
+                    selection=Selection(individual=pages),
+                    shard=ShardInfo(index, len(ranges), offset),
+                    first_entity=first_entity,
                 )
                 read = self._ask(batch, asked)
                 self._put(bucket, f"{prefix}/{shard_name(item.source, index)}", read.body)
+                first_entity = read.next_entity
                 if index + 1 < len(ranges):
                     following = ranges[index + 1].start - positions.start
                     offset += read.text_starts[following] if following < len(positions) else read.text_length

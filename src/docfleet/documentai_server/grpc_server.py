@@ -9,11 +9,12 @@ from typing import Any
 
 import grpc
 import msgspec
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from docfleet.documentai_server.calls import Caller, Delivery, Encoded
 from docfleet.documentai_server.methods import Method
-from docfleet.documentai_server.refusals import Refusal
+from docfleet.documentai_server.refusals import INVALID_ARGUMENT_TEXT, Code, Refusal
 from docfleet.documentai_server.service import Service
 from docfleet.documentai_server.tls import TlsFiles
 from docfleet.errors import UsageError
@@ -89,12 +90,15 @@ class GrpcServer:
     def _handler(self, method: Method) -> Any:
         return grpc.unary_unary_rpc_method_handler(
             self._serving(method),
-            request_deserializer=method.request_class().FromString,
+            request_deserializer=_parser(method.request_class()),
             response_serializer=lambda body: body,
         )
 
     def _serving(self, method: Method) -> Callable[[Any, grpc.ServicerContext], bytes]:
         def serve(request: Any, context: grpc.ServicerContext) -> bytes:
+            if isinstance(request, Malformed):
+                refusal = Refusal(Code.INVALID_ARGUMENT, INVALID_ARGUMENT_TEXT)
+                context.abort_with_status(rpc_status.to_status(refusal.to_status()))
             answered = self._service.answer(method, request, self._caller(context))
             answer = answered.answer
             if isinstance(answer, Refusal):
@@ -123,6 +127,20 @@ class GrpcServer:
             deadline=time.monotonic() + left if left is not None and left < _FOREVER else None,
             is_active=context.is_active,
         )
+
+
+class Malformed:
+    """Bytes that are no message of the method's kind: the caller's mistake, and no trouble of the server's."""
+
+
+def _parser(kind: Any) -> Callable[[bytes], Any]:
+    def parse(data: bytes) -> Any:
+        try:
+            return kind.FromString(data)
+        except DecodeError:
+            return Malformed()
+
+    return parse
 
 
 def _deliver(body: bytes, delivery: Delivery, context: grpc.ServicerContext) -> None:

@@ -54,6 +54,8 @@ class ReadJob(msgspec.Struct, frozen=True):
     """Send bounding boxes of a layout's blocks."""
     uri: str = ""
     shard: ShardInfo | None = None
+    first_entity: int = 0
+    """Id of the first entity: those of a document's shards are counted through."""
     count_only: bool = False
     """Only tell how many pages it has; no limit holds."""
 
@@ -79,6 +81,8 @@ class Read(msgspec.Struct, frozen=True, tag=True):
     """Code points of the text as it is written, masked out or not: the offset of the shard that follows."""
     text_starts: tuple[int, ...] = ()
     """Where the text of each page begins in it."""
+    next_entity: int = 0
+    """Id of the first entity of the shard that follows."""
     resident_bytes: int = 0
 
 

@@ -15,6 +15,8 @@ from docfleet.documentai_server.calls import Answer, CallFacts
 from docfleet.documentai_server.refusals import not_served
 
 DOCUMENTAI = "google.cloud.documentai.v1.DocumentProcessorService"
+BETA = "google.cloud.documentai.v1beta3.DocumentProcessorService"
+"""The version before: the same messages on the wire, as a test makes sure of, and so the same methods."""
 OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
 
@@ -182,11 +184,25 @@ METHODS: tuple[Method, ...] = (
 )
 
 
+def _older(method: Method) -> Method:
+    """The method as clients of v1beta3 call it."""
+    rules = tuple([Rule(rule.verb, rule.pattern.replace("/v1/", "/v1beta3/", 1), rule.body) for rule in method.rules])
+    return msgspec.structs.replace(
+        method, service=BETA if method.service == DOCUMENTAI else method.service, rules=rules
+    )
+
+
 class MethodTable:
-    """What answers which method."""
+    """What answers which method. Methods of v1beta3 are answered by those of v1."""
 
     def __init__(self) -> None:
         self._methods = {(method.service, method.name): method for method in METHODS}
+        for method in METHODS:
+            older = _older(method)
+            if older.service == method.service:
+                rules = (*method.rules, *older.rules)
+                older = msgspec.structs.replace(method, rules=rules)
+            self._methods[older.service, older.name] = older
         self._handlers: dict[str, Handler] = {}
 
     def register(self, name: str, handler: Handler, service: str = DOCUMENTAI) -> None:
@@ -195,6 +211,10 @@ class MethodTable:
 
     def handler(self, method: Method) -> Handler:
         """What answers `method`; one that nothing answers is UNIMPLEMENTED."""
+        if method.service == BETA:
+            known = self._handlers.get(self._methods[DOCUMENTAI, method.name].path)
+            # its clients take only results of their own version, and who asks for an operation does not say which
+            return _of_beta(known) if known and method.name != "BatchProcessDocuments" else _unanswered(method.name)
         return self._handlers.get(method.path) or _unanswered(method.name)
 
     def __iter__(self) -> Iterator[Method]:
@@ -206,3 +226,19 @@ def _unanswered(name: str) -> Handler:
         raise not_served(name)
 
     return refuse
+
+
+def _of_beta(handler: Handler) -> Handler:
+    """`handler`, with operations that have ended named by the types of v1beta3."""
+
+    def answer(request: Any, call: CallFacts) -> Answer:
+        found = handler(request, call)
+        if getattr(found, "DESCRIPTOR", None) is None or found.DESCRIPTOR.full_name != "google.longrunning.Operation":
+            return found
+        changed = type(found)()
+        changed.CopyFrom(found)
+        for part in (changed.metadata, changed.response):
+            part.type_url = part.type_url.replace(".documentai.v1.", ".documentai.v1beta3.")
+        return changed
+
+    return answer

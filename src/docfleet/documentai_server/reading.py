@@ -12,6 +12,7 @@ import msgspec
 
 from docfleet.documentai_format import as_google, join
 from docfleet.documentai_format.paging import page_cuts
+from docfleet.documentai_server.asked import with_fields
 from docfleet.documentai_server.encoding import PageImage, encode_document
 from docfleet.documentai_server.jobs import Read, ReadJob
 from docfleet.documentai_server.layout_tree import chunks_of, layout_of
@@ -209,7 +210,8 @@ def _written(job: ReadJob, opened: Opened, document: Document, images: Mapping[i
             chunked_document=chunks_of(document, job.chunking),
         )
     else:
-        document = as_google(document, job.spelling)
+        document = with_fields(as_google(document, job.spelling), job)
+    next_entity = job.first_entity + sum(1 + len(one.properties) for one in document.entities)
     length, starts = len(document.text), tuple(page_cuts(document)[:-1])
     pages = list(document.pages)
     for position, image in images.items():
@@ -217,7 +219,14 @@ def _written(job: ReadJob, opened: Opened, document: Document, images: Mapping[i
         pages[position] = msgspec.structs.replace(pages[position], dimension=size)
     document = masked(msgspec.structs.replace(document, pages=tuple(pages)), job.mask)
     body = encode_document(document, job.form, images)
-    return Read(body=body, pages=count, total_pages=opened.pages, text_length=length, text_starts=starts)
+    return Read(
+        body=body,
+        pages=count,
+        total_pages=opened.pages,
+        text_length=length,
+        text_starts=starts,
+        next_entity=next_entity,
+    )
 
 
 def _picture(sandbox: Sandbox, page: Page) -> PageImage:

@@ -73,13 +73,19 @@ class ErrorInfo(msgspec.Struct, frozen=True):
 
 
 class FieldViolation(msgspec.Struct, frozen=True):
-    """One field of the request that is wrong; sent as a google.rpc.BadRequest of its own."""
+    """A field of the request that is wrong, and `others`; sent as one google.rpc.BadRequest."""
 
     field: str
+    """Empty: the request itself."""
     description: str
+    others: tuple[tuple[str, str], ...] = ()
+    """(field, description)."""
 
     def to_json(self) -> dict[str, Any]:
-        violations = [{"field": self.field, "description": self.description}]
+        violations = [
+            {"field": field, "description": said} if field else {"description": said}
+            for field, said in ((self.field, self.description), *self.others)
+        ]
         return {"@type": _TYPE + "BadRequest", "fieldViolations": violations}
 
 

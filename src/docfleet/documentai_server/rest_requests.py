@@ -12,7 +12,8 @@ import msgspec
 from google.protobuf import json_format
 
 from docfleet.documentai_server.methods import Method, Rule
-from docfleet.documentai_server.refusals import Code, Refusal, invalid
+from docfleet.documentai_server.refusals import Code, FieldViolation, Refusal
+from docfleet.documentai_server.rest_violations import kind_of, malformed
 
 _FIELD = re.compile(r"\{(\w+)=([^}]*)\}")
 _DOCUMENTS = {"rawDocument": "raw_document", "inlineDocument": "inline_document"}
@@ -75,7 +76,7 @@ def request_of(match: Match, query: Iterable[tuple[str, str]], body: bytes) -> A
 def _fill(message: Any, body: bytes) -> None:
     try:
         data = msgspec.json.decode(body) if body.strip() else {}
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Refusal(Code.INVALID_ARGUMENT, f"Invalid JSON payload received. {error}") from error
     if not isinstance(data, dict):
         raise Refusal(Code.INVALID_ARGUMENT, "Invalid JSON payload received. An object is expected.")
@@ -83,8 +84,8 @@ def _fill(message: Any, body: bytes) -> None:
     mask = _mask(data)
     try:
         json_format.ParseDict(data, message)
-    except json_format.ParseError as error:
-        raise Refusal(Code.INVALID_ARGUMENT, f"Invalid JSON payload received. {error}") from error
+    except (json_format.ParseError, RecursionError) as error:
+        raise malformed(data, message.DESCRIPTOR, str(error)) from error
     for name, content in contents.items():
         getattr(message, name).content = content
     if mask and "field_mask" in message.DESCRIPTOR.fields_by_name:
@@ -101,7 +102,9 @@ def _contents(data: dict[str, Any]) -> Iterable[tuple[str, bytes]]:
         try:
             yield snake, _decoded(text)
         except (binascii.Error, ValueError) as error:
-            raise invalid(f"{snake}.content", "Base64 decoding failed.") from error
+            shown = text if len(text) <= 100 else text[:100] + "…"
+            said = f"Invalid value at '{snake}.content' (TYPE_BYTES), Base64 decoding failed for \"{shown}\""
+            raise Refusal(Code.INVALID_ARGUMENT, said, FieldViolation(f"{snake}.content", said)) from error
 
 
 def _decoded(text: str) -> bytes:
@@ -133,12 +136,14 @@ def _set(request: Any, field: str, name: str, value: str) -> None:
         else:
             setattr(request, field, int(value))
     except (TypeError, ValueError) as error:
-        raise Refusal(Code.INVALID_ARGUMENT, f"Invalid value at '{name}': {value[:100]!r}.") from error
+        said = f"Invalid value at '{field}' ({kind_of(descriptor)}), \"{value[:100]}\""
+        raise Refusal(Code.INVALID_ARGUMENT, said, FieldViolation(field, said)) from error
 
 
 def _unknown(name: str) -> Refusal:
-    return Refusal(
-        Code.INVALID_ARGUMENT,
-        f'Invalid JSON payload received. Unknown name "{name[:100]}": Cannot bind query parameter. Field could not be '
-        "found in request message.",
+    shown = name[:100]
+    said = (
+        f'Invalid JSON payload received. Unknown name "{shown}": Cannot bind query parameter. '
+        f"Field '{shown}' could not be found in request message."
     )
+    return Refusal(Code.INVALID_ARGUMENT, said, FieldViolation("", said))

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -23,15 +24,19 @@ from starlette.types import Message
 from docfleet.documentai_server.calls import Caller, Delivery, Encoded
 from docfleet.documentai_server.refusals import HTTP_STATUS, Code, Refusal
 from docfleet.documentai_server.rest_requests import Match, Router, request_of
+from docfleet.documentai_server.rest_selection import selected
 from docfleet.documentai_server.service import Answered, Service
 from docfleet.documentai_server.tls import TlsFiles
 from docfleet.errors import UsageError
+from docfleet.telemetry import logger
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the minute after which common load balancers drop a connection that is idle."""
 _BACKLOG = 1024
 _DRIPS_PER_SECOND = 10
 _ABORT_SECONDS = 0.05
+_JSON = "application/json; charset=UTF-8"
+_log = logger("documentai_server")
 
 
 class RestOptions(msgspec.Struct, frozen=True):
@@ -46,6 +51,8 @@ class RestOptions(msgspec.Struct, frozen=True):
     """Calls under way at a time; one more is RESOURCE_EXHAUSTED."""
     max_request_bytes: int = 128 * 1024 * 1024
     grace_seconds: float = 10.0
+    body_seconds: float = 300.0
+    """In which a request must have come: whoever sends slower would hold a place that others need."""
 
 
 class RestFront:
@@ -101,20 +108,36 @@ class RestFront:
 
     def _serve(self, match: Match, request: Request, body: bytes, gone: threading.Event) -> Response:
         """In a thread: parses, calls and writes."""
+        query = request.query_params
+        pretty = (query.get("$prettyPrint") or query.get("prettyPrint", "")).lower() in ("true", "1")
+        chosen = request.headers.get("x-goog-fieldmask") or query.get("$fields") or query.get("fields", "")
         try:
-            message = request_of(match, request.query_params.multi_items(), body)
+            _check_format(query.get("$alt") or query.get("alt", ""))
+            message = request_of(match, query.multi_items(), body)
+            answered = self._service.answer(match.method, message, self._caller(request, gone))
+            if isinstance(answered.answer, Refusal):
+                return _sent(answered, *_written(answered.answer))
+            content = _json(answered.answer, numbers="enum-encoding=int" in query.get("$alt", ""))
+            if chosen:
+                content = selected(content, chosen, match.method.response_class().DESCRIPTOR)
+            return _sent(answered, msgspec.json.format(content, indent=2) if pretty else content, 200)
         except Refusal as refusal:
             return _refused(refusal)
-        answered = self._service.answer(match.method, message, self._caller(request, gone))
-        return _response(answered, numbers="enum-encoding=int" in request.query_params.get("$alt", ""))
+        except Exception:
+            _log.exception("documentai_rest_failed", method=match.method.name)
+            return _refused(Refusal(Code.INTERNAL, "Internal error encountered."))
 
     async def _body(self, request: Request) -> bytes:
         limit = self._options.max_request_bytes * 4 // 3
         body = bytearray()
-        async for part in request.stream():
-            body += part
-            if len(body) > limit:
-                raise Refusal(Code.INVALID_ARGUMENT, f"Request payload size exceeds the limit: {limit} bytes.")
+        try:
+            async with asyncio.timeout(self._options.body_seconds):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > limit:
+                        raise Refusal(Code.INVALID_ARGUMENT, f"Request payload size exceeds the limit: {limit} bytes.")
+        except TimeoutError as error:
+            raise Refusal(Code.DEADLINE_EXCEEDED, "The request took too long to arrive.") from error
         return bytes(body)
 
     def _caller(self, request: Request, gone: threading.Event) -> Caller:
@@ -150,24 +173,34 @@ def _deadline(said: str) -> float | None:
         return None
 
 
-def _refused(refusal: Refusal) -> Response:
+def _check_format(alt: str) -> None:
+    if alt.partition(";")[0] not in ("", "json"):
+        raise Refusal(Code.INVALID_ARGUMENT, f"docfleet answers JSON alone; alt={alt[:50]} is not served.")
+
+
+def _written(refusal: Refusal) -> tuple[bytes, int]:
+    """Body and status."""
     body = msgspec.json.format(msgspec.json.encode(refusal.to_json()), indent=2)
-    return Response(body, HTTP_STATUS[refusal.grpc_code], media_type="application/json; charset=UTF-8")
+    return body, HTTP_STATUS[refusal.grpc_code]
 
 
-def _response(answered: Answered, *, numbers: bool) -> Response:
-    answer = answered.answer
-    if isinstance(answer, Refusal):
-        response = _refused(answer)
-    elif isinstance(answer, Encoded):
-        response = Response(answer.body, media_type="application/json; charset=UTF-8")
-    else:
-        text = json_format.MessageToJson(answer, use_integers_for_enums=numbers, indent=None)
-        response = Response(text, media_type="application/json; charset=UTF-8")
+def _refused(refusal: Refusal) -> Response:
+    body, status = _written(refusal)
+    return Response(body, status, media_type=_JSON)
+
+
+def _json(answer: Any, *, numbers: bool) -> bytes:
+    if isinstance(answer, Encoded):
+        return answer.body
+    text: str = json_format.MessageToJson(answer, use_integers_for_enums=numbers, indent=None)
+    return text.encode()
+
+
+def _sent(answered: Answered, body: bytes, status: int) -> Response:
     if answered.delivery is None:
-        return response
-    headers = {"content-length": str(len(response.body)), "content-type": response.headers["content-type"]}
-    return StreamingResponse(_dripping(bytes(response.body), answered.delivery), response.status_code, headers)
+        return Response(body, status, media_type=_JSON)
+    headers = {"content-length": str(len(body)), "content-type": _JSON}
+    return StreamingResponse(_dripping(body, answered.delivery), status, headers)
 
 
 class Broken(ConnectionError):

@@ -16,9 +16,13 @@ class Work(StrEnum):
     OCR = "ocr"
     """Text, blocks, paragraphs, lines and tokens."""
     FORM = "form"
-    """The same with tables, and with form fields where the engine finds any."""
+    """The same with tables and form fields."""
+    INVOICE = "invoice"
+    """The same as FORM, with the entities of an invoice."""
+    RECEIPT = "receipt"
+    """The same as FORM, with the entities of an expense."""
     ENTITIES = "entities"
-    """The same as FORM. Nothing here extracts entities, and the document's `error` says so."""
+    """The same as FORM. Nothing here extracts entities of such documents, and the document's `error` says so."""
     LAYOUT = "layout"
     """A tree of blocks, and chunks of it."""
 
@@ -39,7 +43,8 @@ _GENERAL = {
         "GENERAL", ("pretrained-form-parser-v2.0-2022-11-10", "pretrained-form-parser-v1.0-2020-09-23"), Work.FORM
     ),
     "LAYOUT_PARSER_PROCESSOR": TypeFacts("GENERAL", ("pretrained-layout-parser-v1.0-2024-06-03",), Work.LAYOUT),
-    "INVOICE_PROCESSOR": TypeFacts("SPECIALIZED", ("pretrained-invoice-v2.0-2023-12-06",), Work.ENTITIES),
+    "INVOICE_PROCESSOR": TypeFacts("SPECIALIZED", ("pretrained-invoice-v2.0-2023-12-06",), Work.INVOICE),
+    "EXPENSE_PROCESSOR": TypeFacts("SPECIALIZED", ("pretrained-expense-v1.4.2-2024-09-12",), Work.RECEIPT),
 }
 BUILT_IN = {
     "ocr": "OCR_PROCESSOR",

@@ -1,6 +1,7 @@
 """Entities: what a specialised processor found in a document, and what it means.
 
-docfleet's own engines do not fill these; they carry what other makers' responses hold. Names follow Document AI v1.
+They carry what other makers' responses hold, and what docfleet's rules find in invoices and receipts where a
+Document AI client asks for them. Names follow Document AI v1.
 """
 
 from __future__ import annotations
