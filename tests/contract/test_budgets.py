@@ -17,7 +17,7 @@ from docfleet.domain.months import month_bounds
 from docfleet.domain.pricing import PriceBook, Rate, Tier, Unit, micros_of, usd_of
 from docfleet.domain.work import DocumentState, Step
 from docfleet.errors import BadRequest, Fenced, NotFound, UsageError
-from docfleet.ledger import Claim, Ledger, PageOutcome, ending, reserving, settling
+from docfleet.ledger import Claim, Ledger, NewBatch, PageOutcome, Plan, ending, reserving, settling
 from docfleet.ledger.access import Access
 from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.money_rows import RESERVATION, SPEND
@@ -478,3 +478,13 @@ def _close(budgets: Budgets, model: _Model, move: str, id_: int, number: int) ->
     elif move == "write_off" and budgets.write_off([id_]):
         assert state == "open"
         model.states[id_] = ("lost", amount)
+
+
+def test_what_the_cascade_saved_is_told_at_the_tier_that_all_tenants_reached_together(ledger: Ledger) -> None:
+    budgets = Budgets(ledger, BOOK, cloud_processor="TIERED")
+    reserved(*budgets.reserve([ask(pages=10, tenant="other", processor="TIERED")]))
+    ledger.register(NewBatch("read here"), [file_named("a.pdf")])
+    [plan] = ledger.claim("worker", {Step.PLAN})
+    ledger.finish_in_one(plan, Plan(3), [PageOutcome(page, engine="text") for page in (1, 2, 3)])
+    tenant = plan.document.tenant
+    assert budgets.costs(tenant).cascade_micros == 3 * 600

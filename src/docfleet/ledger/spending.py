@@ -30,6 +30,11 @@ FORECAST_DAYS = 28
 """Full days a forecast rests on, at most: as many of each day of the week."""
 
 _OF_MONTH = select(SPEND).where(SPEND.c.month == bindparam("of_month"))
+_USED = select(func.sum(SPEND.c.pages)).where(
+    SPEND.c.month == bindparam("of_month"),
+    SPEND.c.tenant_id == ALL,
+    SPEND.c.processor == bindparam("of_processor"),
+)
 _UNFOLDED = (
     select(
         RESERVATION.c.tenant_id,
@@ -189,7 +194,8 @@ def costs(
     spent = month_spend(session, tenant, month)
     local = local_reading(session, tenant, month, {*cloud_engines, *(one.engine for one in spent)})
     rate = book.rates.get(cloud_processor)
-    used = sum(one.pages for one in spent if one.processor == cloud_processor)
+    # tiers and free pages are the account's, whichever tenant used them
+    used = int(session.execute(_USED, {"of_month": month, "of_processor": cloud_processor}).scalar() or 0)
     money = sum(one.settled_micros + one.reserved_micros for one in spent)
     return Costs(
         tenant=tenant,
