@@ -34,6 +34,7 @@ TRIES = {FailureKind.AWAY: 5, FailureKind.BROKEN: 3}
 SWEEP_SECONDS = 2.0
 OLD_SECONDS = 3600.0
 """Rows are kept for so long after their objects were deleted, and these are then deleted once more."""
+OLD_LOOK_SECONDS = 60.0
 OVERTIME_SECONDS = 7200.0
 """Beyond the longest that the service lets a batch run."""
 
@@ -225,7 +226,7 @@ class BatchKeeper:
         sweeping.let_go()
         sweeping.cleaned([one.file_id for one in self._deleted(sweeping.leftovers())])
         if now >= self._old_at:
-            self._old_at = now + 60.0
+            self._old_at = now + OLD_LOOK_SECONDS
             self._desk.wake_forgotten()
             sweeping.forget(self._deleted(sweeping.old(OLD_SECONDS)))
 
