@@ -589,8 +589,8 @@ class BadSignature(DocfleetError):
 
 
 def request_error_codes() -> dict[str, type[RequestError]]:
-    """Stable code -> class, of every refusal of a request."""
-    return {cls.code: cls for cls in RequestError.__subclasses__()}
+    """Stable code -> class, of every refusal of a request; what other modules make of them is not the API's."""
+    return {cls.code: cls for cls in RequestError.__subclasses__() if cls.__module__ == __name__}
 
 
 def document_error_codes() -> dict[str, type[DocumentError]]:

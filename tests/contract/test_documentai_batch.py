@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from google.cloud import documentai_v1
 from google.longrunning import operations_pb2
 
 from docfleet.documentai_format import from_json, merge
 from docfleet.documentai_server.calls import CallFacts
+from docfleet.documentai_server.jobs import ReadJob
 from docfleet.documentai_server.long_running import LongRunning
 from docfleet.documentai_server.operations import Operations, State
 from docfleet.documentai_server.readers import ReaderOptions, Readers
 from docfleet.documentai_server.refusals import Code, Refusal
+from docfleet.documentai_server.types import Work
 from docfleet.errors import UsageError
 from documentai_batches import Parts, batch_request, blank_readers, parts_in, pdf
 
@@ -116,6 +119,21 @@ def test_overlapping_shards_merge_to_the_same_document(tmp_path: Path, readers: 
         for shard in documents[2]:
             offset = int(shard["shardInfo"].get("textOffset", 0))
             assert texts[0].text[offset:].startswith(shard["text"])
+
+
+def test_entities_are_counted_through_the_shards(readers: Readers) -> None:
+    content = (Path(__file__).parents[2] / "samples" / "invoice-01.pdf").read_bytes()
+    job = ReadJob(content=content, mime_type="application/pdf", work=Work.INVOICE, form="json")
+    first = readers.read(job)
+    second = readers.read(msgspec.structs.replace(job, first_entity=first.next_entity))
+    ids = [
+        int(id)
+        for read in (first, second)
+        for one in json.loads(read.body)["entities"]
+        for id in (one["id"], *(part["id"] for part in one.get("properties", ())))
+    ]
+    assert ids == list(range(second.next_entity))
+    assert second.next_entity == 2 * first.next_entity > 0
 
 
 def test_a_mask_and_a_selection_hold_for_every_document(tmp_path: Path, readers: Readers) -> None:

@@ -11,7 +11,7 @@ from tests.unit.fields.pages import document_of
 
 from docfleet.documentai_format import as_google, to_proto
 from docfleet.domain.document import Document, Layout
-from docfleet.engines.local.fields import form_fields, with_form_fields
+from docfleet.engines.local.fields import entities_of, form_fields, with_form_fields
 
 
 def pairs_of(document: Document) -> list[tuple[str, str]]:
@@ -111,4 +111,24 @@ def test_a_page_full_of_names_takes_no_time() -> None:
     document = document_of(*rows)
     started = time.process_time()
     form_fields(document.text, document.pages[0])
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1 " + "111 " * 98,
+        "a: " + "yes  " * 70 + "z",
+        "rechnung " * 43,
+        "A" * 390,
+        "Ab " * 130 + ":",
+        "1." * 190,
+        "(" * 399,
+    ],
+)
+def test_no_line_keeps_the_rules_busy(line: str) -> None:
+    document = document_of(*[(y * 15.0, (0.0, line)) for y in range(50)])
+    started = time.process_time()
+    form_fields(document.text, document.pages[0])
+    entities_of(document, "invoice")
     assert time.process_time() - started < 5

@@ -22,7 +22,7 @@ _SURE = {"inline": 0.65, "right": 0.7, "figure": 0.65, "box": 0.5}
 _LABEL = re.compile(r"(?P<name>[^\W\d_][^:]{0,58}?|[^\W\d_])\s*:(?!//)(?=\s|$|[^\d]|(?<=[^\W\d]:)\d|(?<=[^\W\d] :)\d)")
 _NEXT = re.compile(r"\s(?P<name>(?:[^\W\d_a-z][\w.#()/'’-]*\s){0,2}[^\W\d_a-z][\w.#()/'’-]*)\s*:(?!//)(?=\s|$)")
 _BLANK = re.compile(
-    r"[\s_.·…\-–—=|:;,]*|\(.*\)[\s:.]*|(?:[\s/☐□x]*\b(?:yes|no|oui|non|ja|nein|si)\b[\s/☐□x]*){2,}", re.IGNORECASE
+    r"[\s_.·…\-–—=|:;,]*|\(.*\)[\s:.]*|(?:[\s/☐□x]*\b(?:yes|no|oui|non|ja|nein|si)\b){2,}[\s/☐□x]*", re.IGNORECASE
 )
 _TICK = re.compile(r"(?P<full>[☑☒✓✔✗✘]|[\[(]\s?[xX✓✔]\s?[\])])|(?P<empty>☐|\[\s?_?\s?\])")
 _REACH = 0.4

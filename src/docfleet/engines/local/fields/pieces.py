@@ -17,6 +17,8 @@ _GAP = 1.1
 """Widest word space, in heights of the line: what is further apart are two pieces."""
 _NEIGHBOURS = 48
 """A piece is compared with at most so many others, so that hostile pages stay linear."""
+_LONGEST = 400
+"""Characters of a piece; longer ones are prose or hostile, and left out."""
 _SAME_ROW = 0.45
 """Share of the lower piece's height that overlaps on one row."""
 
@@ -148,7 +150,7 @@ class PagePieces:
             begin = self._starts[start]
             text = self.text[begin : self._tokens[stop - 1].layout.spans[0].end].rstrip()
             rect = _union(rects[start:stop])
-            if text:
+            if 0 < len(text) <= _LONGEST:
                 yield Piece(text, begin, rect, self._table_at(rect))
 
     def _between(self, low: float, high: float) -> Iterator[Piece]:

@@ -14,7 +14,7 @@ _SYMBOLS = {
 }  # fmt: skip
 _CODES = "EUR USD GBP CHF JPY INR MYR SGD AUD CAD NZD SEK NOK DKK PLN CZK HUF BRL MXN ZAR CNY HKD".split()
 _CURRENCY = r"(?:€|£|₹|¥|\bRM|R\$|(?:US|C|A|S)?\$|\bFr\.|" + "|".join(rf"\b{code}\b" for code in _CODES) + ")"
-_NUMBER = r"(?:\d{1,3}(?:[ ., '’]\d{3})+(?:[.,]\d{1,4})?|\d+(?:[.,]\d{1,4})?)"
+_NUMBER = r"(?:\d{1,3}(?:[ ., '’]\d{3}){1,5}(?:[.,]\d{1,4})?|\d{1,15}(?:[.,]\d{1,4})?)"
 _AMOUNT = re.compile(
     rf"(?<![\w.,/:-])(?P<sign>[-−–(]\s?)?(?P<before>{_CURRENCY})?\s?(?P<minus>[-−]\s?)?(?P<number>{_NUMBER})"
     rf"(?P<dash>,-|\.-)?\s?(?P<after>{_CURRENCY})?(?P<share>\s?%)?(?![\w/]|[.,:]\d|-\d)"

@@ -52,7 +52,7 @@ INVOICE_DATE = (
         r"\bdocument\sdate\b",
         r"\breceipt\sdate\b",
     ),
-    _any(r"(?:rechnung|\bfacture|\binvoice)\b.*\b(?:vom|du|dated)\b"),
+    _any(r"(?:rechnung|\bfacture|\binvoice)\b.{0,60}\b(?:vom|du|dated)\b"),
     _any(r"^dated?\b(?!\s?(?:d.?\s?éch|due))", r"^datum\b", r"^fecha\b", r"^data\b"),
 )
 DUE_DATE = (
