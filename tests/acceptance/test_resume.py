@@ -129,6 +129,7 @@ def test_a_second_run_does_nothing_again(tmp_path: Path) -> None:
     assert len(ended_slices(out)) == len(slices) + 1
 
 
+@pytest.mark.slow
 def test_a_result_that_was_removed_is_made_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("process", SAMPLES / "letter-fr.pdf", "--out", out, "--no-report")

@@ -191,7 +191,7 @@ def test_asked_to_stop_it_hands_back_what_is_not_in_flight(server: DocumentAISer
         play(server, "quotas = [{requests_per_minute = 6, burst_seconds = 1}]\nlatencies = [{fixed_seconds = 2.0}]")
         accepted = submit(service, range(20, 60))
         with cloud_worker(service) as first:
-            wait_for(lambda: counts(server).get("eu", {}).get("under_way"), 60)
+            wait_for(lambda: counts(server).get("eu", {}).get("under_way") and count(service, "state = 'done'"), 60)
             first.send_signal(signal.SIGTERM)
             assert first.wait(60) == 0
         done = count(service, "state = 'done'")

@@ -73,6 +73,7 @@ def count(service: WorkerService, condition: str) -> int:
         )
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_its_calls(service: WorkerService) -> None:
     let_go = threading.Event()
 

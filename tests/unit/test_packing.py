@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from docfleet.documentai_format import cut, join, packed, split
 from docfleet.domain.document import Document, Layout, Page, Span, Token
-from docfleet.domain.packing import MAX_WAIT_SECONDS, Item, PackLimits, halves, pack
+from docfleet.domain.packing import COMING_FACTOR, MAX_WAIT_SECONDS, Item, PackLimits, halves, pack
 from docfleet.domain.urgency import RANK, Urgency
 
 NOW = 1000.0
@@ -114,6 +114,15 @@ def test_it_does_not_depend_on_the_order_of_what_waits(items: list[Item]) -> Non
 def test_small_documents_fill_a_request() -> None:
     packing = pack([item(n, 1 + n % 3) for n in range(30)], PackLimits(pages=30), NOW)
     assert [request.pages for request in packing.requests if request.reason == "full"] == [30, 30]
+
+
+def test_one_that_is_due_waits_a_little_for_those_that_are_coming() -> None:
+    longest = MAX_WAIT_SECONDS[Urgency.NORMAL]
+    due, urgent = item(1, since=NOW - longest), item(2, urgency=Urgency.CRITICAL, since=NOW)
+    assert [one.slice_id for one in pack([due], PackLimits(), NOW, coming={"k"}).waiting] == [1]
+    assert not pack([due], PackLimits(), NOW, coming={"other"}).waiting
+    assert not pack([due], PackLimits(), NOW + COMING_FACTOR * longest, coming={"k"}).waiting
+    assert not pack([urgent], PackLimits(), NOW, coming={"k"}).waiting
 
 
 def test_one_that_is_due_takes_the_others_along() -> None:

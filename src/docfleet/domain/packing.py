@@ -6,7 +6,7 @@ waits for company waits a bounded time, the shorter the more urgent it is. Pure:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -27,6 +27,10 @@ CONTENDED_WAIT_SECONDS: Mapping[Urgency, float] = {
 }
 """The same while full requests wait for quota: sent before one of those, a request that has room to spare would make
 everything else wait for the sake of a few pages."""
+
+COMING_FACTOR = 5
+"""How many times longer an item waits while others of its kind are being taken out of their documents: on a busy
+machine that takes longer than the wait for company, and each would travel alone."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -89,14 +93,19 @@ class Packing(msgspec.Struct, frozen=True):
 
 
 def pack(
-    waiting: Sequence[Item], limits: PackLimits, now: float, hurry: bool = False, contended: bool = False
+    waiting: Sequence[Item],
+    limits: PackLimits,
+    now: float,
+    hurry: bool = False,
+    contended: bool = False,
+    coming: Collection[str] = (),
 ) -> Packing:
     """Divides what waits into requests that are sent now and items that wait for company.
 
     Most urgent first, then by age, each goes into the first request of its kind with room. A request is sent when it is
     full, or when an item in it has waited as long as it may; so no item ever waits longer than `max_wait_seconds` of
     its urgency. `hurry`: nothing is to wait (a worker that stops). `contended`: full requests wait for quota, so that
-    others wait for `contended_wait_seconds`.
+    others wait for `contended_wait_seconds`. `coming`: keys of which more is about to be ready.
     """
     open_ones: dict[tuple[str, str], list[_Open]] = {}
     too_large: list[Item] = []
@@ -113,19 +122,21 @@ def pack(
         into.add(item, limits)
     requests, left = [], []
     for one in (one for kind in open_ones.values() for one in kind):
-        reason = one.why_now(limits, now, hurry, contended)
+        reason = one.why_now(limits, now, hurry, contended, coming)
         if reason:
             requests.append(Request(tuple(one.items), reason))
         else:
             left += one.items
     requests.sort(key=lambda request: (RANK[request.urgency], min(item.since for item in request.items)))
-    until = min((due_at(item, limits, contended) for item in left), default=None)
+    until = min((due_at(item, limits, contended, coming) for item in left), default=None)
     return Packing(tuple(requests), tuple(left), until, tuple(too_large))
 
 
-def due_at(item: Item, limits: PackLimits, contended: bool = False) -> float:
+def due_at(item: Item, limits: PackLimits, contended: bool = False, coming: Collection[str] = ()) -> float:
     """When the item waits no longer."""
     longest = limits.max_wait_seconds.get(item.urgency, 0.0)
+    if item.key in coming:
+        longest *= COMING_FACTOR
     if contended and longest > 0:
         longest = max(longest, limits.contended_wait_seconds.get(item.urgency, 0.0))
     return item.since + longest
@@ -145,12 +156,12 @@ class _Open(msgspec.Struct):
         self.pages += item.pages
         self.size_bytes += item.size_bytes + limits.overhead_bytes
 
-    def why_now(self, limits: PackLimits, now: float, hurry: bool, contended: bool) -> str:
+    def why_now(self, limits: PackLimits, now: float, hurry: bool, contended: bool, coming: Collection[str]) -> str:
         if not limits.together:
             return "alone"
         if self.pages == limits.pages:
             return "full"
-        return "due" if hurry or any(due_at(item, limits, contended) <= now for item in self.items) else ""
+        return "due" if hurry or any(due_at(item, limits, contended, coming) <= now for item in self.items) else ""
 
 
 def halves(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:

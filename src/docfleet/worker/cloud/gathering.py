@@ -89,11 +89,17 @@ class Gatherer:
         waiting = [held for held in self._holding.all(Stage.WAITING) if held.item is not None]
         if self.senders.free() > 0:
             limits = self._parts.options.limits
-            contended = self._contended_until > now
+            contended, coming = self._contended_until > now, self._coming()
             moments += [
-                max(self._gate(held.item), due_at(held.item, limits, contended)) for held in waiting if held.item
+                max(self._gate(held.item), due_at(held.item, limits, contended, coming))
+                for held in waiting
+                if held.item
             ]
         return max(0.0, min(moments, default=now + 1.0) - now)
+
+    def _coming(self) -> set[str]:
+        """Keys of what is being prepared."""
+        return {self._key(held) for held in self._holding.all(Stage.PREPARING)}
 
     def _gate(self, item: Item) -> float:
         return self._gates.get(item.key, 0.0)
@@ -264,7 +270,7 @@ class Gatherer:
             self._contended_until = now + CONTENDED_SECONDS
         if not items:
             return
-        packing = pack(items, limits, now, contended=self._contended_until > now)
+        packing = pack(items, limits, now, contended=self._contended_until > now, coming=self._coming())
         for item in packing.too_large:
             self._divide(waiting[item.slice_id])
         for request in packing.requests[: self.senders.free()]:

@@ -264,7 +264,15 @@ def test_bulk_documents_are_read_in_one_batch_and_urgent_ones_are_not(
     stop(process)
 
 
-@pytest.mark.parametrize("dies_at", [("submit", "before"), ("submit", "after"), ("poll", "before")], ids="-".join)
+@pytest.mark.parametrize(
+    "dies_at",
+    [
+        ("submit", "after"),
+        pytest.param(("submit", "before"), marks=pytest.mark.slow),
+        pytest.param(("poll", "before"), marks=pytest.mark.slow),
+    ],
+    ids="-".join,
+)
 def test_a_worker_that_is_killed_costs_nothing_twice(
     on_postgres: WorkerService, server: Server, cloud: Any, dies_at: tuple[str, str]
 ) -> None:
@@ -312,6 +320,7 @@ def test_a_bad_file_goes_on_alone_and_a_cancelled_one_is_dropped(
     stop(process)
 
 
+@pytest.mark.slow
 def test_cancelled_while_its_batch_runs_it_is_paid_for_and_deleted(
     on_postgres: WorkerService, server: Server, cloud: Any
 ) -> None:
@@ -339,6 +348,7 @@ def test_each_tenant_stays_in_its_location(on_postgres: WorkerService, server: S
     stop(process)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_for_is_read_by_requests(on_postgres: WorkerService, server: Server, cloud: Any) -> None:
     service = on_postgres
     server.emulate(errors=[{"type": "batch", "rate": 1.0, "code": "PERMISSION_DENIED"}])
