@@ -1,0 +1,1 @@
+"""Demand of the next hours and days, from what the ledger has seen."""
