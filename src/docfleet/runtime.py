@@ -18,6 +18,7 @@ from docfleet.settings import CascadeSettings, LimitSettings, ServiceSettings, S
 
 if TYPE_CHECKING:
     from docfleet.domain.cascade import EscalationPolicy
+    from docfleet.domain.pricing import OwnPrices
     from docfleet.engines.base import Engine
     from docfleet.engines.documentai.calling import Caller
     from docfleet.engines.documentai.calls import Asks
@@ -95,8 +96,23 @@ def open_budgets(settings: Settings, ledger: Ledger) -> Budgets:
     from docfleet.engines.documentai.prices import price_book
     from docfleet.ledger.budgets import Budgets
 
-    book = price_book(read_facts(settings.documentai.overrides), settings.money.worker_usd_per_hour)
+    book = price_book(read_facts(settings.documentai.overrides), own_prices(settings))
     return Budgets(ledger, book, cloud_processor=OCR)
+
+
+def own_prices(settings: Settings) -> OwnPrices:
+    """What docfleet costs beside the engines, as it is set."""
+    from docfleet.domain.pricing import OwnPrices
+    from docfleet.domain.urgency import Pool
+
+    money = settings.money
+    call = money.worker_usd_per_hour / settings.cascade.calls_in_flight
+    return OwnPrices(
+        money.worker_usd_per_hour,
+        {str(Pool.CLOUD): call, **money.pool_usd_per_hour},
+        money.storage_usd_per_gib_month,
+        money.base_usd_per_month,
+    )
 
 
 class Runtime:

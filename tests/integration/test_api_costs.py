@@ -18,7 +18,7 @@ from docfleet.client import Client
 from docfleet.domain.access import Role
 from docfleet.domain.budgeting import BudgetPolicy
 from docfleet.domain.months import month_bounds
-from docfleet.domain.pricing import micros_of, usd_of
+from docfleet.domain.pricing import OwnPrices, micros_of, usd_of
 from docfleet.domain.work import Step
 from docfleet.engines.documentai.facts import read_facts
 from docfleet.engines.documentai.prices import price_book
@@ -29,7 +29,7 @@ from docfleet.ledger.money_values import Ask, Reservation
 from serving import PDF, Served, listening, serving
 
 ENGINE, FORM = "documentai", "FORM_PARSER_PROCESSOR"
-BOOK = price_book(read_facts(), worker_usd_per_hour=3.6)
+BOOK = price_book(read_facts(), OwnPrices(worker_usd_per_hour=3.6))
 
 
 @pytest.fixture(scope="module")
