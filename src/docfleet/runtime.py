@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from docfleet.errors import UsageError
-from docfleet.settings import CascadeSettings, LimitSettings, ServiceSettings, Settings
+from docfleet.settings import CascadeSettings, LimitSettings, MoneySettings, ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from docfleet.domain.cascade import EscalationPolicy
+    from docfleet.domain.costing import CostTerms
     from docfleet.domain.pricing import OwnPrices
     from docfleet.engines.base import Engine
     from docfleet.engines.documentai.calling import Caller
@@ -97,7 +98,20 @@ def open_budgets(settings: Settings, ledger: Ledger) -> Budgets:
     from docfleet.ledger.budgets import Budgets
 
     book = price_book(read_facts(settings.documentai.overrides), own_prices(settings))
-    return Budgets(ledger, book, cloud_processor=OCR)
+    return Budgets(ledger, book, terms=cost_terms(settings.money), cloud_processor=OCR)
+
+
+def cost_terms(money: MoneySettings) -> CostTerms:
+    from docfleet.domain.costing import CostTerms
+    from docfleet.domain.pricing import micros_of
+
+    return CostTerms(
+        money.stored_bytes_per_byte,
+        money.hosted_versions,
+        micros_of(money.target_usd_per_document),
+        money.by_hand_minutes_per_page,
+        micros_of(money.by_hand_usd_per_hour),
+    )
 
 
 def own_prices(settings: Settings) -> OwnPrices:

@@ -188,7 +188,7 @@ def run(folder: Path, *command: str, **environment: str) -> str:
 def test_at_the_command_line(served: Served, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(served.key())
     said = run(tmp_path, "costs", "--to", served.url, "--key-file", "key")
-    assert "Spent in " in said
+    assert "Whole cost of a document" in said
     assert "Saved by packing" in said
     told = json.loads(run(tmp_path, "costs", "--to", served.url, "--key-file", "key", "--json"))
     assert told["by_processor"][0]["processor"] == FORM

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
+from msgspec.structs import astuple
 
 from docfleet.domain.pricing import PriceBook, price_of_pages
 
@@ -18,6 +19,19 @@ GIB = 1024**3
 HOUR_SECONDS = 3600.0
 MEAN_MONTH_SECONDS = 365.2425 / 12 * 86_400
 """Of a Gregorian year's months: for times that lie in no calendar month, as those of a simulation."""
+
+
+class CostTerms(msgspec.Struct, frozen=True):
+    """What is needed to know a cost beside prices and use, and what to compare it with."""
+
+    stored_bytes_per_byte: float = 1.0
+    """Bytes in the store, results included, for each byte that was submitted."""
+    hosted_versions: int = 0
+    """Versions of one's own processors that are deployed."""
+    target_micros_per_document: int = 0
+    """What a document may cost with everything; 0: not told."""
+    by_hand_minutes_per_page: float = 0.0
+    by_hand_micros_per_hour: int = 0
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -88,27 +102,57 @@ class WholeCost(msgspec.Struct, frozen=True):
         return self.micros / self.pages if self.pages else None
 
 
+class Amounts(msgspec.Struct, frozen=True):
+    """Micro-dollars by kind, not rounded: what is added up over many short times is rounded once, at the end."""
+
+    engine: int = 0
+    busy: float = 0.0
+    paid: float = 0.0
+    """Of all workers, at work or not."""
+    storage: float = 0.0
+    hosting: float = 0.0
+    base: float = 0.0
+
+    def __add__(self, other: Amounts) -> Amounts:
+        return Amounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    def rounded(self, documents: int, pages: int) -> WholeCost:
+        """Who was at work was there: less is not paid for than was busy."""
+        busy = round(self.busy)
+        return WholeCost(
+            documents=documents,
+            pages=pages,
+            engine_micros=self.engine,
+            busy_micros=busy,
+            idle_micros=max(0, round(self.paid) - busy),
+            storage_micros=round(self.storage),
+            hosting_micros=round(self.hosting),
+            base_micros=round(self.base),
+        )
+
+
 def whole_cost(usage: Usage, book: PriceBook) -> WholeCost:
     """What some use costs by the prices of the book.
 
     Raises UsageError for a processor type without a price.
     """
+    return amounts(usage, book).rounded(usage.documents, usage.pages)
+
+
+def amounts(usage: Usage, book: PriceBook) -> Amounts:
+    """As `whole_cost`, to be added up with that of other times, perhaps at other prices."""
     before = usage.engine_pages_before
     engines = sum(
         price_of_pages(book.rate(processor), before.get(processor, 0), pages)
         for processor, pages in usage.engine_pages.items()
     )
-    busy = slot_micros(usage.busy_seconds, book)
-    paid = max(busy, slot_micros(usage.paid_seconds, book))
-    return WholeCost(
-        documents=usage.documents,
-        pages=usage.pages,
-        engine_micros=usage.engine_micros + engines,
-        busy_micros=round(busy),
-        idle_micros=round(paid) - round(busy),
-        storage_micros=round(usage.gib_months * book.storage_micros_per_gib_month),
-        hosting_micros=round(usage.hosted_hours * book.hosting_micros_per_hour),
-        base_micros=round(usage.months * book.base_micros_per_month),
+    return Amounts(
+        engine=usage.engine_micros + engines,
+        busy=slot_micros(usage.busy_seconds, book),
+        paid=slot_micros(usage.paid_seconds, book),
+        storage=usage.gib_months * book.storage_micros_per_gib_month,
+        hosting=usage.hosted_hours * book.hosting_micros_per_hour,
+        base=usage.months * book.base_micros_per_month,
     )
 
 

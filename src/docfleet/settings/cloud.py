@@ -120,7 +120,7 @@ class MoneySettings(Section):
         0.08,
         ge=0,
         le=MOST_USD,
-        description="What a document may cost with everything; `docfleet costs` shows it beside what it does.",
+        description="What a document may cost with everything, for `docfleet costs` to compare with.",
     )
     by_hand_minutes_per_page: float = Field(
         0.0, ge=0, le=10_000, description="How long a person takes to type a page, to compare with; 0: no comparison."

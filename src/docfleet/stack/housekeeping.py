@@ -48,6 +48,7 @@ def dispatch_parts(
             repair=fleet.repair,
         ),
         alive=alive,
+        count_use=runtime.budgets.count_use,
         show=show,
     )
 

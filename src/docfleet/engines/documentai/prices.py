@@ -10,7 +10,10 @@ PREMIUM = "premium"
 
 
 def price_book(facts: Facts, own: OwnPrices | None = None) -> PriceBook:
-    """The prices of every processor type the facts know, beside those of docfleet itself. Raises ValueError for tiers that make no sense."""
+    """The prices of every processor type the facts know, beside those of docfleet itself.
+
+    Raises ValueError for tiers that make no sense.
+    """
     own = own or OwnPrices()
     return PriceBook(
         rates={kind: _rate(facts.prices[one.price]) for kind, one in facts.processors.items()},
