@@ -104,7 +104,9 @@ _BEGIN_MONTH = {
     name: insert_.values(
         month=bindparam("new_month"), counted_to=bindparam("new_counted_to"), paid_json="{}", paid_micros=0.0,
         hosting_micros=0.0, base_micros=0.0,
-    ).on_conflict_do_nothing()
+    )
+    .on_conflict_do_nothing()
+    .returning(FLEET_USE.c.month)
     for name, insert_ in upserts(FLEET_USE).items()
 }  # fmt: skip
 
@@ -208,9 +210,11 @@ def add_up(session: Session, now: float, prices: Prices) -> bool:
     if stop < min(at + LEAST_SECONDS, month_end):
         return False
     if last is None or last.month != month:
-        made = {"new_month": month, "new_counted_to": at}
-        if session.execute(_BEGIN_MONTH[session.get_bind().dialect.name], made).rowcount != 1:  # type: ignore[attr-defined]
-            return False
+        made = session.execute(
+            _BEGIN_MONTH[session.get_bind().dialect.name], {"new_month": month, "new_counted_to": at}
+        )
+        if made.first() is None:
+            return True  # nobody had counted anything yet, and another was faster
     before = Use() if last is None else _kept(session, last.month)[0]
     step = count_window(session, at, stop, before.stored_bytes, prices)
     _keep(session, month, stop, before.then(step) if last is not None and last.month == month else step)
