@@ -11,7 +11,7 @@ from alembic import op
 from docfleet.errors import LedgerError
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 
 def _text(name: str, key: bool = False) -> sa.Column[str]:
