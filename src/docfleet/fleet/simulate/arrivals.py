@@ -45,18 +45,17 @@ def draw(demand: Demand, work: Work, tick_seconds: float, seed: int, one_by_one:
     ticks = max(1, round(demand.seconds / tick_seconds))
     middle: Floats = (np.arange(ticks, dtype=np.float64) + 0.5) * tick_seconds
     rates = demand.at(middle)
-    rows = []
+    rows: list[tuple[Ints, Floats]] = []
     each = []
     for number, (_, share, _) in enumerate(work.classes):
         random = np.random.default_rng((seed, number))
         documents = _documents(rates * share * tick_seconds, work.batch_documents, random)
         if one_by_one:
             found = _one_by_one(documents, work, tick_seconds, random)
-            amounts: Floats = np.bincount((found.at / tick_seconds).astype(int), found.work, minlength=ticks)[:ticks]
             each.append(found)
+            rows.append((documents, _by_tick(found, tick_seconds, ticks)))
         else:
-            amounts = _work_of(documents, work, random)
-        rows.append((documents, amounts))
+            rows.append((documents, _work_of(documents, work, random)))
     return Arrivals(
         tick_seconds,
         np.stack([documents for documents, _ in rows]),
@@ -78,6 +77,10 @@ def _work_of(documents: Ints, work: Work, random: np.random.Generator) -> Floats
     shape, scale = 1 / work.variation**2, work.mean_seconds * work.variation**2
     drawn = random.gamma(np.maximum(documents, 1) * shape, scale)
     return np.where(documents > 0, drawn, 0.0)
+
+
+def _by_tick(found: Documents, tick_seconds: float, ticks: int) -> Floats:
+    return np.bincount((found.at / tick_seconds).astype(int), found.work, minlength=ticks).astype(np.float64)
 
 
 def _one_by_one(documents: Ints, work: Work, tick_seconds: float, random: np.random.Generator) -> Documents:

@@ -46,10 +46,10 @@ class Fixed:
 
     def __init__(self, workers: int) -> None:
         self.name = "fixed"
-        self._workers = workers
+        self.workers = workers
 
     def size(self, load: PoolLoad, caps: Caps, workers: int, now: float) -> int:
-        return self._workers
+        return self.workers
 
 
 class QueueRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +79,7 @@ class QueueLength:
     last: Decision | None = None
 
     def __init__(self, rule: QueueRule, floors: Sequence[ClockFloor] = (), timezone: str = "UTC") -> None:
-        self.name = "queue and clock" if floors else "queue"
+        self.name = "queue-clock" if floors else "queue"
         self._rule, self._floors, self._timezone = rule, floors, timezone
         self._wanted: deque[tuple[float, int]] = deque()
 
