@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from docfleet.errors import LedgerError
+from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.overseeing import slices_by_worker
 from docfleet.runtime import Runtime
 from docfleet.stack.sizing import Bounds, plan_pool
 from docfleet.stack.worker_pool import WorkerChange, WorkerPool
+
+STALE_SECONDS = 60.0
+"""A decision older than this is none: the dispatcher renews it every few seconds while it lives."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -84,17 +88,15 @@ class Autoscaler:
         return PoolStanding(pool.pool, pool.size, wanted, pool.draining, decided.reason if decided else "")
 
 
-def decided_in(runtime: Runtime) -> Callable[[str], Wanted | None]:
-    """Decisions as the ledger has them; None while there is none or the ledger is away."""
-
-    def wanted(pool: str) -> Wanted | None:
-        try:
-            demand = runtime.ledger.demand(pool)
-        except LedgerError:
-            return None
-        return Wanted(demand.workers, demand.reason) if demand is not None else None
-
-    return wanted
+def decided(runtime: Runtime, pool: str) -> Wanted | None:
+    """As the ledger has it; None: nobody has decided lately, or the ledger is away."""
+    try:
+        demand = FleetBook(runtime.ledger, runtime.settings.service.region).demand(pool)
+    except LedgerError:
+        return None
+    if demand is None or demand.age_seconds > STALE_SECONDS:
+        return None
+    return Wanted(demand.workers, demand.reason)
 
 
 def busy_workers(runtime: Runtime) -> Mapping[int, int] | None:

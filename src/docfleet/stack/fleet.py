@@ -21,7 +21,7 @@ from docfleet.domain.urgency import HINTED_POOLS, Pool
 from docfleet.errors import DocfleetError, ServerFailed
 from docfleet.runtime import MASTER_KEY_FILE, Runtime
 from docfleet.settings import Settings
-from docfleet.stack.autoscaling import Autoscaler, PoolStanding, busy_workers, decided_in
+from docfleet.stack.autoscaling import Autoscaler, PoolStanding, busy_workers, decided
 from docfleet.stack.children import Child, MergedLog
 from docfleet.stack.first_key import FirstKey, first_key
 from docfleet.stack.fleet_servers import Servers
@@ -160,7 +160,7 @@ class _Fleet:
         self._scaler: Autoscaler | None = None
         if plan.autoscale is not None:
             cores = len(os.sched_getaffinity(0))
-            wanted, busy = decided_in(runtime), partial(busy_workers, runtime)
+            wanted, busy = partial(decided, runtime), partial(busy_workers, runtime)
             self._first |= {pool.pool: plan.autoscale.least for pool in hinted}
             self._scaler = Autoscaler(hinted, plan.autoscale, wanted, busy, max(2, cores))
 
