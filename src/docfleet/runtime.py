@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from docfleet.ledger.access import Access
     from docfleet.ledger.budgets import Budgets
     from docfleet.ledger.desk import Desk
+    from docfleet.ledger.fleet_book import FleetBook
     from docfleet.ledger.webhooks import Webhooks
     from docfleet.pipeline.recognise import ReadingPlan
     from docfleet.queues.hints import Hints
@@ -216,6 +217,12 @@ class Runtime:
     @cached_property
     def budgets(self) -> Budgets:
         return open_budgets(self.settings, self.ledger)
+
+    @cached_property
+    def fleet_book(self) -> FleetBook:
+        from docfleet.ledger.fleet_book import FleetBook
+
+        return FleetBook(self.ledger, self.settings.service.region)
 
     @cached_property
     def access(self) -> Access:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from docfleet.dispatch.chores import Chore
 from docfleet.dispatch.leader import Leader
 from docfleet.dispatch.waking import Waking
 from docfleet.ledger import Ledger
@@ -51,3 +52,7 @@ class DispatchParts:
     """Called with every tick: whoever watches this process knows that it moves."""
     show: Callable[[dict[str, float]], None] = _drop
     """Takes the gauges of `alarm.gauges`, every few seconds."""
+    beside: Sequence[Chore] = ()
+    """Further chores of whoever leads, done in a thread of their own: they may take seconds."""
+    begin: Callable[[], None] = _nothing
+    """Called when this process begins to lead."""

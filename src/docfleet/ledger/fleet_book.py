@@ -85,6 +85,11 @@ class FleetBook:
         with self._ledger.reading() as session:
             return fleet_history.history(session, self.region, pool, resolution, since, until)
 
+    def arrived(self, since: float) -> dict[tuple[str, str], int]:
+        """(pool, urgency) -> what arrived in the minutes that began from `since` on."""
+        with self._ledger.reading() as session:
+            return fleet_history.arrived(session, self.region, since)
+
     def first_step(self, pool: str, resolution: int) -> int | None:
         with self._ledger.reading() as session:
             return fleet_history.first_step(session, self.region, pool, resolution)
@@ -133,7 +138,13 @@ class FleetBook:
         """Of every pool that was ever decided on, by name."""
         with self._ledger.reading() as session:
             rows = session.execute(_DEMANDS.order_by(DEMAND.c.pool), {"of_region": self.region})
-            return [Demand(*row[:-1], msgspec.json.decode(row.detail_json, type=DemandDetail)) for row in rows]
+            return [
+                Demand(
+                    row.region, row.pool, row.workers, row.before, row.reason, row.changed_at, row.decided_at, row.age,
+                    msgspec.json.decode(row.detail_json, type=DemandDetail),
+                )
+                for row in rows
+            ]  # fmt: skip
 
     def demand(self, pool: str) -> Demand | None:
         """None: nobody has decided yet."""
@@ -148,9 +159,12 @@ class FleetBook:
             asked = asked.where(FLEET_DECISION.c.id < before_id)
         with self._ledger.reading() as session:
             return [
-                FleetDecision(*row[:-1], msgspec.json.decode(row.needs_json, type=tuple[Need, ...]))
+                FleetDecision(
+                    row.id, row.at, row.region, row.pool, row.before, row.workers, row.reason,
+                    msgspec.json.decode(row.needs_json, type=tuple[Need, ...]),
+                )
                 for row in session.execute(asked)
-            ]
+            ]  # fmt: skip
 
     def forget_old(self) -> None:
         """Of what is kept for a time, what is older."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import bindparam, delete, func, select, text
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from docfleet.ledger.dialect import database_now, upserts
+from docfleet.ledger.fleet_load import NOW, in_region
 from docfleet.ledger.fleet_rows import FLEET_MARK, HISTORY, SERVICE_TIME
 from docfleet.ledger.fleet_values import HistoryStep, ServiceTime
 from docfleet.ledger.straight import Straight
@@ -26,6 +27,7 @@ EVENTS_AT_ONCE = 50_000
 REMEMBERED = 2000.0
 """Slices after which what was before counts half."""
 
+_STEP_KEY = ("region", "pool", "resolution", "bucket", "urgency")
 _COUNTS = ("arrived", "done", "slices_done", "pages_done", "seconds_done")
 _FLOOR = {"sqlite": "CAST(e.at / 60 AS INTEGER) * 60", "postgresql": "CAST(floor(e.at / 60) AS bigint) * 60"}
 _PAGES = "CASE WHEN s.last_page > 0 THEN s.last_page - s.first_page + 1 ELSE 0 END"
@@ -43,31 +45,36 @@ def _events(dialect: str) -> Straight:
     return Straight(
         text(
             f"WITH company AS ({_CLOUD_SHARE}), told AS (SELECT {minute} AS bucket, s.pool AS pool, s.step AS step, "
+            "s.urgency AS urgency, "
             f"e.to_state AS to_state, e.from_state AS from_state, {_PAGES} AS pages, {_UNITS} AS units, "
             "CASE WHEN e.from_state = 'running' THEN coalesce(s.finished_at - s.started_at, 0.0) ELSE 0.0 END "
-            "/ coalesce(c.company, 1) AS seconds "
+            "/ coalesce(c.company, 1) AS seconds, 1.0 / coalesce(c.company, 1) AS share "
             "FROM event e JOIN slice s ON s.id = e.slice_id LEFT JOIN company c ON c.slice_id = s.id "
-            "WHERE e.id > :after AND e.id <= :upto AND e.entity = 'slice' AND s.pool <> '' "
-            "AND s.region IN (:region, '') AND (e.to_state = 'done' "
+            f"WHERE e.id > :after AND e.id <= :upto AND e.entity = 'slice' AND {in_region(NOW[dialect])} "
+            "AND (e.to_state = 'done' "
             "OR (e.from_state = '' AND e.to_state = 'queued' AND s.round = 1))) "
-            "SELECT bucket, pool, step, to_state, count(*) AS events, "
+            "SELECT bucket, pool, step, urgency, to_state, count(*) AS events, "
             "sum(CASE WHEN from_state = 'running' THEN 1 ELSE 0 END) AS ended, sum(pages) AS pages, "
-            "sum(units) AS units, sum(seconds) AS seconds, sum(seconds * seconds) AS squares "
-            "FROM told GROUP BY bucket, pool, step, to_state"
+            "sum(units) AS units, sum(seconds) AS seconds, sum(seconds * seconds) AS squares, "
+            "sum(CASE WHEN from_state = 'running' THEN share ELSE 0.0 END) AS calls "
+            "FROM told GROUP BY bucket, pool, step, urgency, to_state"
         )
     )
 
 
 _EVENTS = {dialect: _events(dialect) for dialect in _FLOOR}
-_PAGES_READ = Straight(
-    text(
-        "SELECT s.pool AS pool, p.engine AS engine, count(*) AS pages, sum(p.seconds) AS seconds, "
-        "sum(p.seconds * p.seconds) AS squares FROM event e JOIN slice s ON s.id = e.slice_id "
-        "JOIN page p ON p.document_id = s.document_id AND p.slice_id = s.id "
-        "WHERE e.id > :after AND e.id <= :upto AND e.entity = 'slice' AND e.to_state = 'done' AND s.pool <> '' "
-        "AND s.region IN (:region, '') AND p.outcome = 'read' GROUP BY s.pool, p.engine"
+_PAGES_READ = {
+    dialect: Straight(
+        text(
+            "SELECT s.pool AS pool, p.engine AS engine, count(*) AS pages, sum(p.seconds) AS seconds, "
+            "sum(p.seconds * p.seconds) AS squares FROM event e JOIN slice s ON s.id = e.slice_id "
+            "JOIN page p ON p.document_id = s.document_id AND p.slice_id = s.id "
+            "WHERE e.id > :after AND e.id <= :upto AND e.entity = 'slice' AND e.to_state = 'done' "
+            f"AND {in_region(now)} AND p.outcome = 'read' GROUP BY s.pool, p.engine"
+        )
     )
-)
+    for dialect, now in NOW.items()
+}
 _NEWEST = Straight(text("SELECT coalesce(max(id), 0) AS newest FROM event"))
 _MARK = select(FLEET_MARK.c.last_event, FLEET_MARK.c.next_event).where(FLEET_MARK.c.region == bindparam("of_region"))
 _SET_MARK = {
@@ -81,10 +88,8 @@ _SET_MARK = {
     for name, insert in upserts(FLEET_MARK).items()
 }  # fmt: skip
 _ADD = {
-    name: insert.values(
-        **{key: bindparam(f"new_{key}") for key in ("region", "pool", "resolution", "bucket", *_COUNTS)}
-    ).on_conflict_do_update(
-        index_elements=["region", "pool", "resolution", "bucket"],
+    name: insert.values(**{key: bindparam(f"new_{key}") for key in (*_STEP_KEY, *_COUNTS)}).on_conflict_do_update(
+        index_elements=list(_STEP_KEY),
         set_={count: HISTORY.c[count] + insert.excluded[count] for count in _COUNTS},
     )
     for name, insert in upserts(HISTORY).items()
@@ -125,7 +130,7 @@ def _count(session: Session, region: str, after: int, upto: int) -> None:
     dialect = session.get_bind().dialect.name
     given = {"after": after, "upto": upto, "region": region}
     rows = _EVENTS[dialect].rows(session, given)
-    steps: dict[tuple[str, int, int], list[float]] = {}
+    steps: dict[tuple[str, int, int, str], list[float]] = {}
     learned: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         is_done = row.to_state == "done"
@@ -138,16 +143,17 @@ def _count(session: Session, region: str, after: int, upto: int) -> None:
             float(row.seconds) if is_done else 0.0,
         )
         for resolution in KEPT_SECONDS:
-            key = (row.pool, resolution, int(row.bucket) // resolution * resolution)
+            begins = int(row.bucket) // resolution * resolution
+            key = (row.pool, resolution, begins, row.urgency if resolution == MINUTE else "")
             _add(steps.setdefault(key, [0.0] * len(_COUNTS)), counts)
         if is_done and ended:
-            times = (float(ended), float(row.pages), float(row.seconds), float(row.squares))
+            times = (float(row.calls), float(row.pages), float(row.seconds), float(row.squares))
             _add(learned.setdefault((row.pool, row.step), [0.0] * 4), times)
     if steps:
         session.execute(_ADD[dialect], [_step_row(region, *key, counts) for key, counts in steps.items()])
     for (pool, step), (amount, pages, seconds, squares) in learned.items():
         _learn(session, pool, step, "", amount, pages, seconds, squares)
-    for row in _PAGES_READ.rows(session, given):
+    for row in _PAGES_READ[dialect].rows(session, given):
         pages = float(row.pages)
         _learn(session, row.pool, "page", row.engine, pages, pages, float(row.seconds), float(row.squares))
 
@@ -157,10 +163,13 @@ def _add(sums: list[float], more: Sequence[float]) -> None:
         sums[place] += value
 
 
-def _step_row(region: str, pool: str, resolution: int, bucket: int, counts: Iterable[float]) -> dict[str, object]:
+def _step_row(
+    region: str, pool: str, resolution: int, bucket: int, urgency: str, counts: Iterable[float]
+) -> dict[str, object]:
     given = dict(zip(_COUNTS, counts, strict=True))
     whole = {f"new_{name}": value if name == "seconds_done" else round(value) for name, value in given.items()}
-    return {"new_region": region, "new_pool": pool, "new_resolution": resolution, "new_bucket": bucket, **whole}
+    key = dict(zip(_STEP_KEY, (region, pool, resolution, bucket, urgency), strict=True))
+    return {f"new_{name}": value for name, value in key.items()} | whole
 
 
 def _learn(
@@ -181,21 +190,34 @@ def service_times(session: Session) -> list[ServiceTime]:
 def history(session: Session, region: str, pool: str, resolution: int, since: float, until: float) -> list[HistoryStep]:
     """The steps that begin from `since` to before `until`, rising; steps in which nothing happened are left out."""
     rows = session.execute(
-        select(*(HISTORY.c[name] for name in HistoryStep.__struct_fields__))
-        .where(
-            HISTORY.c.region == region, HISTORY.c.pool == pool, HISTORY.c.resolution == resolution,
-            HISTORY.c.bucket >= since, HISTORY.c.bucket < until,
-        )
+        select(HISTORY.c.bucket, *(func.sum(HISTORY.c[name]) for name in _COUNTS))
+        .where(*_of(region, pool, resolution), HISTORY.c.bucket >= since, HISTORY.c.bucket < until)
+        .group_by(HISTORY.c.bucket)
         .order_by(HISTORY.c.bucket)
-    )  # fmt: skip
-    return [HistoryStep(*row) for row in rows]
+    )
+    return [
+        HistoryStep(bucket, int(arrived), int(done), int(slices), int(pages), float(seconds))
+        for bucket, arrived, done, slices, pages, seconds in rows
+    ]
+
+
+def arrived(session: Session, region: str, since: float) -> dict[tuple[str, str], int]:
+    """(pool, urgency) -> what arrived in the minutes that began from `since` on."""
+    rows = session.execute(
+        select(HISTORY.c.pool, HISTORY.c.urgency, func.sum(HISTORY.c.arrived))
+        .where(HISTORY.c.region == region, HISTORY.c.resolution == MINUTE, HISTORY.c.bucket >= since)
+        .group_by(HISTORY.c.pool, HISTORY.c.urgency)
+    )
+    return {(pool, urgency): int(count) for pool, urgency, count in rows}
+
+
+def _of(region: str, pool: str, resolution: int) -> tuple[ColumnElement[bool], ...]:
+    return HISTORY.c.region == region, HISTORY.c.pool == pool, HISTORY.c.resolution == resolution
 
 
 def first_step(session: Session, region: str, pool: str, resolution: int) -> int | None:
     """When the oldest step that is kept begins; None: there is none."""
-    oldest = select(func.min(HISTORY.c.bucket)).where(
-        HISTORY.c.region == region, HISTORY.c.pool == pool, HISTORY.c.resolution == resolution
-    )
+    oldest = select(func.min(HISTORY.c.bucket)).where(*_of(region, pool, resolution))
     return session.execute(oldest).scalar()
 
 

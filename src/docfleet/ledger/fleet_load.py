@@ -16,39 +16,48 @@ from docfleet.domain.work import Step
 from docfleet.ledger.fleet_values import LoadSums, RunningSum, WaitingSum
 from docfleet.ledger.straight import Straight
 
-_NOW: Mapping[str, str] = {
+NOW: Mapping[str, str] = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
     "postgresql": "EXTRACT(EPOCH FROM clock_timestamp())::double precision",
 }
 _PAGES = "CASE WHEN s.last_page > 0 THEN s.last_page - s.first_page + 1 ELSE 0 END"
-_IN_REGION = "s.region IN (:region, '') AND s.pool <> ''"
+_SIZED_SECONDS = 60.0
+"""A region whose dispatcher was not seen for so long is nobody's: its work counts wherever one is."""
+
+
+def in_region(now: str) -> str:
+    """Whose work a slice `s` is: that of its region, while that has a dispatcher, else of every region."""
+    sized = f"SELECT m.region FROM fleet_mark m WHERE m.at > {now} - {_SIZED_SECONDS}"
+    return f"s.pool <> '' AND (s.region IN (:region, '') OR s.region NOT IN ({sized}))"
+
+
 _WAITING = {
     dialect: Straight(
         text(
             f"SELECT s.pool AS pool, s.urgency AS urgency, s.step AS step, count(*) AS slices, sum({_PAGES}) AS pages, "
             "sum(CASE WHEN s.first_page <= 1 AND s.step <> 'assemble' THEN 1 ELSE 0 END) AS documents, "
             f"count(s.dispatched_at) AS hinted, {now} - min(s.created_at) AS oldest, min(s.deadline_at) - {now} AS due "
-            f"FROM slice s WHERE s.state = 'queued' AND s.available_at <= {now} AND {_IN_REGION} "
+            f"FROM slice s WHERE s.state = 'queued' AND s.available_at <= {now} AND {in_region(now)} "
             "GROUP BY s.pool, s.urgency, s.step"
         )
     )
-    for dialect, now in _NOW.items()
+    for dialect, now in NOW.items()
 }
 _RUNNING = {
     dialect: Straight(
         text(
             f"SELECT s.pool AS pool, s.urgency AS urgency, s.step AS step, count(*) AS slices, sum({_PAGES}) AS pages, "
-            f"sum({now} - s.started_at) AS elapsed FROM slice s WHERE s.state = 'running' AND {_IN_REGION} "
+            f"sum({now} - s.started_at) AS elapsed FROM slice s WHERE s.state = 'running' AND {in_region(now)} "
             "GROUP BY s.pool, s.urgency, s.step"
         )
     )
-    for dialect, now in _NOW.items()
+    for dialect, now in NOW.items()
 }
-_CLOCK = {dialect: Straight(text(f"SELECT {now} AS now")) for dialect, now in _NOW.items()}
+_CLOCK = {dialect: Straight(text(f"SELECT {now} AS now")) for dialect, now in NOW.items()}
 
 
 def load_sums(session: Session, region: str) -> LoadSums:
-    """The sums of a region. Rows without a region (made before there were any) belong to every one."""
+    """The sums of a region. Rows of no region, or of one without a dispatcher, belong to every one."""
     dialect = session.get_bind().dialect.name
     waiting = tuple(
         WaitingSum(
@@ -65,7 +74,7 @@ def load_sums(session: Session, region: str) -> LoadSums:
             row.slices,
             int(row.pages),
             max(0.0, float(row.elapsed or 0)),
-        )  # fmt: skip
+        )
         for row in _RUNNING[dialect].rows(session, {"region": region})
     )
     return LoadSums(float(_CLOCK[dialect].rows(session, {})[0].now), waiting, running)

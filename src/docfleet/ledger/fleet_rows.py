@@ -21,6 +21,8 @@ class HistoryRow(Base):
     """Seconds of a step: the same counts are kept by the minute, by five minutes and by the hour."""
     bucket: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     """When the step begins; a multiple of `resolution`."""
+    urgency: Mapped[str] = mapped_column(primary_key=True)
+    """Told apart by the minute only; else empty."""
     arrived: Mapped[int] = mapped_column(BigInteger)
     """Documents; in the pool `cloud`: pages."""
     done: Mapped[int] = mapped_column(BigInteger)
@@ -42,7 +44,7 @@ class ServiceTimeRow(Base):
     engine: Mapped[str] = mapped_column(primary_key=True)
     """Of pages; empty for slices."""
     amount: Mapped[float]
-    """Slices, or pages."""
+    """Slices (those of the cloud step that travel in one call count as one), or pages."""
     pages: Mapped[float]
     seconds: Mapped[float]
     squares: Mapped[float]

@@ -52,7 +52,7 @@ class ServiceTime(msgspec.Struct, frozen=True):
     """A step, or "page"."""
     engine: str
     amount: float
-    """Slices (or pages) it rests on, after decay."""
+    """Slices (calls of the cloud step, or pages) it rests on, after decay."""
     pages: float
     seconds: float
     squares: float

@@ -35,6 +35,7 @@ def upgrade() -> None:
         *_key("region", "pool"),
         sa.Column("resolution", sa.Integer, primary_key=True, nullable=False),
         sa.Column("bucket", sa.BigInteger, primary_key=True, nullable=False),
+        *_key("urgency"),
         *_of(sa.BigInteger, "arrived", "done", "slices_done", "pages_done"),
         *_of(sa.Double, "seconds_done"),
     )
