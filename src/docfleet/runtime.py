@@ -301,6 +301,7 @@ class Runtime:
             broker_url=service.broker_url,
             sentinel_master=service.sentinel_master,
             ca_file=str(service.broker_ca_file) if service.broker_ca_file else None,
+            debug_events=self.settings.fleet.debug_events,
         )
 
     @cached_property
