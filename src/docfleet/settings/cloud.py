@@ -101,7 +101,7 @@ class MoneySettings(Section):
         description="What a GiB in the store costs for a month: Amazon S3 Standard (us-east-1, list price).",
     )
     stored_bytes_per_byte: float = Field(
-        3.0, ge=1, le=1000, description="Bytes in the store, results included, for each byte that was submitted."
+        3.4, ge=1, le=1000, description="Bytes in the store, results included, for each byte that was submitted."
     )
     base_usd_per_month: float = Field(
         OWN.base_usd_per_month,
