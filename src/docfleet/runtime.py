@@ -197,10 +197,9 @@ class Runtime:
         url = self.settings.quota.redis_url or service.broker_url
         if not url:
             return None
-        from docfleet.queues.options import QueueOptions, connect
+        from docfleet.queues.options import connect
 
-        ca_file = str(service.broker_ca_file) if service.broker_ca_file else None
-        return connect(QueueOptions(broker_url=url, sentinel_master=service.sentinel_master, ca_file=ca_file))
+        return connect(self._redis_options(url))
 
     @cached_property
     def plan(self) -> ReadingPlan:
@@ -335,15 +334,19 @@ class Runtime:
     @cached_property
     def queue_options(self) -> QueueOptions | None:
         """None: there is no broker, workers ask the ledger."""
+        url = self.settings.service.broker_url
+        return self._redis_options(url) if url else None
+
+    def _redis_options(self, url: str) -> QueueOptions:
         from docfleet.queues.options import QueueOptions
 
         service = self.settings.service
-        if not service.broker_url:
-            return None
         return QueueOptions(
-            broker_url=service.broker_url,
+            broker_url=url,
             sentinel_master=service.sentinel_master,
+            sentinel_password=service.sentinel_password,
             ca_file=str(service.broker_ca_file) if service.broker_ca_file else None,
+            debug_events=self.settings.fleet.debug_events,
         )
 
     @cached_property

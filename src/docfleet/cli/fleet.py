@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from docfleet.cli.connection import AsJson, CaFile, KeyFile, To, clock_time, connect, print_json, show
+from docfleet.cli.fleet_simulate import simulate
 from docfleet.client.fleet import FleetDemand, FleetForecast, FleetNeed
 from docfleet.domain.file_names import printable
 from docfleet.domain.urgency import Pool
@@ -20,6 +21,7 @@ fleet = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+fleet.command("simulate")(simulate)
 PoolArgument = Annotated[Pool, typer.Argument(help="The pool.", show_default=False)]
 _STALE_SECONDS = 60.0
 _BAR = 40
