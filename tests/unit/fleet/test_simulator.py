@@ -34,6 +34,7 @@ def fixed(world: World, arrivals: Arrivals, workers: int) -> Outcome:
 
 def test_the_same_seed_gives_the_same_figures() -> None:
     demand = scenario("peak", 2000, 3)
+    demand = msgspec.structs.replace(demand, rates=demand.rates[12:30])
     first, again = (compare(demand, PLAN, [Kind.PREDICTIVE], seed=3, exact=False) for _ in range(2))
     assert first == again
     assert compare(demand, PLAN, [Kind.PREDICTIVE], seed=4, exact=False) != first
@@ -60,7 +61,9 @@ def test_documents_that_vanish_are_noticed() -> None:
     backlog = run._backlog
     arrive = backlog.arrive
     backlog.arrive = lambda tick, at: None if tick == 100 else arrive(tick, at)  # type: ignore[method-assign]
-    assert run.run().lost == pytest.approx(arrivals.documents[:, 100].sum()) > 0
+    vanished = arrivals.documents[:, 100].sum()
+    assert vanished > 0
+    assert run.run().lost == pytest.approx(vanished)
 
 
 @pytest.mark.parametrize(("workers", "spare"), [(4, 0.3), (8, 0.3)])
