@@ -14,7 +14,7 @@ from celery.app.amqp import AMQP
 from kombu import Connection, Exchange, Queue
 
 from docfleet.errors import UnsafeBroker
-from docfleet.queues.options import KEY_PREFIX, SCHEMES, QueueOptions, all_queues, tls_options
+from docfleet.queues.options import KEY_PREFIX, SCHEMES, QueueOptions, all_queues, sentinel_options, tls_options
 
 WORK_SLICE = "docfleet.work_slice"
 """The one task: `work_slice(slice_id: int)`."""
@@ -46,7 +46,7 @@ def make_app(options: QueueOptions) -> Celery:
     """
     if options.scheme not in SCHEMES:
         raise UnsafeBroker(f"The broker's address has to begin with one of {', '.join(sorted(SCHEMES))}.")
-    app = Celery("docfleet", broker=options.broker_url, set_as_current=False, amqp=_Amqp)
+    app = Celery("docfleet", broker=";".join(options.addresses), set_as_current=False, amqp=_Amqp)
     app.conf.update(
         **_TASKS,
         **_WORKERS,
@@ -109,5 +109,11 @@ def _transport(options: QueueOptions) -> dict[str, Any]:
         "global_keyprefix": KEY_PREFIX,
         "queue_order_strategy": "docfleet.queues.order:UrgentFirst",
         "priority_steps": [0],
-        **({"master_name": options.sentinel_master} if options.is_sentinel else {}),
+        **_sentinel(options),
     }
+
+
+def _sentinel(options: QueueOptions) -> dict[str, Any]:
+    if not options.is_sentinel:
+        return {}
+    return {"master_name": options.sentinel_master, "sentinel_kwargs": sentinel_options(options)}

@@ -26,6 +26,8 @@ class QueueOptions(msgspec.Struct, frozen=True):
     broker_url: str
     """`redis://[user:password@]host:port/0`, `rediss://…`, or `sentinel://host:port;sentinel://host:port`."""
     sentinel_master: str = ""
+    sentinel_password: str = ""
+    """Of the sentinels themselves; empty: they ask for none."""
     ca_file: str | None = None
     """Certificates to trust for `rediss://`; None: the system's."""
     socket_timeout: float = 5.0
@@ -44,6 +46,17 @@ class QueueOptions(msgspec.Struct, frozen=True):
     @property
     def is_sentinel(self) -> bool:
         return self.scheme == "sentinel"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """One, or that of each sentinel. All have the login and the database of the first: clients use them in turn."""
+        first, *others = (urlsplit(part) for part in self.broker_url.split(";"))
+        login = first.netloc.rpartition("@")[0]
+        same = [
+            part._replace(netloc=f"{login}@{part.netloc.rpartition('@')[2]}" if login else part.netloc, path=first.path)
+            for part in others
+        ]
+        return tuple(part.geturl() for part in (first, *same))
 
     @property
     def is_tls(self) -> bool:
@@ -86,6 +99,15 @@ def tls_options(options: QueueOptions) -> dict[str, Any]:
     return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **({"ssl_ca_certs": options.ca_file} if options.ca_file else {})}
 
 
+def sentinel_options(options: QueueOptions) -> dict[str, Any]:
+    """How the sentinels themselves are asked, for redis-py and kombu alike."""
+    return {
+        "socket_timeout": min(options.socket_timeout, 2.0),
+        "socket_connect_timeout": options.connect_timeout,
+        **({"password": options.sentinel_password} if options.sentinel_password else {}),
+    }
+
+
 def _by_sentinel(options: QueueOptions, patience: dict[str, Any]) -> redis.Redis:
     parts = [urlsplit(part) for part in options.broker_url.split(";")]
     first = parts[0]
@@ -94,7 +116,7 @@ def _by_sentinel(options: QueueOptions, patience: dict[str, Any]) -> redis.Redis
     login |= {"password": unquote(first.password)} if first.password else {}
     sentinels = Sentinel(
         [(part.hostname or "localhost", part.port or 26379) for part in parts],
-        sentinel_kwargs={key: patience[key] for key in ("socket_timeout", "socket_connect_timeout", "retry")},
+        sentinel_kwargs=sentinel_options(options) | {"retry": patience["retry"]},
     )
     client: redis.Redis = sentinels.master_for(options.sentinel_master, db=database, **login, **patience)
     return client

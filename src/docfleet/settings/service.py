@@ -27,6 +27,7 @@ class ServiceSettings(Section):
         "", description="`redis://…`, `rediss://…`, `sentinel://…;sentinel://…`; empty: direct mode, no broker."
     )
     sentinel_master: str = Field("", description="Name of the master when the broker is reached through Sentinel.")
+    sentinel_password: str = Field("", description="Password of the sentinels themselves; empty: they ask for none.")
     broker_ca_file: Path | None = Field(None, description="Certificates to trust for `rediss://`.")
     master_key: str = Field(
         "", description="Master key of the encryption at rest, base64 (see `docfleet master-key new`)."
@@ -87,6 +88,9 @@ class FleetSettings(Section):
         300.0, gt=0, description="Oldest waiting is older than this and nothing drains: alarm."
     )
     orphan_hours: float = Field(24.0, gt=0, description="Stored bytes that nothing points to are deleted after this.")
+    debug_events: bool = Field(
+        False, description="Workers tell Flower what they do, at two fifths of the throughput; for looking into queues."
+    )
     fencing: bool = Field(True, description="Off only to prove that the auditor notices; never in service.")
     repair: bool = Field(True, description="Off only to prove that the auditor notices; never in service.")
 
