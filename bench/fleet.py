@@ -27,7 +27,7 @@ from docfleet.fleet.simulate.scalers import Oracle
 from docfleet.fleet.simulate.scenarios import scenario
 
 SEED = 1
-KINDS = (Kind.PREDICTIVE, Kind.REACTIVE, Kind.QUEUE, Kind.QUEUE_CLOCK, Kind.FIXED)
+KINDS = (Kind.PREDICTIVE, Kind.QUEUE, Kind.QUEUE_CLOCK, Kind.FIXED)
 PEAK_SLOTS = 5.0
 PEAK_BEGINS, PEAK_ENDS = 2 * 3600.0, 3 * 3600.0
 FEWER, COST, BACK = 0.15, 1.25, 300.0
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jobs = [Job(name, kind) for name in names for kind in KINDS]
     # the longest first, so that no process waits for the other at the end
     jobs.sort(key=lambda job: -len(parts[job.series].demand.rates) * parts[job.series].demand.step_seconds)
-    with ProcessPoolExecutor(chosen.processes, initializer=_PARTS.update, initargs=(parts,)) as pool:
+    with ProcessPoolExecutor(chosen.processes, initializer=_start, initargs=(parts,)) as pool:
         found = dict(zip(jobs, pool.map(_run, jobs), strict=True))
         waits = [found[Job(name, Kind.PREDICTIVE)].wait_p95 for name in names]
         oracles = dict(zip(names, pool.map(_oracle, names, waits), strict=True))
@@ -63,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 _PARTS: dict[str, Part] = {}
+
+
+def _start(parts: dict[str, Part]) -> None:
+    _PARTS.update(parts)
 
 
 def _part(name: str) -> Part:
@@ -109,14 +113,10 @@ def _liquid_p95(arrivals: Arrivals, slots: np.ndarray) -> float:
 def _rows(names: Sequence[str], found: dict[Job, Outcome], oracles: dict[str, Outcome]) -> Iterator[Row]:
     fewer, missed, ratios, works = [], [], [], []
     for name in names:
-        ours, queue, clock, fixed, reactive = (
-            found[Job(name, kind)]
-            for kind in (Kind.PREDICTIVE, Kind.QUEUE, Kind.QUEUE_CLOCK, Kind.FIXED, Kind.REACTIVE)
-        )
+        ours, queue, clock, fixed = (found[Job(name, kind)] for kind in KINDS)
         oracle, stem = oracles[name], name.removesuffix(".csv")
         for label, other in (("queue length", queue), ("queue and clock", clock), ("fixed", fixed)):
             yield Row(f"{stem}, worker hours: {label}", _told(ours), _told(other), "", None)
-        yield Row(f"{stem}, worker hours: no forecast", _told(ours), _told(reactive), "", None)
         yield Row(f"{stem}, cost: the oracle", _paid(ours), _paid(oracle), "", None)
         fewer.append(1 - ours.worker_hours / queue.worker_hours)
         missed.append((ours.missed_share, queue.missed_share, ours.wait_p95, queue.wait_p95))

@@ -28,9 +28,8 @@ SEED = 7
 
 
 def queue_plans(plan: Plan) -> Iterator[tuple[str, Plan]]:
-    for each, (share, workers), window in itertools.product(
-        (0.7, 0.85, 1.0, 1.3, 2.0, 3.5), ((1.0, 4), (0.1, 1)), (300.0,)
-    ):
+    ways_up = ((1.0, 4), (0.1, 1), (0.05, 1))
+    for each, (share, workers), window in itertools.product((0.95, 1.05, 1.15, 1.3, 2.0, 3.5), ways_up, (120.0, 300.0)):
         rule = msgspec.structs.replace(
             plan.queue, per_worker=each, up_share=share, up_workers=workers, window_seconds=window
         )
@@ -38,20 +37,17 @@ def queue_plans(plan: Plan) -> Iterator[tuple[str, Plan]]:
 
 
 def clock_plans(plan: Plan) -> Iterator[tuple[str, Plan]]:
-    for workers, (begin, end), each in itertools.product((8, 14), ((8, 20), (7, 23)), (1.0, 2.0)):
+    """The best of the queue's, with floors."""
+    for workers, (begin, end) in itertools.product((6, 8, 12, 16), ((8, 20), (7, 23))):
         floor = ClockFloor(workers, from_minute=begin * 60, to_minute=end * 60)
-        rule = msgspec.structs.replace(plan.queue, per_worker=each)
-        yield (
-            f"floor {workers} from {begin} to {end} per_worker {each}",
-            msgspec.structs.replace(plan, floors=(floor,), queue=rule),
-        )
+        yield f"floor {workers} from {begin} to {end}", msgspec.structs.replace(plan, floors=(floor,))
 
 
 def policy_plans(plan: Plan) -> Iterator[tuple[str, Plan]]:
-    for headroom, quantile, aim in itertools.product((0.25, 0.5, 1.0), (0.5, 0.75), (0.5,)):
-        policy = msgspec.structs.replace(plan.policy, headroom=headroom, aim=aim)
+    for headroom, quantile, window in itertools.product((0.5, 1.0, 1.25), (0.5, 0.75), (60.0, 120.0, 300.0)):
+        policy = msgspec.structs.replace(plan.policy, headroom=headroom, down_window_seconds=window)
         yield (
-            f"headroom {headroom} quantile {quantile} aim {aim}",
+            f"headroom {headroom} quantile {quantile} window {window:g}",
             msgspec.structs.replace(plan, policy=policy, quantile=quantile),
         )
 
