@@ -23,6 +23,8 @@ from docfleet.fleet.simulate.world import read_toml
 SETTINGS = Path(__file__).with_name("fleet_settings.toml")
 HOLIDAYS = {"nab_nyc": "US", "uci_bike": "US", "nasa": "US"}
 """By the beginning of a file's name."""
+SHARE = 0.2
+"""Of each series: the part that the benchmark runs."""
 TRAININGS = 1
 """At most, on the way through a part of a series: those of a service would be newer."""
 EFFORT_SECONDS = 30.0
