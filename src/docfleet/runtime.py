@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from docfleet.errors import UsageError
-from docfleet.settings import CascadeSettings, LimitSettings, ServiceSettings, Settings
+from docfleet.settings import CascadeSettings, LimitSettings, MoneySettings, ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from docfleet.domain.cascade import EscalationPolicy
+    from docfleet.domain.costing import CostTerms
+    from docfleet.domain.pricing import OwnPrices
     from docfleet.engines.base import Engine
     from docfleet.engines.documentai.calling import Caller
     from docfleet.engines.documentai.calls import Asks
@@ -96,8 +98,36 @@ def open_budgets(settings: Settings, ledger: Ledger) -> Budgets:
     from docfleet.engines.documentai.prices import price_book
     from docfleet.ledger.budgets import Budgets
 
-    book = price_book(read_facts(settings.documentai.overrides), settings.money.worker_usd_per_hour)
-    return Budgets(ledger, book, cloud_processor=OCR)
+    book = price_book(read_facts(settings.documentai.overrides), own_prices(settings))
+    return Budgets(ledger, book, terms=cost_terms(settings.money), cloud_processor=OCR)
+
+
+def cost_terms(money: MoneySettings) -> CostTerms:
+    from docfleet.domain.costing import CostTerms
+    from docfleet.domain.pricing import micros_of
+
+    return CostTerms(
+        money.stored_bytes_per_byte,
+        money.hosted_versions,
+        micros_of(money.target_usd_per_document),
+        money.by_hand_minutes_per_page,
+        micros_of(money.by_hand_usd_per_hour),
+    )
+
+
+def own_prices(settings: Settings) -> OwnPrices:
+    """What docfleet costs beside the engines, as it is set."""
+    from docfleet.domain.pricing import OwnPrices
+    from docfleet.domain.urgency import Pool
+
+    money = settings.money
+    call = money.worker_usd_per_hour / settings.cascade.calls_in_flight
+    return OwnPrices(
+        money.worker_usd_per_hour,
+        {str(Pool.CLOUD): call, **money.pool_usd_per_hour},
+        money.storage_usd_per_gib_month,
+        money.base_usd_per_month,
+    )
 
 
 class Runtime:

@@ -50,6 +50,8 @@ class DispatchParts:
     options: DispatchOptions = field(default_factory=DispatchOptions)
     alive: Callable[[], None] = _nothing
     """Called with every tick: whoever watches this process knows that it moves."""
+    count_use: Callable[[], object] = _nothing
+    """Counts up what was used of workers and storage; called every few minutes."""
     show: Callable[[dict[str, float]], None] = _drop
     """Takes the gauges of `alarm.gauges`, every few seconds."""
     beside: Sequence[Chore] = ()

@@ -31,6 +31,7 @@ _ERASED_SECONDS = 10.0
 _LOG_SECONDS = 60.0
 _BESIDE_SECONDS = 0.5
 _IDEMPOTENCY_SECONDS = 600.0
+_USE_SECONDS = 300.0
 _SPARED_SECONDS = 1.0
 """A broker that did not answer costs one wait of seconds, and not one for each thing that would be asked of it."""
 _JOIN_SECONDS = 10.0
@@ -190,6 +191,7 @@ def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.
     chores = [
         Chore("erased", _ERASED_SECONDS, lambda: purge_erased(parts.desk, parts.store, stopped)),
         Chore("log", _LOG_SECONDS, parts.desk.empty_log),
+        Chore("use", _USE_SECONDS, parts.count_use),
         Chore("idempotency", _IDEMPOTENCY_SECONDS, lambda: parts.desk.prune_idempotency(options.idempotency_hours)),
         Chore(
             "orphans",

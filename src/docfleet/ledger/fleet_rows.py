@@ -7,6 +7,7 @@ from typing import cast
 from sqlalchemy import BigInteger, Index, Table
 from sqlalchemy.orm import Mapped, mapped_column
 
+from docfleet.ledger import batch_rows
 from docfleet.ledger.rows import Base, BigId
 
 
@@ -116,3 +117,5 @@ FLEET_MARK = cast(Table, FleetMarkRow.__table__)
 DEMAND = cast(Table, DemandRow.__table__)
 FLEET_DECISION = cast(Table, FleetDecisionRow.__table__)
 FLEET_FORECAST = cast(Table, FleetForecastRow.__table__)
+ALL_TABLES = batch_rows.ALL_TABLES
+"""With the tables of this module, which exist once it is imported."""

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from docfleet.errors import LedgerError
 from docfleet.ledger.dialect import is_busy, lock_for_migration, translating_errors
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration. A test keeps it true, so that opening a current ledger need not load Alembic (0.2 s)."""
 
 

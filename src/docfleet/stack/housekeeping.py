@@ -50,6 +50,7 @@ def dispatch_parts(
             repair=fleet.repair,
         ),
         alive=alive,
+        count_use=runtime.budgets.count_use,
         show=lambda gauges: show(gauges | brain.gauges()),
         beside=brain.chores,
         begin=brain.begin,

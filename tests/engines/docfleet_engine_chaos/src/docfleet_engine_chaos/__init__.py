@@ -1,4 +1,5 @@
-"""Reads nothing, like the null engine; but a page that is red, green or blue all over is poison, and others take their time.
+"""Reads nothing, like the null engine; but a page that is red, green or blue all over is poison, and others
+take their time.
 
 red     ends the process at once, as a fault in native code would
 green   never comes back and holds the interpreter all the time
