@@ -1,9 +1,9 @@
 """Kombu's Redis transports with one difference: an acknowledgement that fails is a lost connection.
 
-Kombu logs it and goes on. While every slot is busy Celery asks for nothing, so nothing else notices that Redis has gone;
-the hint then counts as under way for ever, and once that holds for every slot the worker takes none again, however well
-Redis is. Measured with a master under Sentinel killed while all slots were busy: no hint for 30 s, until the watchdog
-restarted the worker; with this, the first one 1 s after the promotion.
+Kombu logs it and goes on. While every slot is busy Celery asks for nothing, so nothing else notices that Redis has
+gone; the hint then counts as under way for ever, and once that holds for every slot the worker takes none again,
+however well Redis is. Measured with a master under Sentinel killed while all slots were busy: no hint for 30 s, until
+the watchdog restarted the worker; with this, the first one 1 s after the promotion.
 """
 
 from __future__ import annotations

@@ -31,8 +31,12 @@ class SizeChange(msgspec.Struct, frozen=True):
 class Bounds(msgspec.Struct, frozen=True):
     """Of one pool on this machine, whatever was decided for it."""
 
-    least: int = 1
-    most: int = 1
+    least: int
+    most: int
+
+    def held(self, workers: int) -> int:
+        """The nearest number within."""
+        return max(self.least, min(workers, self.most))
 
 
 def plan_pool(running: Sequence[RunningWorker], wanted: int | None, bounds: Bounds, room: int) -> SizeChange:
@@ -45,7 +49,7 @@ def plan_pool(running: Sequence[RunningWorker], wanted: int | None, bounds: Boun
     then the newest.
     """
     # what runs may be more than the bounds allow only while nobody decides
-    size = max(bounds.least, len(running) if wanted is None else min(wanted, bounds.most))
+    size = max(bounds.least, len(running)) if wanted is None else bounds.held(wanted)
     missing = size - len(running)
     if missing >= 0:
         return SizeChange(start=max(0, min(missing, room)))
