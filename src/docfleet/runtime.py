@@ -340,6 +340,7 @@ class Runtime:
             sentinel_master=service.sentinel_master,
             sentinel_password=service.sentinel_password,
             ca_file=str(service.broker_ca_file) if service.broker_ca_file else None,
+            debug_events=self.settings.fleet.debug_events,
         )
 
     @cached_property
