@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ def check(story: Story, burst: Burst) -> None:
     assert story.faults == {"crash": 0, "error": 0, "loss": 0, "begun anew": 0}
     assert story.peak == burst.max_workers
     assert story.changes[-1]["workers"] == 1
-    assert set(story.drain_codes) == {0}
+    # one that was still starting when it was not wanted any more has no say in how it ends
+    assert set(story.drain_codes) <= {0, -signal.SIGTERM}
     assert len(story.drain_codes) >= burst.max_workers - 1
     sizes = [workers for _, _, workers, _ in story.decisions]
     assert max(sizes) == burst.max_workers
