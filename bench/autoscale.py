@@ -44,7 +44,8 @@ def rows(story: Story, burst: Burst) -> list[Row]:
         what += ", Redis' master killed -9 in mid-burst"
     unharmed = story.states == {"succeeded": burst.documents} and not any(story.faults.values())
     faults = ", ".join(f"{name} {count}" for name, count in story.faults.items())
-    drained = f"{len(story.drain_codes)} drained, exit codes {sorted(set(map(str, story.drain_codes)))}"
+    states = ", ".join(f"{count} {state}" for state, count in story.states.items())
+    drained = f"{len(story.drain_codes)} drained, exit codes {', '.join(sorted(set(map(str, story.drain_codes))))}"
     made = [
         Row(
             what,
@@ -54,7 +55,9 @@ def rows(story: Story, burst: Burst) -> list[Row]:
             "to the maximum and back",
             story.peak == burst.max_workers,
         ),
-        Row(f"{what}: what became of them", f"{dict(story.states)}; {faults}; {drained}", "", "all read once", unharmed),
+        Row(
+            f"{what}: what became of them", f"{dict(story.states)}; {faults}; {drained}", "", "all read once", unharmed
+        ),
     ]
     if story.killed_after is not None:
         is_back = max(story.longest_gap, story.hints_after_kill or BACK_SECONDS) < BACK_SECONDS

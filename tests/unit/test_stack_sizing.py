@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docfleet.cli.up import pool_line
+from docfleet.stack.autoscaling import PoolStanding
 from docfleet.stack.sizing import Bounds, RunningWorker, SizeChange, plan_pool, sensible_most
 
 WIDE = Bounds(0, 100)
@@ -71,3 +73,19 @@ def test_whatever_is_asked_it_ends_at_the_size(
 )
 def test_what_a_machine_has_use_for(cores: int, gigabytes: int, slots: int, most: int) -> None:
     assert sensible_most(cores, gigabytes << 30, slots) == most
+
+
+@pytest.mark.parametrize(
+    ("standing", "line"),
+    [
+        (
+            PoolStanding("pdf", 3, 8, 0, "3 → 8 pdf workers: 412 pages waiting"),
+            "pdf 3/8 workers (growing: 412 pages waiting)",
+        ),
+        (PoolStanding("pdf", 3, 8), "pdf 3/8 workers (growing)"),
+        (PoolStanding("pdf", 2, 2, 1, "3 → 2 pdf workers: idle"), "pdf 2/2 workers (1 draining: idle)"),
+        (PoolStanding("pdf", 2, 2, 0, "2 pdf workers: busy"), "pdf 2/2 workers"),
+    ],
+)
+def test_the_status_line(standing: PoolStanding, line: str) -> None:
+    assert pool_line(standing) == line
