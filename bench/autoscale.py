@@ -55,9 +55,7 @@ def rows(story: Story, burst: Burst) -> list[Row]:
             "to the maximum and back",
             story.peak == burst.max_workers,
         ),
-        Row(
-            f"{what}: what became of them", f"{dict(story.states)}; {faults}; {drained}", "", "all read once", unharmed
-        ),
+        Row(f"{what}: what became of them", f"{states}; {faults}; {drained}", "", "all read once", unharmed),
     ]
     if story.killed_after is not None:
         is_back = max(story.longest_gap, story.hints_after_kill or BACK_SECONDS) < BACK_SECONDS
