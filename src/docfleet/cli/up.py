@@ -92,7 +92,7 @@ def up(
 
 
 def _scaled(settings: Settings, workers: int | None, least: int | None, most: int | None) -> Settings:
-    from docfleet.domain.urgency import HINTED_POOLS
+    from docfleet.domain.urgency import Pool
     from docfleet.stack.autoscaling import bounds_of, scaling_here
     from docfleet.stack.sizing import sensible_most
 
@@ -101,7 +101,7 @@ def _scaled(settings: Settings, workers: int | None, least: int | None, most: in
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     machine_most = sensible_most(len(os.sched_getaffinity(0)), memory, settings.fleet.slots)
     scaling = scaling_here(settings.scaling, least, most, machine_most)
-    bounds_of(scaling, HINTED_POOLS)
+    bounds_of(scaling, tuple(Pool))
     return settings.model_copy(update={"scaling": scaling})
 
 

@@ -159,10 +159,10 @@ class _Fleet:
         self._first = {pool.pool: plan.workers for pool in hinted} | {pool.pool: 1 for pool in cloud}
         self._scaler: Autoscaler | None = None
         if plan.autoscale:
-            bounds = bounds_of(settings.scaling, HINTED_POOLS)
+            bounds = bounds_of(settings.scaling, [pool.pool for pool in self._pools])
             wanted, busy = partial(decided, runtime), partial(busy_workers, runtime)
-            self._first |= {pool: own.least for pool, own in bounds.items()}
-            self._scaler = Autoscaler(hinted, bounds, wanted, busy, max(2, len(os.sched_getaffinity(0))))
+            self._first = {pool: own.least for pool, own in bounds.items()}
+            self._scaler = Autoscaler(self._pools, bounds, wanted, busy, max(2, len(os.sched_getaffinity(0))))
 
     @property
     def _children(self) -> list[Child]:
