@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from docfleet.cli.up import pool_line
 from docfleet.stack.autoscaling import PoolStanding
-from docfleet.stack.sizing import Bounds, RunningWorker, SizeChange, plan_pool, sensible_most
+from docfleet.stack.sizing import Bounds, RunningWorker, SizeChange, plan_pool, room_left, sensible_most
 
 WIDE = Bounds(0, 100)
 
@@ -23,6 +23,13 @@ def test_a_pool_grows_by_what_the_machine_can_start() -> None:
     assert plan_pool(crew(1, None, None), 8, WIDE, room=0) == SizeChange()
     assert plan_pool(crew(1, None), 8, WIDE, room=-3) == SizeChange()
     assert plan_pool(crew(1, 1), 3, WIDE, room=9) == SizeChange(start=1)
+
+
+def test_a_worker_that_cannot_start_holds_up_nobody() -> None:
+    failing = RunningWorker("w9", 9.0, is_ready=False, has_failed=True)
+    assert room_left(crew(1, None, None), 4) == 2
+    assert room_left([*crew(1, None, None), failing], 4) == 2
+    assert room_left(crew(None, None, None), 2) == -1
 
 
 def test_those_leave_first_who_leave_least_undone() -> None:

@@ -12,7 +12,7 @@ from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.overseeing import slices_by_worker
 from docfleet.runtime import Runtime
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
-from docfleet.stack.sizing import Bounds, plan_pool
+from docfleet.stack.sizing import Bounds, plan_pool, room_left
 from docfleet.stack.worker_pool import WorkerChange, WorkerPool
 
 START_SECONDS = 5.0
@@ -69,7 +69,7 @@ class Autoscaler:
         if busy is None:
             return []
         seen = [(pool, pool.running(busy)) for pool in self._pools]
-        room = self._most_starting - sum(not one.is_ready for _, running in seen for one in running)
+        room = room_left((one for _, running in seen for one in running), self._most_starting)
         changes: list[WorkerChange] = []
         for pool, running in seen:
             wanted = self._wanted(pool.pool)
