@@ -1,8 +1,8 @@
 """Says by its exit code whether the piece in this container is well. Standard library only, so that it is cheap.
 
-    healthcheck.py api                  asks /healthz of the API
-    healthcheck.py documentai-server    asks /healthz of its REST port
-    healthcheck.py file PATH            looks at the age of the file that `--liveness` touches every 5 s
+healthcheck.py api                  asks /healthz of the API
+healthcheck.py documentai-server    asks /healthz of its REST port
+healthcheck.py file PATH            looks at the age of the file that `--liveness` touches every 5 s
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Builds the images where no registry is reachable: buildah with chroot isolation, on a base made by debootstrap.
 
-    sudo deploy/images/build-offline [TARGET …]
+    sudo deploy/images/build_offline.py [TARGET …]
 
-It needs root, buildah, debootstrap, a Debian mirror and a Python package index, and no daemon. Packages are fetched once,
-inside the base and by the pip configuration of this machine (index, proxy, certificates), which is mounted and never
-copied; the build itself runs without a network. `deploy/images/run-document` then tries the images.
+It needs root, buildah, debootstrap, a Debian mirror and a Python package index, and no daemon. Packages are fetched
+once, inside the base and by the pip configuration of this machine (index, proxy, certificates), which is mounted and
+never copied; the build itself asks no index. `deploy/images/run_document.py` then tries the images.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ def make_base(buildah: Buildah, folder: Path, suite: str, mirror: str) -> str:
     shutil.rmtree(tree, ignore_errors=True)
     say(f"debootstrap {suite} from {mirror}")
     subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(tree), mirror], check=True, stdout=sys.stderr
+        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(tree), mirror],
+        check=True,
+        stdout=sys.stderr,
     )
     for left in (*(tree / "var/cache/apt/archives").glob("*.deb"), *(tree / "var/lib/apt/lists").glob("*_*")):
         left.unlink()
@@ -140,7 +142,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", nargs="*", choices=[*TARGETS, []], help=f"default: all of {', '.join(TARGETS)}")
     parser.add_argument("--folder", type=Path, default=ROOT / ".images", help="storage, wheels and base go here")
-    parser.add_argument("--suite", default="bookworm", help="Debian release of the base; python3 has to be 3.11 or later")
+    parser.add_argument(
+        "--suite", default="bookworm", help="Debian release of the base; python3 has to be 3.11 or later"
+    )
     parser.add_argument("--mirror", default="http://deb.debian.org/debian")
     parser.add_argument("--storage-driver", default="overlay", help="vfs where the kernel has no overlay; far slower")
     options = parser.parse_args()

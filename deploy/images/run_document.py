@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a document through the built images: API, dispatcher and a worker for PDFs, over a SQLite ledger in one volume.
 
-    deploy/images/run-document [--engine docker|podman|buildah] [--prefix docfleet- --tag local]
+    deploy/images/run_document.py [--engine docker|podman|buildah] [--prefix docfleet- --tag local]
 
 Every container has a read-only root file system, no capability and no way to gain one, and its own unprivileged user.
 What is checked: each becomes healthy, nothing but /tmp and the data folder can be written, the text of the document is
@@ -43,7 +43,9 @@ PIECES = {
     "worker": ("worker-pdf", ["worker", "--pool", "pdf", "--liveness", "/tmp/alive-worker"]),
 }
 """Piece -> image and arguments. Liveness files have names of their own, since chroots share one /tmp here."""
-CANNOT_WRITE = f"import os; print([p for p in ('/', '/etc/docfleet', '/opt/docfleet') if os.access(p, os.W_OK)], os.getuid())"
+CANNOT_WRITE = (
+    "import os; print([p for p in ('/', '/etc/docfleet', '/opt/docfleet') if os.access(p, os.W_OK)], os.getuid())"
+)
 
 
 class Failed(Exception):
@@ -85,7 +87,10 @@ class Containers:
         check = ["healthcheck", "run"] if self._engine[0] == "podman" else []
         if check:
             return subprocess.run([*self._engine, *check, f"{self._run}-{piece}"], capture_output=True).returncode == 0
-        return said([*self._engine, "inspect", "--format", "{{.State.Health.Status}}", f"{self._run}-{piece}"]) == "healthy"
+        return (
+            said([*self._engine, "inspect", "--format", "{{.State.Health.Status}}", f"{self._run}-{piece}"])
+            == "healthy"
+        )
 
     def stop(self, piece: str) -> int:
         name = f"{self._run}-{piece}"
@@ -93,7 +98,9 @@ class Containers:
         return int(said([*self._engine, "inspect", "--format", "{{.State.ExitCode}}", name]))
 
     def logs(self, piece: str) -> str:
-        done = subprocess.run([*self._engine, "logs", "--tail", "20", f"{self._run}-{piece}"], capture_output=True, text=True)
+        done = subprocess.run(
+            [*self._engine, "logs", "--tail", "20", f"{self._run}-{piece}"], capture_output=True, text=True
+        )
         return done.stdout + done.stderr
 
     def clear(self) -> None:
@@ -166,7 +173,9 @@ class Chroots:
 def said(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Failed(f"{' '.join(command[:2])} … {command[-1]}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        raise Failed(
+            f"{' '.join(command[:2])} … {command[-1]}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done.stdout.strip()
 
 
@@ -231,7 +240,7 @@ def try_images(engine: Containers | Chroots, data: Path, port: int) -> None:
     for piece, (image, arguments) in PIECES.items():
         engine.start(piece, image, arguments)
     wait_until_well(engine)
-    key = json.loads(engine.once("api", "keys", "create", "try", "--role", "submitter", "--json"))["key"]
+    key = json.loads(engine.once("api", "keys", "create", "try", "--role", "submitter", "--json"))["secret"]
     read_through(url, key, SAMPLE, ["Invoice"])
     read_through(url, key, SCAN, ["Name"])
     for piece in PIECES:
@@ -252,7 +261,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=["docker", "podman", "buildah"], default="docker")
     parser.add_argument("--prefix", default="docfleet-", help="what the names of the images begin with")
     parser.add_argument("--tag", default="local")
-    parser.add_argument("--folder", type=Path, help="storage of deploy/images/build-offline, for buildah and podman")
+    parser.add_argument("--folder", type=Path, help="storage of deploy/images/build_offline.py, for buildah and podman")
     options = parser.parse_args()
     storage = [f"--root={options.folder / 'storage'}", f"--runroot={options.folder / 'run'}"] if options.folder else []
     engine_type = Chroots if options.engine == "buildah" else Containers
@@ -263,7 +272,9 @@ def main() -> int:
         else:
             data.chmod(0o777)
         port = free_port()
-        engine = engine_type([options.engine, *storage], lambda image: f"{options.prefix}{image}:{options.tag}", data, port)
+        engine = engine_type(
+            [options.engine, *storage], lambda image: f"{options.prefix}{image}:{options.tag}", data, port
+        )
         try:
             try_images(engine, data, port)
         except (Failed, urllib.error.URLError) as error:
