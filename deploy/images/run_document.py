@@ -39,10 +39,10 @@ ENVIRONMENT = {"DOCFLEET_SERVICE__MASTER_KEY_FILE": f"{DATA}/master.key", "DOCFL
 PYTHON = "/opt/docfleet/bin/python"
 PIECES = {
     "api": ("api", ["api", "--host", "127.0.0.1"]),
-    "dispatcher": ("dispatcher", ["dispatcher", "--liveness", "/tmp/alive-dispatcher"]),
-    "worker": ("worker-pdf", ["worker", "--pool", "pdf", "--liveness", "/tmp/alive-worker"]),
+    "dispatcher": ("dispatcher", ["dispatcher", "--liveness", "/tmp/alive"]),
+    "worker": ("worker-pdf", ["worker", "--pool", "pdf", "--liveness", "/tmp/alive"]),
 }
-"""Piece -> image and arguments. Liveness files have names of their own, since chroots share one /tmp here."""
+"""Piece -> image and arguments: those of the image, but for the API, which listens on this machine alone."""
 CANNOT_WRITE = (
     "import os; print([p for p in ('/', '/etc/docfleet', '/opt/docfleet') if os.access(p, os.W_OK)], os.getuid())"
 )
@@ -75,22 +75,23 @@ class Containers:
         return said([*self._engine, "run", "--rm", *self._options(), *entry, self._name_of(image), *arguments])
 
     def start(self, piece: str, image: str, arguments: Sequence[str]) -> None:
-        check = ["api"] if piece == "api" else ["file", arguments[-1]]
-        health = " ".join([PYTHON, "-I", "/opt/docfleet/lib/docfleet-image/healthcheck.py", *check])
-        said([
-            *self._engine, "run", "--detach", "--name", f"{self._run}-{piece}", *self._options(),
-            "--health-cmd", health, "--health-interval", "2s", self._name_of(image), *arguments,
-        ])  # fmt: skip
+        # podman has systemd look after health, which is not everywhere: then it is asked below
+        watched = [] if self._engine[0] == "docker" else ["--no-healthcheck"]
+        name = ["--detach", "--name", f"{self._run}-{piece}"]
+        said([*self._engine, "run", *name, *watched, *self._options(), self._name_of(image), *arguments])
 
     def is_well(self, piece: str) -> bool:
         """By the health check of its image."""
-        check = ["healthcheck", "run"] if self._engine[0] == "podman" else []
-        if check:
-            return subprocess.run([*self._engine, *check, f"{self._run}-{piece}"], capture_output=True).returncode == 0
-        return (
-            said([*self._engine, "inspect", "--format", "{{.State.Health.Status}}", f"{self._run}-{piece}"])
-            == "healthy"
+        name = f"{self._run}-{piece}"
+        if self._engine[0] == "docker":
+            return said([*self._engine, "inspect", "--format", "{{.State.Health.Status}}", name]) == "healthy"
+        image = self._name_of(PIECES[piece][0])
+        kind, *check = json.loads(
+            said([*self._engine, "image", "inspect", "--format", "{{json .HealthCheck.Test}}", image])
         )
+        if kind != "CMD":
+            raise Failed(f"the health check of {image} is run by a shell: {kind}")
+        return subprocess.run([*self._engine, "exec", name, *check], capture_output=True, check=False).returncode == 0
 
     def stop(self, piece: str) -> int:
         name = f"{self._run}-{piece}"
@@ -180,9 +181,11 @@ def said(command: Sequence[str]) -> str:
 
 
 def descendants(pid: int) -> list[int]:
+    """The deepest first; children belong to the thread that made them."""
     found: list[int] = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if Path(f"/proc/{pid}").exists() else []:
-        found += [*descendants(int(child)), int(child)]
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in thread.read_text().split():
+            found += [*descendants(int(child)), int(child)]
     return found
 
 
