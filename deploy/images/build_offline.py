@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,11 +92,16 @@ def pip_settings() -> dict[str, str]:
 
 def fetch_wheels(buildah: Buildah, base: str, folder: Path, locks: Sequence[str]) -> Path:
     """A folder with every wheel of these locks, fetched by the base's own Python: markers look at its exact version."""
-    wheels, config = folder / "wheels", folder / "pip.conf"
+    wheels, config, stamp = folder / "wheels", folder / "pip.conf", folder / "wheels.of"
+    texts = [(ROOT / "deploy/requirements" / f"{lock}.txt").read_bytes() for lock in locks]
+    image = buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", base)
+    wanted = sha256(b"".join([image.encode(), *texts])).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return wheels
     wheels.mkdir(exist_ok=True)
     settings = {**pip_settings(), "cert": str(CERTIFICATES)}
+    config.touch(mode=0o600)  # it may hold the password of an index
     config.write_text("[global]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()))
-    config.chmod(0o600)
     mounts = [f"{wheels}:/wheels", f"{ROOT / 'deploy/requirements'}:/requirements:ro", f"{config}:/etc/pip.conf:ro"]
     mounts.append(f"{CERTIFICATES}:{CERTIFICATES}:ro")
     local = {Path(word.removeprefix("file://")) for value in settings.values() for word in value.split()}
@@ -110,6 +116,7 @@ def fetch_wheels(buildah: Buildah, base: str, folder: Path, locks: Sequence[str]
     finally:
         buildah("rm", container)
         config.unlink()
+    stamp.write_text(wanted)
     return wheels
 
 

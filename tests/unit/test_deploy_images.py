@@ -129,6 +129,12 @@ def test_there_is_a_target_for_each_piece() -> None:
     assert set(re.search(r"set -- (.+)$", build_script, re.MULTILINE)[1].split()) == TARGETS  # type: ignore[index]
 
 
+def test_the_offline_build_knows_targets_and_locks() -> None:
+    offline = module_of(DEPLOY / "images" / "build_offline.py")
+    assert set(offline.TARGETS) == TARGETS
+    assert offline.locks_of(DOCKERFILE) == sorted([*ROLES, "build"])
+
+
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_an_image_is_unprivileged_and_ends_in_order(target: str) -> None:
     text = "".join(lineage(target))
