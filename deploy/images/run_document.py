@@ -141,7 +141,7 @@ class Chroots:
     def is_well(self, piece: str) -> bool:
         image, arguments = PIECES[piece]
         check = ["api"] if piece == "api" else ["file", arguments[-1]]
-        command = [PYTHON, "-I", "/opt/docfleet/lib/docfleet-image/healthcheck.py", *check]
+        command = [PYTHON, "-I", "/usr/local/lib/docfleet/healthcheck.py", *check]
         return subprocess.run(self._command(image, command), capture_output=True, check=False).returncode == 0
 
     def stop(self, piece: str) -> int:
