@@ -55,7 +55,7 @@ chaos: setup-dev  ## Prove that nothing is lost: 100,000 simulated storms, then 
 	$(BIN)/python tools/chaos.py --slow 0.02 --out docs/reliability.md
 
 images:  ## Build the images with docker, podman or buildah (TARGETS="api worker-pdf" for some of them)
-	deploy/images/build $(TARGETS)
+	deploy/images/build.sh $(TARGETS)
 
 check-deploy: setup-dev  ## Lint what is deployed: Dockerfile, compose file, workflows
 	$(BIN)/hadolint deploy/Dockerfile
