@@ -76,6 +76,15 @@ def is_postgres(service: ServiceSettings) -> bool:
     return service.ledger_url.startswith("postgres")
 
 
+def queue_options(service: ServiceSettings, url: str) -> QueueOptions:
+    """How to reach the Redis at `url`: the certificates are the same for all of a service."""
+    from docfleet.queues.options import QueueOptions
+
+    files = (service.broker_ca_file, service.broker_cert_file, service.broker_key_file)
+    ca_file, cert_file, key_file = (str(path) if path else None for path in files)
+    return QueueOptions(url, service.sentinel_master, ca_file, cert_file, key_file)
+
+
 def engine_options(settings: Settings) -> dict[str, dict[str, Any]]:
     """What engines are given at their start, by name, as plain values; those that are not named are given nothing."""
     return {DOCUMENTAI: settings.documentai.model_dump(mode="json")}
@@ -160,10 +169,9 @@ class Runtime:
         url = self.settings.quota.redis_url or service.broker_url
         if not url:
             return None
-        from docfleet.queues.options import QueueOptions, connect
+        from docfleet.queues.options import connect
 
-        ca_file = str(service.broker_ca_file) if service.broker_ca_file else None
-        return connect(QueueOptions(broker_url=url, sentinel_master=service.sentinel_master, ca_file=ca_file))
+        return connect(queue_options(service, url))
 
     @cached_property
     def plan(self) -> ReadingPlan:
@@ -292,16 +300,8 @@ class Runtime:
     @cached_property
     def queue_options(self) -> QueueOptions | None:
         """None: there is no broker, workers ask the ledger."""
-        from docfleet.queues.options import QueueOptions
-
         service = self.settings.service
-        if not service.broker_url:
-            return None
-        return QueueOptions(
-            broker_url=service.broker_url,
-            sentinel_master=service.sentinel_master,
-            ca_file=str(service.broker_ca_file) if service.broker_ca_file else None,
-        )
+        return queue_options(service, service.broker_url) if service.broker_url else None
 
     @cached_property
     def hints(self) -> Hints | None:

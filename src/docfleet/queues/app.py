@@ -14,7 +14,7 @@ from celery.app.amqp import AMQP
 from kombu import Connection, Exchange, Queue
 
 from docfleet.errors import UnsafeBroker
-from docfleet.queues.options import KEY_PREFIX, SCHEMES, QueueOptions, all_queues, tls_options
+from docfleet.queues.options import KEY_PREFIX, SCHEMES, QueueOptions, all_queues, sentinel_options, tls_options
 
 WORK_SLICE = "docfleet.work_slice"
 """The one task: `work_slice(slice_id: int)`."""
@@ -97,6 +97,7 @@ _BROKER: dict[str, Any] = {
 
 
 def _transport(options: QueueOptions) -> dict[str, Any]:
+    asked = sentinel_options(options, options.connect_timeout, options.socket_timeout)
     return {
         "socket_timeout": options.socket_timeout,
         "socket_connect_timeout": options.connect_timeout,
@@ -109,5 +110,5 @@ def _transport(options: QueueOptions) -> dict[str, Any]:
         "global_keyprefix": KEY_PREFIX,
         "queue_order_strategy": "docfleet.queues.order:UrgentFirst",
         "priority_steps": [0],
-        **({"master_name": options.sentinel_master} if options.is_sentinel else {}),
+        **({"master_name": options.sentinel_master, "sentinel_kwargs": asked} if options.is_sentinel else {}),
     }

@@ -27,7 +27,10 @@ class QueueOptions(msgspec.Struct, frozen=True):
     """`redis://[user:password@]host:port/0`, `rediss://…`, or `sentinel://host:port;sentinel://host:port`."""
     sentinel_master: str = ""
     ca_file: str | None = None
-    """Certificates to trust for `rediss://`; None: the system's."""
+    """Certificates to trust for `rediss://`; None: the system's. With it `sentinel://` speaks TLS as well."""
+    cert_file: str | None = None
+    """Own certificate, where the server asks for one (mutual TLS)."""
+    key_file: str | None = None
     socket_timeout: float = 5.0
     """Without one a silent failover hangs its clients for minutes."""
     connect_timeout: float = 2.0
@@ -47,7 +50,7 @@ class QueueOptions(msgspec.Struct, frozen=True):
 
     @property
     def is_tls(self) -> bool:
-        return self.scheme == "rediss"
+        return self.scheme == "rediss" or (self.is_sentinel and self.ca_file is not None)
 
 
 def queues_of(pool: str) -> tuple[str, ...]:
@@ -82,8 +85,15 @@ def connect(options: QueueOptions) -> redis.Redis:
 
 
 def tls_options(options: QueueOptions) -> dict[str, Any]:
-    """How the server's certificate is checked, for redis-py and kombu alike."""
-    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **({"ssl_ca_certs": options.ca_file} if options.ca_file else {})}
+    """How the server's certificate is checked, and which one is shown, for redis-py and kombu alike."""
+    files = {"ssl_ca_certs": options.ca_file, "ssl_certfile": options.cert_file, "ssl_keyfile": options.key_file}
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **{name: file for name, file in files.items() if file}}
+
+
+def sentinel_options(options: QueueOptions, connect_seconds: float, answer_seconds: float) -> dict[str, Any]:
+    """How the sentinels themselves are spoken to, for redis-py and kombu alike."""
+    patience: dict[str, Any] = {"socket_connect_timeout": connect_seconds, "socket_timeout": answer_seconds}
+    return {**patience, "socket_keepalive": True, **({"ssl": True, **tls_options(options)} if options.is_tls else {})}
 
 
 def _by_sentinel(options: QueueOptions, patience: dict[str, Any]) -> redis.Redis:
@@ -92,9 +102,11 @@ def _by_sentinel(options: QueueOptions, patience: dict[str, Any]) -> redis.Redis
     database = int(first.path.strip("/") or 0)
     login: dict[str, Any] = {"username": unquote(first.username)} if first.username else {}
     login |= {"password": unquote(first.password)} if first.password else {}
+    asked = sentinel_options(options, patience["socket_connect_timeout"], patience["socket_timeout"])
     sentinels = Sentinel(
         [(part.hostname or "localhost", part.port or 26379) for part in parts],
-        sentinel_kwargs={key: patience[key] for key in ("socket_timeout", "socket_connect_timeout", "retry")},
+        sentinel_kwargs={**asked, "retry": patience["retry"]},
     )
-    client: redis.Redis = sentinels.master_for(options.sentinel_master, db=database, **login, **patience)
+    tls = {"ssl": True, **tls_options(options)} if options.is_tls else {}
+    client: redis.Redis = sentinels.master_for(options.sentinel_master, db=database, **login, **patience, **tls)
     return client

@@ -27,7 +27,11 @@ class ServiceSettings(Section):
         "", description="`redis://…`, `rediss://…`, `sentinel://…;sentinel://…`; empty: direct mode, no broker."
     )
     sentinel_master: str = Field("", description="Name of the master when the broker is reached through Sentinel.")
-    broker_ca_file: Path | None = Field(None, description="Certificates to trust for `rediss://`.")
+    broker_ca_file: Path | None = Field(
+        None, description="Certificates to trust for `rediss://`; with it `sentinel://` speaks TLS as well."
+    )
+    broker_cert_file: Path | None = Field(None, description="Own certificate for Redis (PEM), where it asks for one.")
+    broker_key_file: Path | None = Field(None, description="Private key of that certificate (PEM).")
     master_key: str = Field(
         "", description="Master key of the encryption at rest, base64 (see `docfleet master-key new`)."
     )
