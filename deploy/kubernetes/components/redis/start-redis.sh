@@ -16,7 +16,7 @@ with_tls=${tls:+--tls --cacert $tls/ca.crt --cert $tls/tls.crt --key $tls/tls.ke
 known_master() {
     for sentinel in $SENTINELS; do
         # shellcheck disable=SC2086 # the options are several words
-        found=$("$ask" -t 2 -h "$sentinel" -p "$SENTINEL_PORT" $with_tls \
+        found=$(timeout 2 "$ask" -h "$sentinel" -p "$SENTINEL_PORT" $with_tls \
             sentinel get-master-addr-by-name "$MASTER_NAME" 2>/dev/null | head -n 1) || continue
         case $found in '' | *[Ee][Rr][Rr]* | *[!A-Za-z0-9.:_-]*) continue ;; esac
         echo "$found"
@@ -38,7 +38,7 @@ master=${master:-$FIRST}
 umask 077
 {
     echo "dir $data"
-    echo "bind * -::*"
+    echo "bind ${BIND:-* -::*}"
     echo "maxmemory ${MAX_MEMORY:-256mb}"
     # a full broker must refuse hints, never throw queues away
     echo "maxmemory-policy noeviction"
@@ -50,9 +50,7 @@ umask 077
     echo "repl-timeout 10"
     echo "repl-ping-replica-period 2"
     echo "tcp-keepalive 10"
-    # a master that was cut off from both replicas takes no more hints
-    echo "min-replicas-to-write ${MIN_REPLICAS:-1}"
-    echo "min-replicas-max-lag 10"
+    # no min-replicas-to-write: the last node left goes on alone, and a hint that a cut-off master took is sent again
     echo "aclfile $SECRETS/users.acl"
     echo "masteruser replication"
     echo "masterauth $(cat "$SECRETS/replication")"

@@ -19,7 +19,7 @@ if [ -f "$file" ]; then
 fi
 {
     echo "dir $data"
-    echo "bind * -::*"
+    echo "bind ${BIND:-* -::*}"
     echo "sentinel resolve-hostnames yes"
     echo "sentinel announce-hostnames yes"
     echo "sentinel announce-ip $SELF"
