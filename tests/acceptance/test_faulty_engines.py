@@ -27,7 +27,7 @@ def inbox(tmp_path: Path) -> Path:
         ("raises", "engine_failed", {}),
         ("garbage", "engine_failed", {}),
         ("kills", "worker_died", {}),
-        ("hangs", "worker_died", {"DOCFLEET_WORK__SLICE_SECONDS": "4"}),
+        pytest.param("hangs", "worker_died", {"DOCFLEET_WORK__SLICE_SECONDS": "4"}, marks=pytest.mark.slow),
     ],
 )
 def test_a_faulty_engine_costs_only_its_own_pages(

@@ -102,6 +102,7 @@ def test_a_laptop_serves_stops_and_goes_on(tmp_path: Path) -> None:
         assert client.document(document.id).result("txt") == text
 
 
+@pytest.mark.slow
 def test_a_killed_laptop_goes_on_with_what_it_had_accepted(tmp_path: Path) -> None:
     data = tmp_path / "data"
     arguments = ("serve", "--port", 0, "--data", data, "--slots", 1)

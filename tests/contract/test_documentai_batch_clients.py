@@ -181,6 +181,7 @@ def started(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_batch_outlives_a_server_that_is_killed(tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     count = 12
     papers = tmp_path / "buckets" / "papers"

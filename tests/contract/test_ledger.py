@@ -31,8 +31,8 @@ from docfleet.ledger import (
     PageOutcome,
     Plan,
 )
+from docfleet.ledger.fleet_rows import ALL_TABLES
 from docfleet.ledger.migrations import head
-from docfleet.ledger.money_rows import ALL_TABLES
 from docfleet.ledger.schema import HEAD
 from ledger_driver import (
     BATCH,

@@ -18,7 +18,7 @@ from docfleet.client import Client
 from docfleet.domain.access import Role
 from docfleet.domain.budgeting import BudgetPolicy
 from docfleet.domain.months import month_bounds
-from docfleet.domain.pricing import micros_of, usd_of
+from docfleet.domain.pricing import OwnPrices, micros_of, usd_of
 from docfleet.domain.work import Step
 from docfleet.engines.documentai.facts import read_facts
 from docfleet.engines.documentai.prices import price_book
@@ -29,7 +29,7 @@ from docfleet.ledger.money_values import Ask, Reservation
 from serving import PDF, Served, listening, serving
 
 ENGINE, FORM = "documentai", "FORM_PARSER_PROCESSOR"
-BOOK = price_book(read_facts(), worker_usd_per_hour=3.6)
+BOOK = price_book(read_facts(), OwnPrices(worker_usd_per_hour=3.6))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def run(folder: Path, *command: str, **environment: str) -> str:
 def test_at_the_command_line(served: Served, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(served.key())
     said = run(tmp_path, "costs", "--to", served.url, "--key-file", "key")
-    assert "Spent in " in said
+    assert "Whole cost of a document" in said
     assert "Saved by packing" in said
     told = json.loads(run(tmp_path, "costs", "--to", served.url, "--key-file", "key", "--json"))
     assert told["by_processor"][0]["processor"] == FORM

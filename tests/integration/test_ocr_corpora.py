@@ -60,6 +60,7 @@ def test_every_orientation_is_found_and_read_alike(reader: RapidEngine, name: st
         assert same >= 0.93 * expected.total()
 
 
+@pytest.mark.slow
 def test_upright_pages_stay_upright(reader: RapidEngine) -> None:
     for path in sorted((CORPORA / "forms").glob("*.png"))[::10]:
         assert read(reader, pixels_of(f"forms/{path.name}")).orientation == 0

@@ -195,7 +195,7 @@ def test_mutual_tls_to_one_server(tmp_path: Path) -> None:
     wrong = _client_files(tmp_path / "wrong", trustme.CA())
     with start_redis(tmp_path / "redis") as server, tls_in_front_of(server.port, _asking_for(ours)) as port:
         url = f"rediss://:{server.password}@localhost:{port}/0"
-        works(QueueOptions(url, "", files.ca, files.certificate, files.key))
+        works(_options(url, files))
         counted_together(url, files)
         for unwanted in (
             QueueOptions(url, "", files.ca),
@@ -218,14 +218,19 @@ def test_mutual_tls_through_sentinel(tmp_path: Path) -> None:
         )
         with program(tmp_path, "sentinel.conf", "--sentinel"), tls_in_front_of(asked, context) as port:
             url = f"sentinel://:{server.password}@localhost:{port}/0"
-            options = QueueOptions(url, "main", files.ca, files.certificate, files.key)
+            options = _options(url, files, "main")
             _await(options)
             works(options)
             with make_app(options).connection_for_read() as connection:
                 connection.ensure_connection(max_retries=3)
                 assert connection.default_channel.client.llen("pdf.high") == 1
             with pytest.raises(BrokerUnavailable):
-                check_broker(QueueOptions(url, "main", files.ca))
+                check_broker(_options(url, TlsFiles(files.ca), "main"))
+
+
+def _options(url: str, files: TlsFiles, master: str = "") -> QueueOptions:
+    shown = {"cert_file": files.certificate, "key_file": files.key} if files.certificate else {}
+    return QueueOptions(url, master, ca_file=files.ca, **shown)
 
 
 def _client_files(folder: Path, authority: trustme.CA) -> TlsFiles:

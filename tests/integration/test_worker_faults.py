@@ -31,7 +31,10 @@ def service(tmp_path: Path) -> Iterator[WorkerService]:
     service.close()
 
 
-@pytest.mark.parametrize(("width", "code"), [(KILLS, "worker_died"), (HANGS, "timed_out"), (EATS, "out_of_memory")])
+@pytest.mark.parametrize(
+    ("width", "code"),
+    [(KILLS, "worker_died"), pytest.param(HANGS, "timed_out", marks=pytest.mark.slow), (EATS, "out_of_memory")],
+)
 def test_poison_ends_as_a_dead_letter_with_its_cause_and_harms_nobody(
     service: WorkerService, engines: Path, width: int, code: str
 ) -> None:

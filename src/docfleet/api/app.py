@@ -19,6 +19,7 @@ from docfleet.api.dead_letters import dead_letters
 from docfleet.api.documents import documents
 from docfleet.api.events import events
 from docfleet.api.fleet import fleet
+from docfleet.api.fleet_demand import fleet_demand
 from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
@@ -30,7 +31,20 @@ from docfleet.api.surface import Surface
 from docfleet.api.tenants import tenants
 from docfleet.api.webhooks import webhooks
 
-RESOURCES = (documents, results, events, batches, dead_letters, webhooks, costs, keys, tenants, fleet, health)
+RESOURCES = (
+    documents,
+    results,
+    events,
+    batches,
+    dead_letters,
+    webhooks,
+    costs,
+    keys,
+    tenants,
+    fleet,
+    fleet_demand,
+    health,
+)
 _PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
 REQUEST_THREADS = 64
 """Requests that wait for ledger or store at a time; uploads have threads of their own."""

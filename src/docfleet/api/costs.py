@@ -14,6 +14,7 @@ from docfleet.api.resource import Resource
 from docfleet.api.schemas import example, moment
 from docfleet.domain.access import Permission
 from docfleet.domain.budgeting import ALL, WARN_PERCENT, BudgetPolicy
+from docfleet.domain.costing import Saving
 from docfleet.domain.forecasting import Forecast
 from docfleet.domain.pricing import micros_of, usd_of
 from docfleet.errors import Conflict, NotFound
@@ -85,6 +86,57 @@ class SavedOut(BaseModel):
     packing_requests: int = Field(description="Requests that packing saved. They spare the quota, not money.")
 
 
+class WholeOut(BaseModel):
+    """The whole cost, with the caller's part of what all tenants share.
+
+    Idle workers are shared by the time workers were at work, base and hosting by documents and pages, each of which
+    counts one.
+    """
+
+    documents: int = Field(description="That ended with results, duplicates among them.")
+    pages: int
+    usd: float = Field(description="All of the below.")
+    engine_usd: float = Field(description="Calls of engines that cost something, those under way included.")
+    busy_usd: float = Field(description="Workers' time on pages.")
+    idle_usd: float = Field(description="Workers' time beside that: waiting, starting, planning, stopping.")
+    storage_usd: float
+    hosting_usd: float = Field(description="Own processors, deployed whether used or not.")
+    base_usd: float = Field(description="Databases, broker, API, for the time of the month that has passed.")
+    usd_per_document: float | None = Field(description="null: no document has results.")
+    usd_per_page: float | None
+    target_usd_per_document: float | None = Field(description="What is aimed at; null: nothing.")
+
+    @classmethod
+    def of(cls, told: Costs) -> WholeOut:
+        whole = told.whole
+        document, page = whole.per_document_micros, whole.per_page_micros
+        return cls(
+            documents=whole.documents, pages=whole.pages, usd=usd_of(whole.micros),
+            engine_usd=usd_of(whole.engine_micros), busy_usd=usd_of(whole.busy_micros),
+            idle_usd=usd_of(whole.idle_micros), storage_usd=usd_of(whole.storage_micros),
+            hosting_usd=usd_of(whole.hosting_micros), base_usd=usd_of(whole.base_micros),
+            usd_per_document=None if document is None else usd_of(round(document)),
+            usd_per_page=None if page is None else usd_of(round(page)),
+            target_usd_per_document=usd_of(told.target_micros) if told.target_micros else None,
+        )  # fmt: skip
+
+
+class ComparedOut(BaseModel):
+    """What the same pages would have cost in another way."""
+
+    usd: float
+    saved_usd: float = Field(description="Less the whole cost; negative: the other way would have been cheaper.")
+    return_on_cost: float | None = Field(description="What each dollar spent has saved; 0 breaks even.")
+
+    @classmethod
+    def of(cls, one: Saving) -> ComparedOut:
+        gain = one.return_on_cost
+        return cls(
+            usd=usd_of(one.reference_micros), saved_usd=usd_of(one.micros),
+            return_on_cost=None if gain is None else round(gain, 4),
+        )  # fmt: skip
+
+
 class ForecastOut(BaseModel):
     """The whole month, if its other days are like those before; four times out of five it ends between low and high."""
 
@@ -141,6 +193,12 @@ class CostsOut(BaseModel):
             "cascade_usd": 61.5, "cascade_processor": "OCR_PROCESSOR", "local_pages": 41000,
             "deduplication_usd": 0.75, "duplicate_documents": 210, "duplicate_pages": 500, "packing_requests": 1390,
         },
+        whole={
+            "documents": 9800, "pages": 50730, "usd": 124.06, "engine_usd": 12.39, "busy_usd": 1.2, "idle_usd": 10.4,
+            "storage_usd": 0.07, "hosting_usd": 0.0, "base_usd": 100.0, "usd_per_document": 0.012659,
+            "usd_per_page": 0.002445, "target_usd_per_document": 0.08,
+        },
+        all_cloud={"usd": 74.6, "saved_usd": -49.46, "return_on_cost": -0.3987}, by_hand=None,
         forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
         budgets=[_BUDGET],
     )  # fmt: skip
@@ -149,10 +207,17 @@ class CostsOut(BaseModel):
     spent_usd: float = Field(description="For calls of engines that cost something.")
     reserved_usd: float
     without_result_usd: float
-    worker_usd: float = Field(description="What the workers' time cost, where the service knows what an hour does.")
+    worker_usd: float = Field(description="What the workers' time on pages cost.")
     work_seconds: float = Field(description="Time spent on pages, waiting for engines included.")
     by_processor: list[SpendOut]
+    whole: WholeOut
     saved: SavedOut
+    all_cloud: ComparedOut | None = Field(
+        description="Against every page sent to the processor type that `saved` names; null: it has no price."
+    )
+    by_hand: ComparedOut | None = Field(
+        description="Against people who type the pages; null: the service does not know what they cost."
+    )
     forecast: ForecastOut | None = Field(description="null for a month that is not the present one.")
     budgets: list[BudgetOut]
 
@@ -160,7 +225,7 @@ class CostsOut(BaseModel):
     def of(cls, told: Costs) -> CostsOut:
         return cls(
             month=told.month, spent_usd=usd_of(told.spent_micros), reserved_usd=usd_of(told.reserved_micros),
-            without_result_usd=usd_of(told.lost_micros), worker_usd=usd_of(told.worker_micros),
+            without_result_usd=usd_of(told.lost_micros), worker_usd=usd_of(told.whole.busy_micros),
             work_seconds=told.local.seconds, by_processor=[SpendOut.of(one) for one in told.spent],
             saved=SavedOut(
                 cascade_usd=None if told.cascade_micros is None else usd_of(told.cascade_micros),
@@ -169,6 +234,9 @@ class CostsOut(BaseModel):
                 duplicate_documents=told.deduplication.documents, duplicate_pages=told.deduplication.pages,
                 packing_requests=told.requests_saved,
             ),
+            whole=WholeOut.of(told),
+            all_cloud=ComparedOut.of(told.all_cloud) if told.all_cloud else None,
+            by_hand=ComparedOut.of(told.by_hand) if told.by_hand else None,
             forecast=ForecastOut.of(told.forecast) if told.forecast else None,
             budgets=[BudgetOut.of(view) for view in told.budgets],
         )  # fmt: skip

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from docfleet.cli.connection import AsJson, CaFile, KeyFile, To, connect, print_json, show
-from docfleet.client import Costs
+from docfleet.client import Compared, Costs, WholeCost
 from docfleet.domain.file_names import printable
 
 Month = Annotated[str | None, typer.Option(help="As in 2026-11, UTC.  \\[default: this month]", show_default=False)]
@@ -36,7 +36,42 @@ def costs(
 
 
 def _rows(told: Costs) -> Iterator[tuple[str, str, str]]:
-    yield f"Spent in {told.month}", usd(told.spent_usd), ""
+    yield from _whole(told)
+    yield from _calls(told)
+    yield from _saved(told)
+    if told.forecast is not None:
+        seen = told.forecast
+        band = f"{usd(seen.low_usd)} to {usd(seen.high_usd)}, from {seen.days_seen} full days"
+        yield "Calls at the end of the month", usd(seen.expected_usd), band
+    for budget in told.budgets:
+        used = f"{usd(budget.spent_usd + budget.reserved_usd)} used, then {budget.policy}"
+        yield f"Budget for {budget.engine or 'all engines'}", usd(budget.limit_usd), used
+
+
+def _whole(told: Costs) -> Iterator[tuple[str, str, str]]:
+    whole = told.whole
+    yield f"Whole cost in {told.month}", usd(whole.usd), f"{whole.documents} documents, {whole.pages} pages"
+    yield "  calls of engines", usd(whole.engine_usd), ""
+    yield "  workers on pages", usd(whole.busy_usd), f"{told.work_seconds / 3600:.1f} hours"
+    yield "  workers beside that", usd(whole.idle_usd), "your part of their idle time"
+    yield "  storage", usd(whole.storage_usd), ""
+    if whole.hosting_usd:
+        yield "  hosted processors", usd(whole.hosting_usd), "your part"
+    yield "  base", usd(whole.base_usd), "your part of databases, broker and API"
+    if whole.usd_per_document is not None and whole.usd_per_page is not None:
+        yield "Whole cost of a document", usd(whole.usd_per_document), _beside_target(whole)
+        yield "Whole cost of a page", usd(whole.usd_per_page), ""
+
+
+def _beside_target(whole: WholeCost) -> str:
+    target, is_at = whole.target_usd_per_document, whole.usd_per_document
+    if target is None or is_at is None:
+        return ""
+    return f"{'under' if is_at < target else 'not under'} the {target:g} USD aimed at"
+
+
+def _calls(told: Costs) -> Iterator[tuple[str, str, str]]:
+    yield f"Spent on calls in {told.month}", usd(told.spent_usd), ""
     for one in told.by_processor:
         said = f"{one.pages} pages in {one.requests} requests"
         yield f"  {one.engine} {one.processor}", usd(one.spent_usd), said
@@ -44,8 +79,9 @@ def _rows(told: Costs) -> Iterator[tuple[str, str, str]]:
         yield "Reserved for calls under way", usd(told.reserved_usd), ""
     if told.without_result_usd:
         yield "Spent without a result", usd(told.without_result_usd), "calls whose end nobody knows, or that came late"
-    if told.worker_usd:
-        yield "Workers' time", usd(told.worker_usd), f"{told.work_seconds / 3600:.1f} hours"
+
+
+def _saved(told: Costs) -> Iterator[tuple[str, str, str]]:
     saved = told.saved
     if saved.cascade_usd is not None:
         at = f"{saved.local_pages} pages read here, at the price of {saved.cascade_processor}"
@@ -53,13 +89,15 @@ def _rows(told: Costs) -> Iterator[tuple[str, str, str]]:
     twice = f"{saved.duplicate_documents} documents that were read before"
     yield "Saved by deduplication", usd(saved.deduplication_usd), twice
     yield "Saved by packing", f"{saved.packing_requests} requests", "they spare the quota, not money"
-    if told.forecast is not None:
-        seen = told.forecast
-        band = f"{usd(seen.low_usd)} to {usd(seen.high_usd)}, from {seen.days_seen} full days"
-        yield "At the end of the month", usd(seen.expected_usd), band
-    for budget in told.budgets:
-        used = f"{usd(budget.spent_usd + budget.reserved_usd)} used, then {budget.policy}"
-        yield f"Budget for {budget.engine or 'all engines'}", usd(budget.limit_usd), used
+    ways = (("With every page in the cloud", told.all_cloud), ("With people who type", told.by_hand))
+    for name, way in ways:
+        if way is not None:
+            yield name, usd(way.usd), _gain(way)
+
+
+def _gain(way: Compared) -> str:
+    told = f"{usd(abs(way.saved_usd))} {'more' if way.saved_usd >= 0 else 'less'} than the whole cost"
+    return told if way.return_on_cost is None else f"{told}; return {way.return_on_cost:+.0%}"
 
 
 def usd(amount: float) -> str:

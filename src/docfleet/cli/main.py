@@ -22,6 +22,7 @@ COMMANDS = {
     "cancel": "docfleet.cli.cancel:cancel",
     "retry": "docfleet.cli.retry:retry",
     "dead-letters": "docfleet.cli.dead_letters:dead_letters",
+    "fleet": "docfleet.cli.fleet:fleet",
     "costs": "docfleet.cli.costs:costs",
     "budgets": "docfleet.cli.budgets:budgets",
     "engines": "docfleet.cli.engines:engines",

@@ -15,6 +15,7 @@ from docfleet.client.signatures import verify_webhook
 from docfleet.client.values import (
     BatchFacts,
     Budget,
+    Compared,
     Costs,
     DeadLetter,
     DeadLetterGroup,
@@ -25,6 +26,7 @@ from docfleet.client.values import (
     PageStatus,
     ResultFile,
     Webhook,
+    WholeCost,
 )
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "BatchFacts",
     "Budget",
     "Client",
+    "Compared",
     "Costs",
     "DeadLetter",
     "DeadLetterGroup",
@@ -44,6 +47,7 @@ __all__ = [
     "ResultFile",
     "Submitted",
     "Webhook",
+    "WholeCost",
     "retry_after_of",
     "verify_webhook",
 ]

@@ -18,6 +18,7 @@ from docfleet.client.connection import Connection, decoded
 from docfleet.client.dead_letters import DeadLetters
 from docfleet.client.document import Document
 from docfleet.client.finishing import as_finished
+from docfleet.client.fleet import Fleet
 from docfleet.client.listing import listed
 from docfleet.client.parallel import in_parallel
 from docfleet.client.repeating import RepeatPolicy
@@ -69,6 +70,7 @@ class Client:
         self.connection = Connection(address, timeout_seconds=timeout, policy=RepeatPolicy(total_seconds=retry_seconds))
         self.budgets = Budgets(self.connection)
         self.dead_letters = DeadLetters(self.connection)
+        self.fleet = Fleet(self.connection)
         self.webhooks = Webhooks(self.connection)
 
     @property

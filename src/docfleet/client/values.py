@@ -262,6 +262,41 @@ class Budget(msgspec.Struct, frozen=True):
     """None: whoever operates the service."""
 
 
+class WholeCost(msgspec.Struct, frozen=True):
+    """The whole cost of a month, with the tenant's part of what all share."""
+
+    documents: int = 0
+    """That ended with results, duplicates among them."""
+    pages: int = 0
+    usd: float = 0.0
+    """All of the below."""
+    engine_usd: float = 0.0
+    busy_usd: float = 0.0
+    """Workers' time on pages."""
+    idle_usd: float = 0.0
+    """Workers' time beside that: waiting, starting, planning, stopping."""
+    storage_usd: float = 0.0
+    hosting_usd: float = 0.0
+    """Own processors, deployed whether used or not."""
+    base_usd: float = 0.0
+    """Databases, broker, API, for the time of the month that has passed."""
+    usd_per_document: float | None = None
+    """None: no document has results."""
+    usd_per_page: float | None = None
+    target_usd_per_document: float | None = None
+    """What is aimed at; None: nothing."""
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What the same pages would have cost in another way."""
+
+    usd: float = 0.0
+    saved_usd: float = 0.0
+    """Less the whole cost; negative: the other way would have been cheaper."""
+    return_on_cost: float | None = None
+    """What each dollar spent has saved; 0 breaks even."""
+
+
 class Costs(msgspec.Struct, frozen=True):
     """The account of a month."""
 
@@ -273,7 +308,12 @@ class Costs(msgspec.Struct, frozen=True):
     worker_usd: float = 0.0
     work_seconds: float = 0.0
     by_processor: list[Spend] = []
+    whole: WholeCost = WholeCost()
     saved: Saved = Saved()
+    all_cloud: Compared | None = None
+    """Against every page sent to the processor type that `saved` names; None: it has no price."""
+    by_hand: Compared | None = None
+    """Against people who type the pages; None: the service does not know what they cost."""
     forecast: Forecast | None = None
     """None: not the present month."""
     budgets: list[Budget] = []

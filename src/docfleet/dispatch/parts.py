@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from docfleet.dispatch.chores import Chore
 from docfleet.dispatch.leader import Leader
 from docfleet.dispatch.waking import Waking
 from docfleet.ledger import Ledger
@@ -49,5 +50,11 @@ class DispatchParts:
     options: DispatchOptions = field(default_factory=DispatchOptions)
     alive: Callable[[], None] = _nothing
     """Called with every tick: whoever watches this process knows that it moves."""
+    count_use: Callable[[], object] = _nothing
+    """Counts up what was used of workers and storage; called every few minutes."""
     show: Callable[[dict[str, float]], None] = _drop
     """Takes the gauges of `alarm.gauges`, every few seconds."""
+    beside: Sequence[Chore] = ()
+    """Further chores of whoever leads, done in a thread of their own: they may take seconds."""
+    begin: Callable[[], None] = _nothing
+    """Called when this process begins to lead."""

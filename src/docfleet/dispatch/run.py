@@ -29,7 +29,9 @@ _SLOTS_SECONDS = 2.0
 _ALARM_SECONDS = 10.0
 _ERASED_SECONDS = 10.0
 _LOG_SECONDS = 60.0
+_BESIDE_SECONDS = 0.5
 _IDEMPOTENCY_SECONDS = 600.0
+_USE_SECONDS = 300.0
 _SPARED_SECONDS = 1.0
 """A broker that did not answer costs one wait of seconds, and not one for each thing that would be asked of it."""
 _JOIN_SECONDS = 10.0
@@ -46,12 +48,15 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
     """
     leading = threading.Event()
     housekeeper = threading.Thread(target=_keep_house, args=(parts, leading, stop), name="housekeeping", daemon=True)
-    housekeeper.start()
+    beside = threading.Thread(target=_do_beside, args=(parts, leading, stop), name="beside", daemon=True)
+    for thread in (housekeeper, beside):
+        thread.start()
     dispatching = _Dispatching(parts)
     try:
         while not stop.is_set():
             if _follow_leader(parts, leading):
                 dispatching.begin(time.monotonic())
+                parts.begin()
             if leading.is_set():
                 do_due(dispatching.chores, time.monotonic)
             parts.alive()
@@ -63,7 +68,8 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
         parts.leader.resign()
         parts.waking.close()
         stop.set()
-        housekeeper.join(_JOIN_SECONDS)
+        for thread in (housekeeper, beside):
+            thread.join(_JOIN_SECONDS)
 
 
 def _follow_leader(parts: DispatchParts, leading: threading.Event) -> bool:
@@ -164,6 +170,13 @@ class _Dispatching:
         return min(state.pause for state in self._pools)
 
 
+def _do_beside(parts: DispatchParts, leading: threading.Event, stop: threading.Event) -> None:
+    chores = list(parts.beside)
+    while chores and not stop.wait(_BESIDE_SECONDS):
+        if leading.is_set():
+            do_due(chores, time.monotonic)
+
+
 def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.Event) -> None:
     options = parts.options
     now = time.monotonic()
@@ -178,6 +191,7 @@ def _keep_house(parts: DispatchParts, leading: threading.Event, stop: threading.
     chores = [
         Chore("erased", _ERASED_SECONDS, lambda: purge_erased(parts.desk, parts.store, stopped)),
         Chore("log", _LOG_SECONDS, parts.desk.empty_log),
+        Chore("use", _USE_SECONDS, parts.count_use),
         Chore("idempotency", _IDEMPOTENCY_SECONDS, lambda: parts.desk.prune_idempotency(options.idempotency_hours)),
         Chore(
             "orphans",

@@ -27,6 +27,9 @@ class ClassLoad(msgspec.Struct, frozen=True):
     """How long the oldest that may run has waited."""
     deadline_seconds: float | None = None
     """Until the nearest deadline of what waits; negative when it has passed; None: nothing has one."""
+    arriving_seconds: float = 0.0
+    """Slot-seconds of this urgency that arrive each second: its part of `PoolLoad.arriving_seconds`. 0 where that is
+    not told apart: then all that arrives counts as if it could not wait."""
 
 
 class PoolLoad(msgspec.Struct, frozen=True):

@@ -72,6 +72,20 @@ class Rate(msgspec.Struct, frozen=True):
         return cls((Tier(0, micros),), unit, block_pages)
 
 
+class OwnPrices(msgspec.Struct, frozen=True):
+    """What docfleet itself costs to run, in US dollars; the defaults are list prices of August 2026."""
+
+    worker_usd_per_hour: float = 0.04937
+    """Of one worker slot, which is one vCPU with 2 GiB: AWS Fargate, Linux on x86 in us-east-1, at 0.04048 for the vCPU
+    and 0.004445 for each GiB."""
+    pool_usd_per_hour: Mapping[str, float] = {}
+    """Pools whose slots cost something else."""
+    storage_usd_per_gib_month: float = 0.023
+    """Amazon S3 Standard in us-east-1, first 50 TiB."""
+    base_usd_per_month: float = 200.0
+    """Databases, broker, API, load balancer: what stands whatever is read."""
+
+
 class PriceBook(msgspec.Struct, frozen=True):
     """All that is known of prices. Processor types and add-ons by the names the engine gives them."""
 
@@ -81,7 +95,12 @@ class PriceBook(msgspec.Struct, frozen=True):
     hosting_micros_per_hour: int = 0
     """Of one deployed version of one's own processor, used or not."""
     worker_micros_per_hour: int = 0
-    """Of one worker slot at work on this fleet; 0: not known."""
+    """Of one worker slot, at work or not; 0: not known."""
+    pool_micros_per_hour: Mapping[str, int] = {}
+    """Pools whose slots cost something else."""
+    storage_micros_per_gib_month: int = 0
+    base_micros_per_month: int = 0
+    """Of what stands whatever is read: databases, broker, API."""
     source: str = ""
     """Where the prices are from, and from when."""
 
@@ -91,6 +110,9 @@ class PriceBook(msgspec.Struct, frozen=True):
         if found is None:
             raise UsageError(f"There is no price for the processor type {processor}: set one in the settings.")
         return found
+
+    def slot_micros_per_hour(self, pool: str) -> int:
+        return self.pool_micros_per_hour.get(pool, self.worker_micros_per_hour)
 
     def addon(self, name: str) -> Rate:
         found = self.addons.get(name)

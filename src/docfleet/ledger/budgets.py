@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.budgeting import ALL, WARN_PERCENT, Budget, BudgetPolicy, Refused, Scope
+from docfleet.domain.costing import CostTerms
 from docfleet.domain.months import is_month, month_of
 from docfleet.domain.pricing import PriceBook
 from docfleet.errors import BadRequest, Conflict, LedgerError, LedgerUnavailable, NotFound
@@ -20,6 +21,7 @@ from docfleet.ledger.dialect import database_now, is_busy
 from docfleet.ledger.ledger import Ledger
 from docfleet.ledger.money_values import Ask, BudgetView, Costs, MonthSpend, Reservation
 from docfleet.ledger.service_rows import TenantRow
+from docfleet.ledger.use import Prices, add_up
 
 MOST_MICROS = 10**15
 """A thousand million dollars."""
@@ -47,11 +49,13 @@ class Budgets:
         ledger: Ledger,
         book: PriceBook,
         *,
+        terms: CostTerms | None = None,
         cloud_engines: Collection[str] = CLOUD_ENGINES,
         cloud_processor: str = CLOUD_PROCESSOR,
     ) -> None:
         self._ledger = ledger
         self._book = book
+        self._prices = Prices(book, terms or CostTerms())
         self._cloud_engines = frozenset(cloud_engines)
         self._cloud_processor = cloud_processor
 
@@ -157,6 +161,16 @@ class Budgets:
         """Adds up what was closed; every second or so, by the dispatcher. Returns how many."""
         return self._write(settling.fold)
 
+    def count_use(self, most_steps: int = 200) -> int:
+        """Counts up what was used of workers and storage (see `ledger.use`); every few minutes, by the dispatcher.
+
+        Returns how many steps, of an hour at most, there were; they stop after `most_steps`.
+        """
+        for done in range(most_steps):
+            if not self._write(lambda session: add_up(session, session.execute(_NOW).scalar_one(), self._prices)):
+                return done
+        return most_steps
+
     # --- asking
 
     def month_spend(self, tenant: str, month: str | None = None) -> list[MonthSpend]:
@@ -176,7 +190,7 @@ class Budgets:
         with self._ledger.reading() as session:
             now = session.execute(_NOW).scalar_one()
             return spending.costs(
-                session, tenant, self._month(session, month, now), now, self._book, self._cloud_engines,
+                session, tenant, self._month(session, month, now), now, self._prices, self._cloud_engines,
                 self._cloud_processor,
             )  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""The tables of money: budgets, what is spent and reserved, and every reservation.
+"""The tables of money: budgets, what is spent and reserved, every reservation, and what else was used.
 
-All amounts are whole micro-dollars. Months are those of UTC, written "2026-11". "*" stands for all (see
-`domain.budgeting.ALL`).
+Amounts are whole micro-dollars where nothing else is said. Months are those of UTC, written "2026-11". "*" stands for
+all (see `domain.budgeting.ALL`).
 """
 
 from __future__ import annotations
@@ -97,8 +97,52 @@ class ReservationRow(Base):
     closed_at: Mapped[float | None]
 
 
+class UseRow(Base):
+    """What a tenant used in a month, up to where the fleet's row of the month is counted to; see `ledger.use`."""
+
+    __tablename__ = "tenant_use"
+
+    month: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    documents: Mapped[int] = mapped_column(BigInteger)
+    """That ended with results, those that took an earlier one's among them."""
+    failed: Mapped[int] = mapped_column(BigInteger)
+    """That ended without."""
+    pages: Mapped[int] = mapped_column(BigInteger)
+    """That were read, or taken from an earlier document."""
+    engines_json: Mapped[str]
+    """Engine -> pages that it read in the month."""
+    work_seconds: Mapped[float]
+    work_micros: Mapped[float]
+    """Amounts of this table and the next are not rounded: a step of some minutes may cost less than a micro-dollar."""
+    stored_bytes: Mapped[int] = mapped_column(BigInteger)
+    """Submitted bytes that are stored where the counting stands."""
+    byte_seconds: Mapped[float]
+    storage_micros: Mapped[float]
+    duplicate_documents: Mapped[int] = mapped_column(BigInteger)
+    duplicate_pages: Mapped[int] = mapped_column(BigInteger)
+    duplicate_micros: Mapped[int] = mapped_column(BigInteger)
+    """What the engines took for the pages that duplicates have."""
+
+
+class FleetUseRow(Base):
+    """What the fleet as a whole used in a month, and how far the month is counted; months before the last are whole."""
+
+    __tablename__ = "fleet_use"
+
+    month: Mapped[str] = mapped_column(primary_key=True)
+    counted_to: Mapped[float]
+    paid_json: Mapped[str]
+    """Pool -> slot-seconds that workers were there."""
+    paid_micros: Mapped[float]
+    hosting_micros: Mapped[float]
+    base_micros: Mapped[float]
+
+
 BUDGET = cast(Table, BudgetRow.__table__)
 SPEND = cast(Table, SpendRow.__table__)
 RESERVATION = cast(Table, ReservationRow.__table__)
+TENANT_USE = cast(Table, UseRow.__table__)
+FLEET_USE = cast(Table, FleetUseRow.__table__)
 ALL_TABLES = service_rows.ALL_TABLES
 """With the tables of this module, which exist once it is imported."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from docfleet.domain.budgeting import Budget
+from docfleet.domain.costing import Saving, WholeCost
 from docfleet.domain.forecasting import Forecast
 
 
@@ -117,8 +118,14 @@ class Costs(msgspec.Struct, frozen=True):
     """What the pages read locally would have cost had they been sent too; None: nothing to compare with."""
     cascade_processor: str
     """At whose price."""
-    worker_micros: int
-    """What the workers' seconds cost, where the price book says what an hour does."""
+    whole: WholeCost
+    """With its part of what all share: idle workers, base, hosting."""
+    target_micros: int
+    """What a document may cost with everything; 0: not told."""
+    all_cloud: Saving | None
+    """Against sending every page to the processor type above; None: it has no price."""
+    by_hand: Saving | None
+    """Against people who type the pages; None: nobody has told what they cost."""
     forecast: Forecast | None
     """None for a month that is over or has not begun."""
     budgets: tuple[BudgetView, ...]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from docfleet.domain.retry import FailureKind, RetryPolicy
@@ -13,6 +14,7 @@ from docfleet.ledger.dialect import database_now
 from docfleet.ledger.ending import Ended, take_back_slice
 from docfleet.ledger.moves import cancel_open_slices, lock_document, move_document
 from docfleet.ledger.rows import DocumentRow, SliceRow
+from docfleet.ledger.workers import supervisor_of
 
 
 def overdue_workers(session: Session, seconds: float) -> list[str]:
@@ -23,6 +25,17 @@ def overdue_workers(session: Session, seconds: float) -> list[str]:
         .distinct()
     )
     return list(rows.scalars())
+
+
+def slices_by_worker(session: Session) -> Mapping[str, int]:
+    """How many slices each worker (supervisor) is at, by its name; those at none are not in it."""
+    rows = session.execute(
+        select(SliceRow.worker, func.count()).where(SliceRow.state == SliceState.RUNNING).group_by(SliceRow.worker)
+    )
+    counts: Counter[str] = Counter()
+    for slot, running in rows:
+        counts[supervisor_of(slot or "")] += running
+    return counts
 
 
 def cancel_other_options(session: Session, batch_id: str, options_digest: str) -> int:

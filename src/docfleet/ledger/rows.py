@@ -99,6 +99,7 @@ class DocumentRow(Base):
         ),
         Index(None, "content_id"),
         _partial("ix_document_follows", "follows", where="follows IS NOT NULL"),
+        _partial("ix_document_finished_at", "finished_at", where="finished_at IS NOT NULL"),
         _partial("ix_document_open", "state", "id", where="state IN ('received', 'running', 'assembling')"),
         CheckConstraint("pages IS NULL OR pages >= 0", name="pages"),
     )

@@ -72,6 +72,13 @@ class ContentRow(Base):
             sqlite_where=text("erased_at IS NOT NULL AND purged_at IS NULL"),
             postgresql_where=text("erased_at IS NOT NULL AND purged_at IS NULL"),
         ),
+        Index(None, "created_at"),
+        Index(
+            "ix_content_purged_at",
+            "purged_at",
+            sqlite_where=text("purged_at IS NOT NULL"),
+            postgresql_where=text("purged_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection
 
 import msgspec
@@ -10,9 +10,10 @@ from sqlalchemy import BigInteger, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.budgeting import ALL
+from docfleet.domain.costing import CostTerms, Part, Saving, WholeCost, apportion, by_hand_micros, share_out
 from docfleet.domain.forecasting import Forecast, forecast
 from docfleet.domain.months import DAY_SECONDS, month_bounds, month_of
-from docfleet.domain.pricing import PriceBook, micros_of, price_of_pages
+from docfleet.domain.pricing import Rate, price_of_pages
 from docfleet.ledger.limits import budget_of
 from docfleet.ledger.money_rows import BUDGET, RESERVATION, SPEND
 from docfleet.ledger.money_sums import Key, keys_of
@@ -24,7 +25,8 @@ from docfleet.ledger.money_values import (
     MonthSpend,
     ReservationState,
 )
-from docfleet.ledger.rows import DOCUMENT
+from docfleet.ledger.use import Prices, use_of
+from docfleet.ledger.use_values import TenantUse, Use
 
 FORECAST_DAYS = 28
 """Full days a forecast rests on, at most: as many of each day of the week."""
@@ -120,22 +122,6 @@ def budgets(session: Session, tenant: str, month: str) -> list[BudgetView]:
     return sorted(views, key=lambda view: (view.budget.scope, view.budget.month))
 
 
-_ENDED = (
-    DOCUMENT.c.tenant_id == bindparam("of_tenant"),
-    DOCUMENT.c.finished_at >= bindparam("begin"),
-    DOCUMENT.c.finished_at < bindparam("end"),
-)
-_READ = (
-    select(DOCUMENT.c.engines_json, func.count().label("documents"), func.sum(DOCUMENT.c.work_seconds).label("seconds"))
-    .where(*_ENDED, DOCUMENT.c.duplicate_of == "")
-    .group_by(DOCUMENT.c.engines_json)
-)
-_payer = DOCUMENT.alias()
-_SPARED = (
-    select(func.count(), func.sum(DOCUMENT.c.pages), func.sum(_payer.c.cost_usd))
-    .join_from(DOCUMENT, _payer, _payer.c.content_id == DOCUMENT.c.content_id)
-    .where(*_ENDED, DOCUMENT.c.duplicate_of != "", _payer.c.duplicate_of == "")
-)
 _day = cast(func.floor(RESERVATION.c.made_at / DAY_SECONDS), BigInteger)
 _DAYS = (
     select(_day, func.sum(func.coalesce(RESERVATION.c.settled_micros, RESERVATION.c.amount_micros)))
@@ -146,25 +132,6 @@ _DAYS = (
     )
     .group_by(_day)
 )
-
-
-def local_reading(session: Session, tenant: str, month: str, cloud_engines: Collection[str]) -> LocalReading:
-    """Pages of documents that ended in the month, but for those that the named engines read, and the workers' time."""
-    begin, end = month_bounds(month)
-    pages: Counter[str] = Counter()
-    seconds = 0.0
-    for row in session.execute(_READ, {"of_tenant": tenant, "begin": begin, "end": end}):
-        seconds += row.seconds or 0.0
-        for engine, count in msgspec.json.decode(row.engines_json, type=dict[str, int]).items():
-            pages[engine] += count * row.documents
-    return LocalReading(sum(count for engine, count in pages.items() if engine not in cloud_engines), seconds)
-
-
-def deduplication(session: Session, tenant: str, month: str) -> Deduplication:
-    """Documents that took the results of one read before. Those that were deleted since are not known any more."""
-    begin, end = month_bounds(month)
-    documents, pages, cost = session.execute(_SPARED, {"of_tenant": tenant, "begin": begin, "end": end}).one()
-    return Deduplication(documents, int(pages or 0), micros_of(cost or 0.0))
 
 
 def forecast_of(session: Session, tenant: str, month: str, spent_micros: int, now: float) -> Forecast | None:
@@ -186,26 +153,63 @@ def costs(
     tenant: str,
     month: str,
     now: float,
-    book: PriceBook,
+    prices: Prices,
     cloud_engines: Collection[str],
     cloud_processor: str,
 ) -> Costs:
     """The whole account. `cloud_processor`: at whose price the pages read locally are compared."""
     spent = month_spend(session, tenant, month)
-    local = local_reading(session, tenant, month, {*cloud_engines, *(one.engine for one in spent)})
-    rate = book.rates.get(cloud_processor)
+    money = sum(one.settled_micros + one.reserved_micros for one in spent)
+    use = use_of(session, month, now, prices)
+    mine = use.tenants.get(tenant, TenantUse())
+    priced = {*cloud_engines, *(one.engine for one in spent)}
+    local = sum(count for engine, count in mine.engines.items() if engine not in priced)
+    rate = prices.book.rates.get(cloud_processor)
     # tiers and free pages are the account's, whichever tenant used them
     used = int(session.execute(_USED, {"of_month": month, "of_processor": cloud_processor}).scalar() or 0)
-    money = sum(one.settled_micros + one.reserved_micros for one in spent)
+    whole = whole_cost_of(use, tenant, money)
     return Costs(
         tenant=tenant,
         month=month,
         spent=tuple(spent),
-        local=local,
-        deduplication=deduplication(session, tenant, month),
-        cascade_micros=price_of_pages(rate, used, local.pages) if rate else None,
+        local=LocalReading(local, mine.work_seconds),
+        deduplication=Deduplication(mine.duplicate_documents, mine.duplicate_pages, mine.duplicate_micros),
+        cascade_micros=price_of_pages(rate, used, local) if rate else None,
         cascade_processor=cloud_processor if rate else "",
-        worker_micros=round(local.seconds / 3600 * book.worker_micros_per_hour),
+        whole=whole,
+        target_micros=prices.terms.target_micros_per_document,
+        all_cloud=_all_in_the_cloud(use, tenant, whole, rate) if rate else None,
+        by_hand=_by_hand(whole, prices.terms),
         forecast=forecast_of(session, tenant, month, money, now),
         budgets=tuple(budgets(session, tenant, month)),
     )
+
+
+def whole_cost_of(use: Use, tenant: str, engine_micros: int) -> WholeCost:
+    """The tenant's part of what the fleet cost, and what its own calls did.
+
+    Idle workers are shared as the busy ones are, or, where none was busy, as what stands.
+    """
+    is_busy = any(one.work_micros for one in use.tenants.values())
+    parts = {
+        name: Part(
+            one.documents, one.pages, 0, one.work_micros if is_busy else one.standing, one.storage_micros, one.standing
+        )
+        for name, one in use.tenants.items()
+    }
+    parts.setdefault(tenant, Part())
+    parts[tenant] = msgspec.structs.replace(parts[tenant], engine_micros=engine_micros)
+    return share_out(use.amounts.rounded(0, 0), parts)[tenant]
+
+
+def _all_in_the_cloud(use: Use, tenant: str, whole: WholeCost, rate: Rate) -> Saving:
+    """As if every page of everybody had been sent, duplicates too: the tiers are reached by all of them together."""
+    pages = {name: one.pages for name, one in use.tenants.items()} | {tenant: whole.pages}
+    shares = apportion(price_of_pages(rate, 0, sum(pages.values())), list(pages.values()))
+    return Saving(dict(zip(pages, shares, strict=True))[tenant], whole.micros)
+
+
+def _by_hand(whole: WholeCost, terms: CostTerms) -> Saving | None:
+    reference = by_hand_micros(whole.pages, terms.by_hand_minutes_per_page, terms.by_hand_micros_per_hour)
+    is_told = terms.by_hand_minutes_per_page and terms.by_hand_micros_per_hour
+    return Saving(reference, whole.micros) if is_told else None

@@ -46,7 +46,7 @@ def make_app(options: QueueOptions) -> Celery:
     """
     if options.scheme not in SCHEMES:
         raise UnsafeBroker(f"The broker's address has to begin with one of {', '.join(sorted(SCHEMES))}.")
-    app = Celery("docfleet", broker=options.broker_url, set_as_current=False, amqp=_Amqp)
+    app = Celery("docfleet", broker=";".join(options.addresses), set_as_current=False, amqp=_Amqp)
     app.conf.update(
         **_TASKS,
         **_WORKERS,
@@ -97,7 +97,6 @@ _BROKER: dict[str, Any] = {
 
 
 def _transport(options: QueueOptions) -> dict[str, Any]:
-    asked = sentinel_options(options, options.connect_timeout, options.socket_timeout)
     return {
         "socket_timeout": options.socket_timeout,
         "socket_connect_timeout": options.connect_timeout,
@@ -110,5 +109,11 @@ def _transport(options: QueueOptions) -> dict[str, Any]:
         "global_keyprefix": KEY_PREFIX,
         "queue_order_strategy": "docfleet.queues.order:UrgentFirst",
         "priority_steps": [0],
-        **({"master_name": options.sentinel_master, "sentinel_kwargs": asked} if options.is_sentinel else {}),
+        **_sentinel(options),
     }
+
+
+def _sentinel(options: QueueOptions) -> dict[str, Any]:
+    if not options.is_sentinel:
+        return {}
+    return {"master_name": options.sentinel_master, "sentinel_kwargs": sentinel_options(options)}

@@ -26,6 +26,8 @@ class QueueOptions(msgspec.Struct, frozen=True):
     broker_url: str
     """`redis://[user:password@]host:port/0`, `rediss://…`, or `sentinel://host:port;sentinel://host:port`."""
     sentinel_master: str = ""
+    sentinel_password: str = ""
+    """Of the sentinels themselves; empty: they ask for none."""
     ca_file: str | None = None
     """Certificates to trust for `rediss://`; None: the system's. With it `sentinel://` speaks TLS as well."""
     cert_file: str | None = None
@@ -47,6 +49,17 @@ class QueueOptions(msgspec.Struct, frozen=True):
     @property
     def is_sentinel(self) -> bool:
         return self.scheme == "sentinel"
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """One, or that of each sentinel. All have the login and the database of the first: clients use them in turn."""
+        first, *others = (urlsplit(part) for part in self.broker_url.split(";"))
+        login = first.netloc.rpartition("@")[0]
+        same = [
+            part._replace(netloc=f"{login}@{part.netloc.rpartition('@')[2]}" if login else part.netloc, path=first.path)
+            for part in others
+        ]
+        return tuple(part.geturl() for part in (first, *same))
 
     @property
     def is_tls(self) -> bool:
@@ -90,10 +103,14 @@ def tls_options(options: QueueOptions) -> dict[str, Any]:
     return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **{name: file for name, file in files.items() if file}}
 
 
-def sentinel_options(options: QueueOptions, connect_seconds: float, answer_seconds: float) -> dict[str, Any]:
-    """How the sentinels themselves are spoken to, for redis-py and kombu alike."""
-    patience: dict[str, Any] = {"socket_connect_timeout": connect_seconds, "socket_timeout": answer_seconds}
-    return {**patience, "socket_keepalive": True, **({"ssl": True, **tls_options(options)} if options.is_tls else {})}
+def sentinel_options(options: QueueOptions) -> dict[str, Any]:
+    """How the sentinels themselves are asked, for redis-py and kombu alike."""
+    return {
+        "socket_timeout": min(options.socket_timeout, 2.0),
+        "socket_connect_timeout": options.connect_timeout,
+        **({"password": options.sentinel_password} if options.sentinel_password else {}),
+        **({"ssl": True, **tls_options(options)} if options.is_tls else {}),
+    }
 
 
 def _by_sentinel(options: QueueOptions, patience: dict[str, Any]) -> redis.Redis:
@@ -102,10 +119,9 @@ def _by_sentinel(options: QueueOptions, patience: dict[str, Any]) -> redis.Redis
     database = int(first.path.strip("/") or 0)
     login: dict[str, Any] = {"username": unquote(first.username)} if first.username else {}
     login |= {"password": unquote(first.password)} if first.password else {}
-    asked = sentinel_options(options, patience["socket_connect_timeout"], patience["socket_timeout"])
     sentinels = Sentinel(
         [(part.hostname or "localhost", part.port or 26379) for part in parts],
-        sentinel_kwargs={**asked, "retry": patience["retry"]},
+        sentinel_kwargs=sentinel_options(options) | {"retry": patience["retry"]},
     )
     tls = {"ssl": True, **tls_options(options)} if options.is_tls else {}
     client: redis.Redis = sentinels.master_for(options.sentinel_master, db=database, **login, **patience, **tls)

@@ -42,16 +42,23 @@ def typeset(template: str, data: msgspec.Struct, made: datetime) -> bytes:
         return _compile(template, plain, made)
 
 
-def _compile(template: str, data: str, made: datetime) -> bytes:
+def draw(template: str, data: msgspec.Struct, made: datetime, ppi: float = 144.0) -> bytes:
+    """The first page that `template` makes of `data`, as a PNG image. Raises DocfleetError as `typeset` does."""
+    return _compile(template, msgspec.json.encode(data).decode(), made, ppi)
+
+
+def _compile(template: str, data: str, made: datetime, ppi: float | None = None) -> bytes:
+    """A PDF, or with `ppi` the first page as a PNG image."""
     with as_file(_TEMPLATES) as folder:
         compiler = typst.Compiler(root=folder, font_paths=_fonts(), ignore_system_fonts=True)
         at = (made if made.tzinfo else made.replace(tzinfo=UTC)).astimezone(UTC).replace(microsecond=0)
         try:
-            pdf = compiler.compile(
+            made_of = compiler.compile(
                 input=folder / template,
-                format="pdf",
+                format="pdf" if ppi is None else "png",
+                ppi=ppi,
                 sys_inputs={"data": data},
-                pdf_standards=["a-2a", "ua-1"],
+                pdf_standards=["a-2a", "ua-1"] if ppi is None else [],
                 timestamp=at,
             )
         except RuntimeError as error:
@@ -62,9 +69,11 @@ def _compile(template: str, data: str, made: datetime) -> bytes:
             if type(error).__name__ != "PanicException":
                 raise
             raise DocfleetError("The report could not be set: the typesetter crashed.") from error
-    if not isinstance(pdf, bytes):
-        raise DocfleetError("The report could not be set: the typesetter gave no PDF.")
-    return pdf
+    if isinstance(made_of, list):
+        made_of = made_of[0] if made_of else None
+    if not isinstance(made_of, bytes):
+        raise DocfleetError("The report could not be set: the typesetter gave nothing back.")
+    return made_of
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -24,6 +24,7 @@ from docfleet.settings.cloud import (
     QuotaSettings,
 )
 from docfleet.settings.reading import LimitSettings, OutputSettings, ReadingSettings, WorkSettings
+from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettings, ServiceSettings
 
 __all__ = [
@@ -36,9 +37,11 @@ __all__ = [
     "LimitSettings",
     "MoneySettings",
     "OutputSettings",
+    "PoolScalingSettings",
     "ProcessorSettings",
     "QuotaSettings",
     "ReadingSettings",
+    "ScalingSettings",
     "ServiceSettings",
     "Settings",
     "WorkSettings",
@@ -69,6 +72,7 @@ class Settings(BaseSettings):
     service: ServiceSettings = ServiceSettings()
     api: ApiSettings = ApiSettings()
     fleet: FleetSettings = FleetSettings()
+    scaling: ScalingSettings = ScalingSettings()
     quota: QuotaSettings = QuotaSettings()
     delivery: DeliverySettings = DeliverySettings()
     money: MoneySettings = MoneySettings()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from docfleet.domain.pricing import OwnPrices
 from docfleet.settings.section import Names, Section
+
+OWN = OwnPrices()
+MOST_USD = 1_000_000.0
 
 
 class CascadeSettings(Section):
@@ -81,7 +85,50 @@ class MoneySettings(Section):
     )
 
     worker_usd_per_hour: float = Field(
-        0.0, ge=0, description="What an hour of one worker slot costs you, for `docfleet costs`; 0: not told."
+        OWN.worker_usd_per_hour,
+        ge=0,
+        le=MOST_USD,
+        description="What an hour of one worker slot costs, at work or not: one vCPU with 2 GiB on AWS Fargate "
+        "(us-east-1, Linux on x86, list price).",
+    )
+    pool_usd_per_hour: dict[str, Annotated[float, Field(ge=0, le=MOST_USD)]] = Field(
+        {},
+        description="Pools whose slots cost something else. A slot of `cloud`, which is one call under way, shares one "
+        "worker's price with the others of its process where it is not named here.",
+    )
+    storage_usd_per_gib_month: float = Field(
+        OWN.storage_usd_per_gib_month,
+        ge=0,
+        le=MOST_USD,
+        description="What a GiB in the store costs for a month: Amazon S3 Standard (us-east-1, list price).",
+    )
+    stored_bytes_per_byte: float = Field(
+        3.0, ge=1, le=1000, description="Bytes in the store, results included, for each byte that was submitted."
+    )
+    base_usd_per_month: float = Field(
+        OWN.base_usd_per_month,
+        ge=0,
+        le=MOST_USD,
+        description="What stands whatever is read (databases, broker, API), for a month.",
+    )
+    hosted_versions: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Versions of your own Document AI processors that are deployed; each costs by "
+        "the hour, used or not.",
+    )
+    target_usd_per_document: float = Field(
+        0.08,
+        ge=0,
+        le=MOST_USD,
+        description="What a document may cost with everything, for `docfleet costs` to compare with.",
+    )
+    by_hand_minutes_per_page: float = Field(
+        0.0, ge=0, le=10_000, description="How long a person takes to type a page, to compare with; 0: no comparison."
+    )
+    by_hand_usd_per_hour: float = Field(
+        0.0, ge=0, le=MOST_USD, description="What an hour of that person costs you, employer's share included."
     )
 
 

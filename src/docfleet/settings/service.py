@@ -27,6 +27,7 @@ class ServiceSettings(Section):
         "", description="`redis://…`, `rediss://…`, `sentinel://…;sentinel://…`; empty: direct mode, no broker."
     )
     sentinel_master: str = Field("", description="Name of the master when the broker is reached through Sentinel.")
+    sentinel_password: str = Field("", description="Password of the sentinels themselves; empty: they ask for none.")
     broker_ca_file: Path | None = Field(
         None, description="Certificates to trust for `rediss://`; with it `sentinel://` speaks TLS as well."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -56,8 +55,10 @@ class Child:
         self._environment = {**os.environ, **(environment or {})}
         self._lines = lines
         self._process: subprocess.Popen[bytes] | None = None
-        self._started_at = 0.0
+        self.started_at = 0.0
+        """Of a steady clock."""
         self._after = Restarts()
+        self._is_asked = False
 
     @property
     def pid(self) -> int | None:
@@ -67,7 +68,8 @@ class Child:
     def start(self) -> None:
         log = subprocess.PIPE if self._lines is not None else None
         self._process = start_program(self._arguments, log=log, environment=self._environment)
-        self._started_at = time.monotonic()
+        self.started_at = time.monotonic()
+        self._is_asked = False
         if self._process.stdout is not None:
             threading.Thread(
                 target=self._read, args=(self._process.stdout,), name=f"log-{self.name}", daemon=True
@@ -86,7 +88,7 @@ class Child:
             code = self._process.poll()
             if code is None:
                 return True
-            self._after = after_end(self._after, now - self._started_at, now)
+            self._after = after_end(self._after, now - self.started_at, now)
             _log.warning("process_ended", name=self.name, exit_code=code, again_in_seconds=self._after.due_at - now)
             self._process = None
         if now >= self._after.due_at:
@@ -95,14 +97,21 @@ class Child:
         return self._process is not None
 
     def ask_to_stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        """Once, however often it is called: a second signal would mean "at once"."""
+        if self._process is not None and self._process.poll() is None and not self._is_asked:
+            self._is_asked = True
             self._process.terminate()
+
+    def has_ended(self) -> bool:
+        """Whether it does not run; it is not started again for that."""
+        return self._process is None or self._process.poll() is not None
 
     def end(self, seconds: float) -> int | None:
         """Asks it to stop, kills it after so many seconds; its exit code, None when it did not run."""
         if self._process is None:
             return None
-        end_program(self._process, signal.SIGTERM, seconds)
+        self.ask_to_stop()
+        end_program(self._process, None, seconds)
         code, self._process = self._process.returncode, None
         return code
 

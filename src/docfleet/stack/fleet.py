@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -19,17 +21,19 @@ from docfleet.domain.urgency import HINTED_POOLS, Pool
 from docfleet.errors import DocfleetError, ServerFailed
 from docfleet.runtime import MASTER_KEY_FILE, Runtime
 from docfleet.settings import Settings
+from docfleet.stack.autoscaling import Autoscaler, PoolStanding, busy_workers, decided
 from docfleet.stack.children import Child, MergedLog
 from docfleet.stack.first_key import FirstKey, first_key
+from docfleet.stack.fleet_servers import Servers
 from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
-from docfleet.stack.servers import PostgresServer, RedisServer, start_postgres, start_redis
 from docfleet.stack.serving import environment_of, sole_user
+from docfleet.stack.sizing import Bounds, SizeChange
 from docfleet.stack.web import address_of, check_tls, listening
-from docfleet.telemetry import logger
+from docfleet.stack.worker_pool import WorkerChange, WorkerPool
 
-_log = logger(__name__)
 _TEND_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
 _START_SECONDS = 60.0
 _EXTRA_SECONDS = 8.0
 
@@ -40,9 +44,13 @@ class FleetPlan(msgspec.Struct, frozen=True):
     folder: Path | None
     """Where the data is and stays; None: a temporary folder, deleted at the end."""
     workers: int = 1
-    """Worker processes of each pool."""
+    """Worker processes of each pool, where they do not follow the work."""
     cloud: bool = False
     """A cloud worker as well, whatever the settings; there is one wherever they name processors."""
+    autoscale: Bounds | None = None
+    """Between how many workers of each pool the dispatcher may choose; None: it has no say."""
+    sentinel: bool = False
+    """Three Redis under Sentinel in place of one."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -64,15 +72,30 @@ class Standing(msgspec.Struct, frozen=True):
     restarts: int
     open_documents: int | None
     """None: the ledger does not answer."""
+    pools: tuple[PoolStanding, ...] = ()
+    """Those that follow the work."""
 
 
-def run_fleet(
-    settings: Settings, plan: FleetPlan, started: Callable[[Started], None], show: Callable[[Standing], None]
-) -> None:
+class Teller(Protocol):
+    """Hears what happens."""
+
+    def started(self, facts: Started) -> None:
+        """Once, when the API answers."""
+        ...
+
+    def changed(self, change: WorkerChange, standing: PoolStanding | None) -> None:
+        """A worker was started or drained, and how its pool stands then."""
+        ...
+
+    def show(self, standing: Standing) -> None:
+        """Every second."""
+        ...
+
+
+def run_fleet(settings: Settings, plan: FleetPlan, teller: Teller) -> None:
     """Runs all of it until SIGTERM or SIGINT, and takes all of it down again, in the order that loses no time.
 
-    `started` is called once the API answers, `show` every second. Raises `ServerFailed` when Postgres, Redis or the
-    API cannot be started.
+    Raises `ServerFailed` when Postgres, Redis or the API cannot be started.
     """
     check_tls(settings.api)
     settings = offering_engines(settings)
@@ -81,31 +104,111 @@ def run_fleet(
         folder = opened.enter_context(_data_folder(plan.folder))
         log = MergedLog(folder / "logs" / "docfleet.log")
         opened.callback(log.close)
-        postgres = opened.enter_context(start_postgres(folder / "postgres", durable=plan.folder is not None))
-        redis = opened.enter_context(start_redis(folder / "redis"))
-        settings = _settings_of(settings, folder, postgres, redis)
+        servers = Servers(folder, opened, durable=plan.folder is not None, sentinel=plan.sentinel)
+        settings = _settings_of(settings, folder, servers, plan)
         runtime = opened.enter_context(Runtime(settings))
         _make_master_key(settings)
         url, port = _address(settings)
         key = first_key(runtime.access, folder, url)
         settings = _with(settings, "api", port=port)
-        children = _children(settings, plan, log.write)
-        opened.callback(_end_all, children, settings.fleet.grace_seconds + _EXTRA_SECONDS)
-        for child in children:
-            child.start()
-        if not _answers(url, children[0], stop.is_set):
+        fleet = _Fleet(settings, plan, runtime, log.write)
+        opened.callback(fleet.end)
+        fleet.start()
+        if not _answers(url, fleet.api, stop.is_set):
             if stop.is_set():
                 return
             raise ServerFailed(f"The API did not answer within {_START_SECONDS:.0f} s; see {log.path}.")
-        started(Started(url, key, folder, log.path, _pids(children, postgres, redis), settings))
-        shown_at = 0.0
-        while not stop.wait(_TEND_SECONDS):
-            _tend_servers(postgres, redis)
-            running = sum([child.tend() for child in children])
-            if time.monotonic() - shown_at >= 1.0:
-                shown_at = time.monotonic()
-                restarts = sum(child.restarts for child in children)
-                show(Standing(running, len(children), restarts, _open_documents(runtime)))
+        teller.started(Started(url, key, folder, log.path, servers.pids | fleet.pids(), settings))
+        _watch(servers, fleet, teller, stop)
+
+
+def _watch(servers: Servers, fleet: _Fleet, teller: Teller, stop: threading.Event) -> None:
+    looked_at = 0.0
+    while not stop.wait(_TEND_SECONDS):
+        servers.tend()
+        running = fleet.tend()
+        changes = fleet.drained()
+        if time.monotonic() - looked_at >= _LOOK_SECONDS:
+            looked_at = time.monotonic()
+            changes += fleet.look()
+            teller.show(fleet.standing(running))
+        for change in changes:
+            teller.changed(change, fleet.pool_standing(change.pool))
+
+
+class _Fleet:
+    """The processes of ours: API, dispatcher and the pools of workers. For one thread."""
+
+    def __init__(
+        self, settings: Settings, plan: FleetPlan, runtime: Runtime, lines: Callable[[str, bytes], None]
+    ) -> None:
+        environment = environment_of(settings)
+        self.api = Child("api", ["api"], environment, lines)
+        self._roles = [self.api, Child("dispatcher", ["dispatcher"], environment, lines)]
+        self._seconds = settings.fleet.grace_seconds + _EXTRA_SECONDS
+        self._runtime = runtime
+
+        def pool(name: str) -> WorkerPool:
+            return WorkerPool(
+                name, lambda child: Child(child, ["worker", "--pool", name], environment, lines), self._seconds
+            )
+
+        hinted = [pool(name) for name in HINTED_POOLS]
+        cloud = [pool(Pool.CLOUD)] if plan.cloud or settings.documentai.processors else []
+        self._pools = [*hinted, *cloud]
+        self._first = {pool.pool: plan.workers for pool in hinted} | {pool.pool: 1 for pool in cloud}
+        self._scaler: Autoscaler | None = None
+        if plan.autoscale is not None:
+            cores = len(os.sched_getaffinity(0))
+            wanted, busy = partial(decided, runtime), partial(busy_workers, runtime)
+            self._first |= {pool.pool: plan.autoscale.least for pool in hinted}
+            self._scaler = Autoscaler(hinted, plan.autoscale, wanted, busy, max(2, cores))
+
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._roles, *(child for pool in self._pools for child in pool.children)]
+
+    def start(self) -> None:
+        for child in self._roles:
+            child.start()
+        for pool in self._pools:
+            pool.apply(SizeChange(start=self._first[pool.pool]))
+
+    def tend(self) -> int:
+        """Starts again what ended unasked; how many processes run."""
+        return sum([child.tend() for child in self._roles]) + sum([pool.tend() for pool in self._pools])
+
+    def drained(self) -> list[WorkerChange]:
+        return [change for pool in self._pools for change in pool.drained()]
+
+    def look(self) -> list[WorkerChange]:
+        return self._scaler.look() if self._scaler is not None else []
+
+    def pids(self) -> dict[str, int]:
+        return {child.name: child.pid for child in self._children if child.pid is not None}
+
+    def standing(self, running: int) -> Standing:
+        restarts = sum(child.restarts for child in self._roles) + sum(pool.restarts for pool in self._pools)
+        return Standing(
+            running,
+            len(self._roles) + sum(pool.size for pool in self._pools),
+            restarts,
+            _open_documents(self._runtime),
+            tuple(self._scaler.standings()) if self._scaler is not None else (),
+        )
+
+    def pool_standing(self, pool: str) -> PoolStanding | None:
+        standings = self._scaler.standings() if self._scaler is not None else []
+        return next((one for one in standings if one.pool == pool), None)
+
+    def end(self) -> None:
+        """All are asked at once, so that their grace times pass together."""
+        children = self._children
+        for child in children:
+            child.ask_to_stop()
+        deadline = time.monotonic() + self._seconds
+        for child in children:
+            child.end(max(0.1, deadline - time.monotonic()))
 
 
 @contextmanager
@@ -123,17 +226,17 @@ def _data_folder(kept: Path | None) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _settings_of(settings: Settings, folder: Path, postgres: PostgresServer, redis: RedisServer) -> Settings:
+def _settings_of(settings: Settings, folder: Path, servers: Servers, plan: FleetPlan) -> Settings:
     service = {
         "data_folder": folder,
-        "ledger_url": postgres.url,
-        "broker_url": redis.url,
         "store_url": settings.service.store_url or str(folder / "store"),
+        **servers.settings,
     }
     if not settings.service.master_key and settings.service.master_key_file is None:
         service["master_key_file"] = folder / MASTER_KEY_FILE
-    slots = settings.fleet.slots or max(1, len(os.sched_getaffinity(0)) // len(HINTED_POOLS))
-    return _with(_with(settings, "service", **service), "fleet", slots=slots)
+    # one slot each where the number of workers follows the work: small steps
+    own_share = 1 if plan.autoscale else max(1, len(os.sched_getaffinity(0)) // len(HINTED_POOLS))
+    return _with(_with(settings, "service", **service), "fleet", slots=settings.fleet.slots or own_share)
 
 
 def _with(settings: Settings, section: str, **values: object) -> Settings:
@@ -157,32 +260,6 @@ def _address(settings: Settings) -> tuple[str, int]:
         return address_of(settings.api, sock), sock.getsockname()[1]
 
 
-def _children(settings: Settings, plan: FleetPlan, lines: Callable[[str, bytes], None]) -> list[Child]:
-    """The API first."""
-    environment = environment_of(settings)
-    children = [
-        Child("api", ["api"], environment, lines),
-        Child("dispatcher", ["dispatcher"], environment, lines),
-    ]
-    for pool in HINTED_POOLS:
-        children += [
-            Child(f"{pool}-{number}", ["worker", "--pool", pool], environment, lines)
-            for number in range(1, plan.workers + 1)
-        ]
-    if plan.cloud or settings.documentai.processors:
-        children.append(Child("cloud", ["worker", "--pool", Pool.CLOUD], environment, lines))
-    return children
-
-
-def _end_all(children: list[Child], seconds: float) -> None:
-    """All are asked at once, so that their grace times pass together."""
-    for child in children:
-        child.ask_to_stop()
-    deadline = time.monotonic() + seconds
-    for child in children:
-        child.end(max(0.1, deadline - time.monotonic()))
-
-
 def _answers(url: str, api: Child, stopped: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and not stopped():
@@ -198,19 +275,6 @@ def _answers(url: str, api: Child, stopped: Callable[[], bool]) -> bool:
         else:
             return True
     return False
-
-
-def _pids(children: list[Child], postgres: PostgresServer, redis: RedisServer) -> dict[str, int]:
-    pids = {"postgres": postgres.pid, "redis": redis.pid}
-    return pids | {child.name: child.pid for child in children if child.pid is not None}
-
-
-def _tend_servers(postgres: PostgresServer, redis: RedisServer) -> None:
-    for name, server in (("postgres", postgres), ("redis", redis)):
-        if not server.is_running():
-            _log.warning("server_ended", name=name)
-            with contextlib.suppress(ServerFailed):
-                server.start()
 
 
 def _open_documents(runtime: Runtime) -> int | None:

@@ -13,6 +13,7 @@ from docfleet.dispatch.run import run_dispatcher
 from docfleet.dispatch.waking import PostgresWaking, SqliteWaking, Waking
 from docfleet.queues.options import QueueOptions
 from docfleet.runtime import Runtime, is_postgres, ledger_address
+from docfleet.stack.brain import Brain
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger, write_gauges
 from docfleet.telemetry import logger
 
@@ -25,6 +26,7 @@ def dispatch_parts(
 ) -> DispatchParts:
     """Opens ledger and store. On Postgres any number of dispatchers may run, on SQLite those of one machine."""
     service, fleet = runtime.settings.service, runtime.settings.fleet
+    brain = Brain(runtime)
     leader: Leader
     waking: Waking
     if is_postgres(service):
@@ -48,7 +50,10 @@ def dispatch_parts(
             repair=fleet.repair,
         ),
         alive=alive,
-        show=show,
+        count_use=runtime.budgets.count_use,
+        show=lambda gauges: show(gauges | brain.gauges()),
+        beside=brain.chores,
+        begin=brain.begin,
     )
 
 

@@ -62,9 +62,9 @@ def _die_with(parent: int, last_signal: int) -> None:
         os._exit(1)
 
 
-def end_program(process: subprocess.Popen[bytes], how: int, seconds: float) -> None:
-    """Sends a signal, waits, and kills the program when it has not ended after `seconds`."""
-    if process.poll() is None:
+def end_program(process: subprocess.Popen[bytes], how: int | None, seconds: float) -> None:
+    """Sends a signal (None: it was sent before), waits, and kills the program when it has not ended after `seconds`."""
+    if process.poll() is None and how is not None:
         process.send_signal(how)
     try:
         process.wait(seconds)

@@ -30,7 +30,7 @@ STOP_SECONDS = 20.0
 POSTGRES_USER = "docfleet"
 _SOCKET_PATH_LENGTH = 80
 """The path of a socket may have about a hundred characters, and Postgres adds twenty of its own."""
-_LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
 
 class PostgresServer:
@@ -186,10 +186,13 @@ def _short_folder(user: str | None) -> Path:
 class RedisServer:
     """A running Redis (or Valkey). `url` carries its password."""
 
-    def __init__(self, folder: Path, program: Path, config: Mapping[str, str]) -> None:
+    _arguments: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path, program: Path, config: Mapping[str, str], password: str = "") -> None:
+        """`password` empty: one of its own."""
         self.folder = folder
         self.port = 0
-        self.password = secrets.token_urlsafe(24)
+        self.password = password or secrets.token_urlsafe(24)
         self._program = program
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
@@ -197,7 +200,7 @@ class RedisServer:
     @property
     def url(self) -> str:
         """The same for the life of this object, restarts included."""
-        return f"redis://:{self.password}@{_LOOPBACK}:{self.port}/0"
+        return f"redis://:{self.password}@{LOOPBACK}:{self.port}/0"
 
     @property
     def pid(self) -> int:
@@ -221,8 +224,18 @@ class RedisServer:
                 raise ServerFailed(f"Redis did not start: {last_line(self.folder / 'log')}")
 
     def _launch(self, port: int) -> subprocess.Popen[bytes]:
-        lines = {
-            "bind": _LOOPBACK,
+        file = self.folder / "redis.conf"
+        if not self.port:
+            # once only: Sentinel writes into it who is whose replica. The password goes by a private file, since
+            # arguments are for all to see
+            with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as config:
+                config.writelines(f"{name} {value}\n" for name, value in self._lines(port).items())
+        command = [str(self._program), str(file), *self._arguments]
+        return start_program(command, log=self.folder / "log", folder=self.folder)
+
+    def _lines(self, port: int) -> dict[str, str]:
+        return {
+            "bind": LOOPBACK,
             "port": str(port),
             "requirepass": self.password,
             "dir": str(self.folder),
@@ -233,12 +246,6 @@ class RedisServer:
             "daemonize": "no",
             **self._config,
         }
-        file = self.folder / "redis.conf"
-        # the password goes by a private file: arguments are for all to see
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as config:
-            config.writelines(f"{name} {value}\n" for name, value in lines.items())
-        command = [str(self._program), str(file)]
-        return start_program(command, log=self.folder / "log", folder=self.folder)
 
     def _answers(self, port: int) -> bool:
         deadline = time.monotonic() + START_SECONDS
@@ -286,14 +293,14 @@ def start_redis(folder: Path, *, config: Mapping[str, str] | None = None) -> Ite
 
 def _free_port() -> int:
     with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
+        probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
 def _ping(port: int, password: str) -> bool:
     """Speaks the protocol itself, so that starting a server needs no client library."""
-    with contextlib.suppress(OSError), socket.create_connection((_LOOPBACK, port), 1.0) as line:
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), 1.0) as line:
         line.sendall(b"AUTH %s\r\nPING\r\n" % password.encode())
         said = b""
         while b"PONG" not in said and (part := line.recv(256)):

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from docfleet.domain.pricing import Call, cost_of, micros_of
+from docfleet.domain.pricing import Call, OwnPrices, cost_of, micros_of
 from docfleet.engines.documentai.facts import OCR, read_facts
 from docfleet.engines.documentai.prices import PREMIUM, price_book
 from docfleet.reports.figures import CLOUD_PRICE_PER_PAGE_USD
 
-BOOK = price_book(read_facts(), worker_usd_per_hour=0.04)
+BOOK = price_book(read_facts(), OwnPrices(worker_usd_per_hour=0.04))
 
 
 def usd(processor: str, *documents: int, used: int = 0, premium: bool = False) -> float:

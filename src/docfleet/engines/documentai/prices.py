@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from docfleet.domain.pricing import PriceBook, Rate, Tier, Unit, micros_of
+from docfleet.domain.pricing import OwnPrices, PriceBook, Rate, Tier, Unit, micros_of
 from docfleet.engines.documentai.facts import Facts, PriceFacts
 
 PREMIUM = "premium"
 """Add-on: any of the premium features of a call (math, selection marks, font style), once."""
 
 
-def price_book(facts: Facts, worker_usd_per_hour: float = 0.0) -> PriceBook:
-    """The prices of every processor type the facts know. Raises ValueError for tiers that make no sense."""
+def price_book(facts: Facts, own: OwnPrices | None = None) -> PriceBook:
+    """The prices of every processor type the facts know, beside those of docfleet itself.
+
+    Raises ValueError for tiers that make no sense.
+    """
+    own = own or OwnPrices()
     return PriceBook(
         rates={kind: _rate(facts.prices[one.price]) for kind, one in facts.processors.items()},
         addons={PREMIUM: Rate.flat(_per_page(facts.extras.premium_feature_usd_per_1000_pages))},
         hosting_micros_per_hour=micros_of(facts.extras.hosting_usd_per_hour),
-        worker_micros_per_hour=micros_of(worker_usd_per_hour),
+        worker_micros_per_hour=micros_of(own.worker_usd_per_hour),
+        pool_micros_per_hour={pool: micros_of(usd) for pool, usd in own.pool_usd_per_hour.items()},
+        storage_micros_per_gib_month=micros_of(own.storage_usd_per_gib_month),
+        base_micros_per_month=micros_of(own.base_usd_per_month),
         source=f"facts {facts.version}",
     )
 

@@ -1,9 +1,11 @@
-"""Reads nothing, like the null engine; but a page that is red, green or blue all over is poison.
+"""Reads nothing, like the null engine; but a page that is red, green or blue all over is poison, and others
+take their time.
 
 red     ends the process at once, as a fault in native code would
 green   never comes back and holds the interpreter all the time
 blue    takes memory until somebody ends it
 yellow  takes ten seconds
+cyan    takes one second
 """
 
 from __future__ import annotations
@@ -56,3 +58,5 @@ def _suffer(page: PageImage) -> None:
             time.sleep(0.02)
     elif (red, green, blue) == (True, True, False):
         time.sleep(10.0)
+    elif (red, green, blue) == (False, True, True):
+        time.sleep(1.0)

@@ -1,0 +1,22 @@
+"""The process that makes one forecast: a `training.Task` on standard input, a `Forecast` on standard output."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+from docfleet.fleet.forecast.choosing import forecast_series
+from docfleet.fleet.training import Task
+
+
+def main() -> None:
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=Task)
+    forecast = forecast_series(
+        task.series, task.horizon, task.calendar, past=task.past, effort_seconds=task.effort_seconds
+    )
+    sys.stdout.buffer.write(msgspec.json.encode(forecast))
+
+
+if __name__ == "__main__":
+    main()
