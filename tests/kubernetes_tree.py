@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from docfleet.api.resource import Resource
 
 ROOT = Path(__file__).parents[1]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -89,3 +93,10 @@ def environment_of_container(objects: list[Manifest], container: Manifest) -> di
         if "configMapRef" in source:
             found |= named(objects, "ConfigMap", source["configMapRef"]["name"])["data"]
     return found | {one["name"]: one.get("value", "") for one in container.get("env", [])}
+
+
+def routes_of(resource: Resource) -> list[APIRoute]:
+    """Of the API, as it would answer them."""
+    app = FastAPI()
+    resource.add_to(app)
+    return [route for route in app.routes if isinstance(route, APIRoute)]

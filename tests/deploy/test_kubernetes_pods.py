@@ -19,6 +19,7 @@ from kubernetes_tree import (
     own_containers,
     pod_of,
     rendered,
+    routes_of,
     workloads,
 )
 
@@ -142,7 +143,7 @@ def test_what_slots_may_take_together_the_container_has(overlay: str) -> None:
 
 @every_overlay
 def test_everything_has_the_time_to_end_in_order(overlay: str) -> None:
-    """Grace is the soft shutdown and 15 s more, in which slices are handed back; the API is let go by balancers first."""
+    """Grace is the soft shutdown and 15 s more, in which slices are handed back; the API is let go of first."""
     objects = rendered(overlay)
     assert HAND_BACK_SECONDS < BEYOND_GRACE
     for one, container in own_containers(objects):
@@ -209,7 +210,7 @@ def test_workers_and_dispatchers_are_probed_by_their_heartbeat(overlay: str) -> 
 @every_overlay
 def test_the_api_is_asked_by_routes_there_are(overlay: str) -> None:
     [container] = pod_of(named(rendered(overlay), "Deployment", "docfleet-api"))["containers"]
-    routes = {route.path for route in health.routes}
+    routes = {route.path for route in routes_of(health)}
     asked = {which: container[which]["httpGet"] for which in ("startupProbe", "readinessProbe", "livenessProbe")}
     assert {get["path"] for get in asked.values()} <= routes
     assert asked["livenessProbe"]["path"] == "/healthz", "a database that is away is no reason to start the API again"
