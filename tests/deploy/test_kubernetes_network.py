@@ -97,8 +97,12 @@ def test_webhooks_may_use_the_ports_that_the_code_allows() -> None:
 
 @pytest.mark.parametrize("who", ["keda", "haproxy-controller", "monitoring", "cnpg-system"])
 def test_other_namespaces_come_in_only_where_they_have_to(who: str) -> None:
-    doors = {"keda": {("api", 8443)}, "haproxy-controller": {("api", 8443)},
-             "monitoring": {("api", 8443), (DATABASE, 9187)}, "cnpg-system": {(DATABASE, 8000), (DATABASE, 5432)}}  # fmt: skip
+    doors = {
+        "keda": {("api", 8443)},
+        "haproxy-controller": {("api", 8443)},
+        "monitoring": {("api", 8443), (DATABASE, 9187)},
+        "cnpg-system": {(DATABASE, 8000), (DATABASE, 5432)},
+    }
     objects = rendered("production")
     found = set()
     for policy in policies(objects):
