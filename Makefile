@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test test-all check docs bench bench-service chaos lock clean samples
+.PHONY: help setup setup-dev demo test test-all check check-deploy docs bench bench-service chaos lock clean samples
 .DEFAULT_GOAL := help
 
 help:  ## Show what can be made
@@ -38,6 +38,9 @@ check: setup-dev  ## Lint, types, import order, docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/write_reference.py --check
+
+check-deploy: setup-dev  ## The manifests against the operators' schemas and checkov (fetches both; takes minutes)
+	$(BIN)/python tools/check_deploy.py
 
 docs: setup-dev  ## Write the generated reference pages anew
 	$(BIN)/python tools/write_reference.py

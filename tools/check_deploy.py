@@ -64,9 +64,8 @@ def check_schemas(rendered: dict[str, str]) -> int:
     ]
     wrong_values, wrong_fields = _schemas_say(folder, objects)
     print(wrong_values + wrong_fields, end="")
-    print(
-        f"Schemas of {len(PACKAGES)} groups, {len(objects)} objects: {'WRONG' if wrong_values or wrong_fields else 'good'}."
-    )
+    verdict = "WRONG" if wrong_values or wrong_fields else "good"
+    print(f"Schemas of {len(PACKAGES)} groups, {len(objects)} objects: {verdict}.")
     found_out = _finds_what_is_wrong(folder, next(one for one in objects if one["object"]["kind"] == "ScaledObject"))
     return int(bool(wrong_values or wrong_fields or not found_out))
 

@@ -1,7 +1,7 @@
 """The arrows in the NetworkPolicies are those the code uses.
 
-Every role runs as a real process with what its pod is given, each behind taps of its own; documents go through, and what
-was connected to is compared with what is allowed.
+Every role runs as a real process with what its pod is given, each behind taps of its own; documents go through, and
+what was connected to is compared with what is allowed.
 """
 
 from __future__ import annotations
@@ -236,6 +236,7 @@ def picture() -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_what_the_roles_connect_to_is_what_they_may_connect_to(cluster: Cluster) -> None:
     objects = rendered("production")
     apps = {one["metadata"]["name"]: one for one in of_kind(objects, "Deployment", "Job")}

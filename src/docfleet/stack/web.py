@@ -15,6 +15,7 @@ import uvicorn
 from docfleet.errors import DocfleetError, UsageError
 from docfleet.runtime import Runtime
 from docfleet.settings import ApiSettings
+from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
 
 if TYPE_CHECKING:
@@ -112,13 +113,24 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._stop = stop
         self._on_turn = on_turn
+        self._renewed: RenewedCertificate | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        config = self.config
+        if config.ssl is not None:
+            self._renewed = RenewedCertificate(
+                config.ssl, Path(str(config.ssl_certfile)), Path(str(config.ssl_keyfile))
+            )
+        await super().startup(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         self._on_turn()
+        if self._renewed is not None:
+            self._renewed.look()
         if self._stop.is_set():
             self.should_exit = True
         return await super().on_tick(counter)
