@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test test-all check check-deploy docs bench bench-service chaos lock clean samples
+.PHONY: help setup setup-dev demo test test-all check check-deploy docs bench bench-service chaos images lock clean samples
 .DEFAULT_GOAL := help
 
 help:  ## Show what can be made
@@ -39,9 +39,6 @@ check: setup-dev  ## Lint, types, import order, docs
 	$(BIN)/lint-imports
 	$(BIN)/python tools/write_reference.py --check
 
-check-deploy: setup-dev  ## The manifests against the operators' schemas and checkov (fetches both; takes minutes)
-	$(BIN)/python tools/check_deploy.py
-
 docs: setup-dev  ## Write the generated reference pages anew
 	$(BIN)/python tools/write_reference.py
 
@@ -57,11 +54,27 @@ bench-service: setup-dev  ## Measure the service on a real Postgres and Redis an
 chaos: setup-dev  ## Prove that nothing is lost: 100,000 simulated storms, then a real one; takes about fifteen minutes
 	$(BIN)/python tools/chaos.py --slow 0.02 --out docs/reliability.md
 
+images:  ## Build the images with docker, podman or buildah (TARGETS="api worker-pdf" for some of them)
+	deploy/images/build $(TARGETS)
+
+check-deploy: setup-dev  ## Check what is deployed: Dockerfile, compose file, workflows, manifests (fetches schemas; takes minutes)
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/yamllint --strict deploy .github
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/zizmor --offline .github
+	$(BIN)/python -m pytest -q tests/unit/test_deploy_images.py tests/unit/test_deploy_compose.py tests/unit/test_deploy_workflows.py
+	$(BIN)/python -m pytest -q tests/deploy
+	$(BIN)/python tools/check_deploy.py
+
+# what each image holds, and what builds them
+ROLES := api dispatcher worker worker-cloud documentai-server build
+
 lock: setup-dev  ## Lock the dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
-	    pyproject.toml --extra build --extra service --extra local -o requirements.txt
+	    pyproject.toml --extra build --extra service --extra local --extra fleet -o requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
-	    pyproject.toml --extra build --extra service --extra local --extra documentai-server --extra dev -c requirements.txt -o requirements-dev.txt
+	    pyproject.toml --extra build --extra service --extra local --extra fleet --extra documentai-server --extra dev -c requirements.txt -o requirements-dev.txt
+	for role in $(ROLES); do $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
+	    deploy/requirements/$$role.in -c requirements-dev.txt -o deploy/requirements/$$role.txt || exit 1; done
 
 clean:  ## Remove what was installed and made
 	rm -rf $(VENV) results .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -344,6 +344,7 @@ class Runtime:
             ca_file=ca_file,
             cert_file=cert_file,
             key_file=key_file,
+            debug_events=self.settings.fleet.debug_events,
         )
 
     @cached_property

@@ -5,9 +5,13 @@ The models and their libraries never enter the dispatcher: its threads have leas
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -27,6 +31,7 @@ MOST_SECONDS = 120.0
 """A training that takes longer is ended, and the forecast before it stays."""
 EFFORT_SECONDS = 15.0
 _NICE = 10
+_PR_SET_PDEATHSIG = 1
 
 
 class Resolution(msgspec.Struct, frozen=True):
@@ -46,7 +51,7 @@ class Resolution(msgspec.Struct, frozen=True):
 
 RESOLUTIONS = (
     Resolution(HOUR, 3600.0, 7 * 24, 2 * 366 * 24, 12),
-    Resolution(FIVE_MINUTES, 600.0, 36, 28 * 288, 12),
+    Resolution(FIVE_MINUTES, 1800.0, 48, 28 * 288, 8),
 )
 
 
@@ -68,16 +73,20 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Trainer:
-    """Makes the forecasts of a region that are due."""
+    """Makes the forecasts of a region that are due, one at a time; never waits for one. Close it to end what runs."""
 
     def __init__(self, book: FleetBook, pools: Sequence[Pool], options: TrainingOptions) -> None:
         self._book, self._pools, self._options = book, tuple(pools), options
+        self._running: _Running | None = None
 
-    def train_due(self, now: float) -> None:
-        """The first that is due, one at a call, so that nothing waits long for this. `now`: seconds since 1970.
+    def look(self, now: float) -> None:
+        """Starts what is due, or keeps what has come of it; call it every second or so. `now`: seconds since 1970.
 
-        Raises `ForecastFailed` when the process does not answer, `LedgerError`.
+        Raises `ForecastFailed` when nothing came of it, `LedgerError`.
         """
+        if self._running is not None:
+            self._look_after(self._running)
+            return
         at = self._book.now()
         for resolution in RESOLUTIONS:
             for pool in self._pools:
@@ -85,10 +94,15 @@ class Trainer:
                 if kept is not None and at - kept[0] < resolution.every_seconds:
                     continue
                 series = self.series(pool, resolution, at)
-                if series is None:
-                    continue
-                self._train(pool, resolution, series, kept and kept[1], now)
-                return
+                if series is not None:
+                    self._start(pool, resolution, series, kept and kept[1], now)
+                    return
+
+    def close(self) -> None:
+        """Ends what is under way."""
+        if self._running is not None:
+            self._running.child.end()
+            self._running = None
 
     def series(self, pool: Pool, resolution: Resolution, at: float) -> Series | None:
         """What arrived in every full step until `at`; None where nothing ever did. Steps without arrivals are 0."""
@@ -102,36 +116,81 @@ class Trainer:
         values = tuple(counts.get(bucket, 0.0) for bucket in range(start, end, resolution.seconds))
         return Series(float(start), float(resolution.seconds), values, self._options.timezone)
 
-    def _train(self, pool: Pool, resolution: Resolution, series: Series, before: str | None, now: float) -> None:
+    def _start(self, pool: Pool, resolution: Resolution, series: Series, before: str | None, now: float) -> None:
         options = self._options
         holidays = public_holidays(options.country, now) | options.holidays
         kept = msgspec.json.decode(before, type=Kept) if before else None
         past = (*kept.past, kept.forecast)[-resolution.past :] if kept else ()
-        forecast = run_task(Task(series, resolution.horizon, Calendar(holidays, options.special), past))
-        self._book.keep_forecast(pool, resolution.seconds, msgspec.json.encode(Kept(forecast, past)).decode())
+        task = Task(series, resolution.horizon, Calendar(holidays, options.special), past)
+        self._running = _Running(pool, resolution, past, ForecastChild(task))
+
+    def _look_after(self, running: _Running) -> None:
+        try:
+            forecast = running.child.answer()
+        except ForecastFailed:
+            self._running = None
+            raise
+        if forecast is None:
+            return
+        self._running = None
+        kept = msgspec.json.encode(Kept(forecast, running.past)).decode()
+        self._book.keep_forecast(running.pool, running.resolution.seconds, kept)
         _log.info(
-            "forecast_made", pool=str(pool), step_seconds=resolution.seconds, model=forecast.model,
+            "forecast_made", pool=str(running.pool), step_seconds=running.resolution.seconds, model=forecast.model,
             trusted=forecast.trust.trusted, reason=forecast.trust.reason,
         )  # fmt: skip
 
 
-def run_task(task: Task) -> Forecast:
-    """The forecast, made in a process of its own. Raises `ForecastFailed`."""
-    try:
-        ended = subprocess.run(
-            [sys.executable, "-m", CHILD], input=msgspec.json.encode(task), capture_output=True, timeout=MOST_SECONDS,
-            preexec_fn=_be_nice if hasattr(os, "nice") else None, env={**os.environ, **_ONE_THREAD}, check=False,
-        )  # fmt: skip
-        return msgspec.json.decode(ended.stdout, type=Forecast)
-    except subprocess.TimeoutExpired as error:
-        raise ForecastFailed(f"The forecast was not made within {MOST_SECONDS:.0f} s.") from error
-    except msgspec.MsgspecError as error:
-        said = ended.stderr.decode(errors="replace").strip().splitlines()
-        raise ForecastFailed(f"The forecast was not made: {said[-1] if said else ended.returncode}") from error
+class ForecastChild:
+    """The process that makes one forecast. Its files are gone from the disk's folders before it starts."""
+
+    def __init__(self, task: Task) -> None:
+        self._deadline = time.monotonic() + MOST_SECONDS
+        with tempfile.TemporaryFile() as given:
+            given.write(msgspec.json.encode(task))
+            given.seek(0)
+            self._said, self._complained = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", CHILD], stdin=given, stdout=self._said, stderr=self._complained,
+                preexec_fn=_be_nice, env={**os.environ, **_ONE_THREAD},
+            )  # fmt: skip
+
+    def answer(self) -> Forecast | None:
+        """None while it is at work. Raises `ForecastFailed` when it took too long or has no answer."""
+        if self._process.poll() is None:
+            if time.monotonic() < self._deadline:
+                return None
+            self.end()
+            raise ForecastFailed(f"The forecast was not made within {MOST_SECONDS:.0f} s.")
+        with self._said, self._complained:
+            self._said.seek(0)
+            self._complained.seek(0)
+            try:
+                return msgspec.json.decode(self._said.read(), type=Forecast)
+            except msgspec.MsgspecError as error:
+                said = self._complained.read().decode(errors="replace").strip().splitlines()
+                why = said[-1] if said else f"{error}, exit code {self._process.returncode}"
+                raise ForecastFailed(f"The forecast was not made: {why}") from error
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._said.close()
+        self._complained.close()
+
+
+class _Running(msgspec.Struct, frozen=True):
+    pool: Pool
+    resolution: Resolution
+    past: tuple[Forecast, ...]
+    child: ForecastChild
 
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def _be_nice() -> None:
+    """In the child: others go first, and it ends with the process that wants its answer."""
     os.nice(_NICE)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

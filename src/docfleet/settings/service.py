@@ -92,6 +92,9 @@ class FleetSettings(Section):
         300.0, gt=0, description="Oldest waiting is older than this and nothing drains: alarm."
     )
     orphan_hours: float = Field(24.0, gt=0, description="Stored bytes that nothing points to are deleted after this.")
+    debug_events: bool = Field(
+        False, description="Workers tell Flower what they do, at two fifths of the throughput; for looking into queues."
+    )
     fencing: bool = Field(True, description="Off only to prove that the auditor notices; never in service.")
     repair: bool = Field(True, description="Off only to prove that the auditor notices; never in service.")
 

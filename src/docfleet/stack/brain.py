@@ -25,7 +25,7 @@ T = TypeVar("T")
 LOOK_SECONDS = 1.0
 HISTORY_SECONDS = 15.0
 FORGET_SECONDS = 3600.0
-TRAIN_SECONDS = 30.0
+TRAIN_SECONDS = 2.0
 
 
 def pools_of(settings: Settings) -> tuple[Pool, ...]:
@@ -90,7 +90,7 @@ class Brain:
         ]
         if scaling.forecast:
             trainer = Trainer(self._book, pools, _training(scaling))
-            self.chores.append(Chore("forecast", TRAIN_SECONDS, lambda: trainer.train_due(time.time())))
+            self.chores.append(Chore("forecast", TRAIN_SECONDS, lambda: trainer.look(time.time())))
 
     def begin(self) -> None:
         """This process leads from now on; another may have, meanwhile."""

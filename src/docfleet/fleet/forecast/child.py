@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import msgspec
@@ -15,7 +16,9 @@ def main() -> None:
     forecast = forecast_series(
         task.series, task.horizon, task.calendar, past=task.past, effort_seconds=task.effort_seconds
     )
-    sys.stdout.buffer.write(msgspec.json.encode(forecast))
+    # JSON knows no nan: a model that could not be measured has no score
+    scores = tuple(score for score in forecast.scores if math.isfinite(score.wape))
+    sys.stdout.buffer.write(msgspec.json.encode(msgspec.structs.replace(forecast, scores=scores)))
 
 
 if __name__ == "__main__":
