@@ -206,7 +206,7 @@ def test_a_stranger_sees_nothing_and_changes_nothing(served: Served, owned: dict
         assert (own.status_code, own.json()["duplicate_of"], own.json()["state"]) == (202, None, "received")
         for route in routes(served):
             [method] = route.methods
-            if method == "GET" and "{" in route.path:
+            if method == "GET" and "{" in route.path and "{pool}" not in route.path:
                 assert call(owner, route, owned).status_code == 200, route.path
 
 
