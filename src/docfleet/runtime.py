@@ -341,11 +341,15 @@ class Runtime:
         from docfleet.queues.options import QueueOptions
 
         service = self.settings.service
+        files = (service.broker_ca_file, service.broker_cert_file, service.broker_key_file)
+        ca_file, cert_file, key_file = (str(file) if file else None for file in files)
         return QueueOptions(
             broker_url=url,
             sentinel_master=service.sentinel_master,
             sentinel_password=service.sentinel_password,
-            ca_file=str(service.broker_ca_file) if service.broker_ca_file else None,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
             debug_events=self.settings.fleet.debug_events,
         )
 

@@ -50,7 +50,9 @@ class Scene:
             service.settings.fleet.grace_seconds + 8.0,
         )
         busy = partial(busy_workers, service.runtime)
-        self._scaler = Autoscaler([self.pool], Bounds(0, 9), lambda pool: self.wanted, busy, most_starting)
+        self._scaler = Autoscaler(
+            [self.pool], {Pool.IMAGE: Bounds(0, 9)}, lambda pool: self.wanted, busy, most_starting
+        )
 
     def _write(self, name: str, line: bytes) -> None:
         self._log.write(name.encode() + b" " + line)

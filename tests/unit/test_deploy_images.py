@@ -125,8 +125,14 @@ def test_there_is_a_target_for_each_piece() -> None:
     copied = set(re.findall(r"--from=(\S+)", DOCKERFILE))
     leaves = stages().keys() - used - copied - {"wheels"}
     assert leaves == TARGETS
-    build_script = (DEPLOY / "images" / "build").read_text(encoding="utf-8")
+    build_script = (DEPLOY / "images" / "build.sh").read_text(encoding="utf-8")
     assert set(re.search(r"set -- (.+)$", build_script, re.MULTILINE)[1].split()) == TARGETS  # type: ignore[index]
+
+
+def test_the_offline_build_knows_targets_and_locks() -> None:
+    offline = module_of(DEPLOY / "images" / "build_offline.py")
+    assert set(offline.TARGETS) == TARGETS
+    assert offline.locks_of(DOCKERFILE) == sorted([*ROLES, "build"])
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
@@ -250,9 +256,12 @@ def test_a_server_that_wants_certificates_of_its_callers_lives(tmp_path: Path) -
         here = {
             "DOCFLEET_DOCUMENTAI_SERVER__REST_PORT": str(server.server_port),
             "DOCFLEET_DOCUMENTAI_SERVER__TLS_CERT_FILE": "chain.pem",
+            "DOCFLEET_DOCUMENTAI_SERVER__CLIENT_CA_FILE": "ca.pem",
         }
         try:
             assert healthcheck.fault_of_server("documentai-server", here) == ""
+            closed = {**here, "DOCFLEET_DOCUMENTAI_SERVER__REST_PORT": "1"}
+            assert "refused" in healthcheck.fault_of_server("documentai-server", closed)
         finally:
             server.shutdown()
             thread.join()

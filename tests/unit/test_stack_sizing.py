@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docfleet.stack.sizing import Bounds, RunningWorker, SizeChange, plan_pool, sensible_most
+from docfleet.cli.up import pool_line
+from docfleet.stack.autoscaling import PoolStanding
+from docfleet.stack.sizing import Bounds, RunningWorker, SizeChange, plan_pool, room_left, sensible_most
 
 WIDE = Bounds(0, 100)
 
@@ -21,6 +23,13 @@ def test_a_pool_grows_by_what_the_machine_can_start() -> None:
     assert plan_pool(crew(1, None, None), 8, WIDE, room=0) == SizeChange()
     assert plan_pool(crew(1, None), 8, WIDE, room=-3) == SizeChange()
     assert plan_pool(crew(1, 1), 3, WIDE, room=9) == SizeChange(start=1)
+
+
+def test_a_worker_that_cannot_start_holds_up_nobody() -> None:
+    failing = RunningWorker("w9", 9.0, is_ready=False, has_failed=True)
+    assert room_left(crew(1, None, None), 4) == 2
+    assert room_left([*crew(1, None, None), failing], 4) == 2
+    assert room_left(crew(None, None, None), 2) == -1
 
 
 def test_those_leave_first_who_leave_least_undone() -> None:
@@ -71,3 +80,19 @@ def test_whatever_is_asked_it_ends_at_the_size(
 )
 def test_what_a_machine_has_use_for(cores: int, gigabytes: int, slots: int, most: int) -> None:
     assert sensible_most(cores, gigabytes << 30, slots) == most
+
+
+@pytest.mark.parametrize(
+    ("standing", "line"),
+    [
+        (
+            PoolStanding("pdf", 3, 8, 0, "3 → 8 pdf workers: 412 pages waiting"),
+            "pdf 3/8 workers (growing: 412 pages waiting)",
+        ),
+        (PoolStanding("pdf", 3, 8), "pdf 3/8 workers (growing)"),
+        (PoolStanding("pdf", 2, 2, 1, "3 → 2 pdf workers: idle"), "pdf 2/2 workers (1 draining: idle)"),
+        (PoolStanding("pdf", 2, 2, 0, "2 pdf workers: busy"), "pdf 2/2 workers"),
+    ],
+)
+def test_the_status_line(standing: PoolStanding, line: str) -> None:
+    assert pool_line(standing) == line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,7 +20,6 @@ from docfleet.settings import Settings, read_settings
 if TYPE_CHECKING:
     from docfleet.stack.autoscaling import PoolStanding
     from docfleet.stack.fleet import Standing, Started
-    from docfleet.stack.sizing import Bounds
     from docfleet.stack.worker_pool import WorkerChange
 
 KEPT_FOLDER = "up"
@@ -37,7 +37,8 @@ def up(
         bool, typer.Option("--autoscale", help="As many workers of each pool as the work needs.")
     ] = False,
     min_workers: Annotated[
-        int | None, typer.Option(min=0, help="With --autoscale: never fewer in a pool.  \\[default: 1]")
+        int | None,
+        typer.Option(min=0, help="With --autoscale: never fewer in a pool; 0: none while idle.  \\[default: 1]"),
     ] = None,
     max_workers: Annotated[
         int | None,
@@ -74,9 +75,12 @@ def up(
         fleet={"slots": slots},
         reading={"engine": engine},
     )
-    bounds = _bounds(settings, autoscale, workers, min_workers, max_workers)
+    if autoscale:
+        settings = _scaled(settings, workers, min_workers, max_workers)
+    elif min_workers is not None or max_workers is not None:
+        raise UsageError("--min-workers and --max-workers go with --autoscale.")
     folder = data or (settings.service.data_folder / KEPT_FOLDER if keep else None)
-    plan = FleetPlan(folder, workers or 1, cloud, bounds, sentinel)
+    plan = FleetPlan(folder, workers or 1, cloud, autoscale, sentinel)
     if as_json:
         run_fleet(settings, plan, _Lines())
         return
@@ -87,31 +91,18 @@ def up(
     console.print(f"Stopped. The data is in {folder}." if folder else "Stopped; the data is deleted.")
 
 
-def _bounds(
-    settings: Settings, autoscale: bool, workers: int | None, min_workers: int | None, max_workers: int | None
-) -> Bounds | None:
-    from docfleet.stack.sizing import Bounds
-
-    if not autoscale:
-        if min_workers is not None or max_workers is not None:
-            raise UsageError("--min-workers and --max-workers go with --autoscale.")
-        return None
-    if workers is not None:
-        raise UsageError("With --autoscale say --min-workers and --max-workers in place of --workers.")
-    least = 1 if min_workers is None else min_workers
-    most = max_workers or max(least, _machine_most(settings.fleet.slots or 1))
-    if least > most:
-        raise UsageError(f"--min-workers {least} is more than --max-workers {most}.")
-    return Bounds(least, most)
-
-
-def _machine_most(slots: int) -> int:
-    import os
-
+def _scaled(settings: Settings, workers: int | None, least: int | None, most: int | None) -> Settings:
+    from docfleet.domain.urgency import Pool
+    from docfleet.stack.autoscaling import bounds_of, scaling_here
     from docfleet.stack.sizing import sensible_most
 
+    if workers is not None:
+        raise UsageError("With --autoscale say --min-workers and --max-workers in place of --workers.")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return sensible_most(len(os.sched_getaffinity(0)), memory, slots)
+    machine_most = sensible_most(len(os.sched_getaffinity(0)), memory, settings.fleet.slots)
+    scaling = scaling_here(settings.scaling, least, most, machine_most)
+    bounds_of(scaling, tuple(Pool))
+    return settings.model_copy(update={"scaling": scaling})
 
 
 class _Lines:

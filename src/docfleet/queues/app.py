@@ -11,32 +11,18 @@ from typing import Any
 
 from celery import Celery
 from celery.app.amqp import AMQP
-from kombu import Connection, Exchange, Queue
+from kombu import Exchange, Queue
 
 from docfleet.errors import UnsafeBroker
 from docfleet.queues.options import KEY_PREFIX, SCHEMES, QueueOptions, all_queues, sentinel_options, tls_options
+from docfleet.queues.transport import BrokerConnection
 
 WORK_SLICE = "docfleet.work_slice"
 """The one task: `work_slice(slice_id: int)`."""
 
 
-class _SoonBack(Connection):  # type: ignore[misc]
-    """A connection that looks for its broker every second or two, where Celery's own waits up to half a minute."""
-
-    def ensure_connection(
-        self,
-        errback: Any = None,
-        max_retries: int | None = None,
-        interval_start: float = 0.5,
-        interval_step: float = 0.5,
-        interval_max: float = 2.0,
-        **rest: Any,
-    ) -> Any:
-        return super().ensure_connection(errback, max_retries, interval_start, interval_step, interval_max, **rest)
-
-
 class _Amqp(AMQP):  # type: ignore[misc]
-    Connection = _SoonBack
+    Connection = BrokerConnection
 
 
 def make_app(options: QueueOptions) -> Celery:

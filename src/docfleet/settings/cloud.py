@@ -52,7 +52,9 @@ class QuotaSettings(Section):
     """How calls to cloud engines are metered; the quotas themselves belong to the engine."""
 
     redis_url: str = Field(
-        "", description="Redis that counts for all processes; empty: the broker's. Without either each counts alone."
+        "",
+        description="Redis that counts quotas and the requests of API keys for all processes; empty: the broker's. "
+        "Without either each counts alone.",
     )
     sharers: int = Field(
         4, ge=1, description="Into how many parts a quota is divided while its Redis is away, at least."

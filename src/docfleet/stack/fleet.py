@@ -21,14 +21,14 @@ from docfleet.domain.urgency import HINTED_POOLS, Pool
 from docfleet.errors import DocfleetError, ServerFailed
 from docfleet.runtime import MASTER_KEY_FILE, Runtime
 from docfleet.settings import Settings
-from docfleet.stack.autoscaling import Autoscaler, PoolStanding, busy_workers, decided
+from docfleet.stack.autoscaling import Autoscaler, PoolStanding, bounds_of, busy_workers, decided
 from docfleet.stack.children import Child, MergedLog
 from docfleet.stack.first_key import FirstKey, first_key
 from docfleet.stack.fleet_servers import Servers
 from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
 from docfleet.stack.serving import environment_of, sole_user
-from docfleet.stack.sizing import Bounds, SizeChange
+from docfleet.stack.sizing import SizeChange
 from docfleet.stack.web import address_of, check_tls, listening
 from docfleet.stack.worker_pool import WorkerChange, WorkerPool
 
@@ -47,8 +47,8 @@ class FleetPlan(msgspec.Struct, frozen=True):
     """Worker processes of each pool, where they do not follow the work."""
     cloud: bool = False
     """A cloud worker as well, whatever the settings; there is one wherever they name processors."""
-    autoscale: Bounds | None = None
-    """Between how many workers of each pool the dispatcher may choose; None: it has no say."""
+    autoscale: bool = False
+    """As many workers as the dispatcher decides, within the settings `scaling`."""
     sentinel: bool = False
     """Three Redis under Sentinel in place of one."""
 
@@ -158,11 +158,11 @@ class _Fleet:
         self._pools = [*hinted, *cloud]
         self._first = {pool.pool: plan.workers for pool in hinted} | {pool.pool: 1 for pool in cloud}
         self._scaler: Autoscaler | None = None
-        if plan.autoscale is not None:
-            cores = len(os.sched_getaffinity(0))
+        if plan.autoscale:
+            bounds = bounds_of(settings.scaling, [pool.pool for pool in self._pools])
             wanted, busy = partial(decided, runtime), partial(busy_workers, runtime)
-            self._first |= {pool.pool: plan.autoscale.least for pool in hinted}
-            self._scaler = Autoscaler(hinted, plan.autoscale, wanted, busy, max(2, cores))
+            self._first = {pool: own.least for pool, own in bounds.items()}
+            self._scaler = Autoscaler(self._pools, bounds, wanted, busy, max(2, len(os.sched_getaffinity(0))))
 
     @property
     def _children(self) -> list[Child]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -19,6 +19,8 @@ class RunningWorker(msgspec.Struct, frozen=True):
     """It has announced itself in the ledger."""
     busy: int = 0
     """Slices it works on."""
+    has_failed: bool = False
+    """It ended unasked and was started again."""
 
 
 class SizeChange(msgspec.Struct, frozen=True):
@@ -31,8 +33,18 @@ class SizeChange(msgspec.Struct, frozen=True):
 class Bounds(msgspec.Struct, frozen=True):
     """Of one pool on this machine, whatever was decided for it."""
 
-    least: int = 1
-    most: int = 1
+    least: int
+    most: int
+
+    def held(self, workers: int) -> int:
+        """The nearest number within."""
+        return max(self.least, min(workers, self.most))
+
+
+def room_left(running: Iterable[RunningWorker], most_starting: int) -> int:
+    """How many workers more may be on their way up, given those of all pools. One that failed and was started again is
+    not counted: a pool whose workers cannot start must not hold up another."""
+    return most_starting - sum(not one.is_ready and not one.has_failed for one in running)
 
 
 def plan_pool(running: Sequence[RunningWorker], wanted: int | None, bounds: Bounds, room: int) -> SizeChange:
@@ -45,7 +57,7 @@ def plan_pool(running: Sequence[RunningWorker], wanted: int | None, bounds: Boun
     then the newest.
     """
     # what runs may be more than the bounds allow only while nobody decides
-    size = max(bounds.least, len(running) if wanted is None else min(wanted, bounds.most))
+    size = max(bounds.least, len(running)) if wanted is None else bounds.held(wanted)
     missing = size - len(running)
     if missing >= 0:
         return SizeChange(start=max(0, min(missing, room)))

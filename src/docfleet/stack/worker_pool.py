@@ -60,6 +60,7 @@ class WorkerPool:
                 child.started_at,
                 child.pid in busy_by_pid,
                 busy_by_pid.get(child.pid, 0) if child.pid is not None else 0,
+                child.restarts > 0,
             )
             for name, child in self._running.items()
         ]

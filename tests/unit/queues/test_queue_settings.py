@@ -140,3 +140,24 @@ def test_no_task_uses_what_redis_does_badly() -> None:
             found += [f"{path.name}:{node.lineno}: {name}" for name in sorted(bad)]
     assert len(celery_modules()) >= 5
     assert found == []
+
+
+def test_every_sentinel_is_asked_with_the_login_of_the_first() -> None:
+    """Kombu uses the addresses one after another, each as it stands."""
+    options = QueueOptions(
+        "sentinel://me:p%40ss@one:26379/2;sentinel://two:26379;sentinel://three:26380/0", sentinel_master="main"
+    )
+    assert options.addresses == (
+        "sentinel://me:p%40ss@one:26379/2",
+        "sentinel://me:p%40ss@two:26379/2",
+        "sentinel://me:p%40ss@three:26380/2",
+    )
+    assert make_app(options).conf.broker_url == ";".join(options.addresses)
+    assert QueueOptions("sentinel://one;sentinel://two/1").addresses == ("sentinel://one", "sentinel://two")
+    assert SAFE.addresses == (SAFE.broker_url,)
+
+
+def test_sentinels_themselves_are_asked_with_patience_and_their_password() -> None:
+    options = QueueOptions("sentinel://one", sentinel_master="main", sentinel_password="secret")
+    asked = make_app(options).conf.broker_transport_options["sentinel_kwargs"]
+    assert asked == {"socket_timeout": 2.0, "socket_connect_timeout": 2.0, "password": "secret"}
