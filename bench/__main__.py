@@ -27,6 +27,7 @@ PARTS = {
     "digital": "digital pages: text, layout and JSON against pypdfium2's characters with boxes",
     "tables": "tables of digital pages against the ICDAR 2013 truth",
     "ocr": "error and CPU of reading scans against Tesseract and RapidOCR as shipped",
+    "fields": "fields of invoices, receipts and forms against their truth",
     "whole_job": "one folder, half of it scans, against ocrmypdf and kreuzberg",
     "throughput": "documents an hour on two cores",
     "long_document": "a thousand pages in one PDF: time and memory",

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from docfleet.api.app import make_app
+from docfleet.cli.costs import usd
 from docfleet.client import Client
 from docfleet.dispatch.run import run_dispatcher
 from docfleet.domain.access import Role
@@ -126,6 +127,14 @@ def test_the_whole_cost_is_shared_and_shown(served: Served, tmp_path: Path) -> N
         [*command, "--json"], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True, env=environment
     )
     assert json.loads(done.stdout)["whole"]["pages"] == 5
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [(0, "0.00 USD"), (12.345, "12.35 USD"), (0.0123, "0.0123 USD"), (0.000002, "0.000002 USD")],
+)
+def test_no_amount_is_shown_as_nothing(amount: float, said: str) -> None:
+    assert usd(amount) == said
 
 
 def test_prices_come_from_the_settings() -> None:

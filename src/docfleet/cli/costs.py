@@ -52,7 +52,7 @@ def _whole(told: Costs) -> Iterator[tuple[str, str, str]]:
     whole = told.whole
     yield f"Whole cost in {told.month}", usd(whole.usd), f"{whole.documents} documents, {whole.pages} pages"
     yield "  calls of engines", usd(whole.engine_usd), ""
-    yield "  workers on pages", usd(whole.busy_usd), f"{told.work_seconds / 3600:.1f} hours"
+    yield "  workers on pages", usd(whole.busy_usd), _time(told.work_seconds)
     yield "  workers beside that", usd(whole.idle_usd), "your part of their idle time"
     yield "  storage", usd(whole.storage_usd), ""
     if whole.hosting_usd:
@@ -61,6 +61,10 @@ def _whole(told: Costs) -> Iterator[tuple[str, str, str]]:
     if whole.usd_per_document is not None and whole.usd_per_page is not None:
         yield "Whole cost of a document", usd(whole.usd_per_document), _beside_target(whole)
         yield "Whole cost of a page", usd(whole.usd_per_page), ""
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds:.0f} seconds"
 
 
 def _beside_target(whole: WholeCost) -> str:
@@ -97,9 +101,11 @@ def _saved(told: Costs) -> Iterator[tuple[str, str, str]]:
 
 def _gain(way: Compared) -> str:
     told = f"{usd(abs(way.saved_usd))} {'more' if way.saved_usd >= 0 else 'less'} than the whole cost"
-    return told if way.return_on_cost is None else f"{told}; return {way.return_on_cost:+.0%}"
+    return told if way.return_on_cost is None else f"{told}; return {way.return_on_cost:+,.0%}"
 
 
 def usd(amount: float) -> str:
-    """Cents from a dollar on; below, as much as it takes to be no zero."""
-    return f"{amount:.2f} USD" if amount >= 1 or amount == 0 else f"{amount:.4f} USD"
+    """Cents from a dollar on; below, as much as it takes to be no zero, down to the millionth."""
+    if amount >= 1 or amount == 0:
+        return f"{amount:.2f} USD"
+    return f"{amount:.4f} USD" if amount >= 0.001 else f"{amount:.6f} USD"
