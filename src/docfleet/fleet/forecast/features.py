@@ -10,12 +10,12 @@ from docfleet.fleet.forecast.panel import Flags, Floats, Ints, Panel, otherwise,
 
 LINES = (
     "last_week", "yesterday", "usual_day", "similar", "usual_next", "usual_before", "now", "hour_mean",
-    "odd_now", "odd_1", "odd_2", "odd_hour", "odd_hours_3", "odd_hours_6", "odd_day", "odd_week", "odd_yesterday", "odd_last_week",
-    "odd_day_now", "odd_similar_now",
+    "odd_now", "odd_1", "odd_2", "odd_hour", "odd_hours_3", "odd_hours_6", "odd_day", "odd_week",
+    "odd_yesterday", "odd_last_week", "odd_day_now", "odd_similar_now",
     "holiday", "special", "after_holiday", "before_holiday", "now_holiday", "weekend", "friday", "monday",
 )  # fmt: skip
-"""The columns of a linear model: demand less what is usual at the target's time, and "odd": demand less what was usual
-at its own time, averaged over the time named. None tells the level, so nothing is extrapolated when it moves."""
+"""The columns of a linear model: demand less what is usual at the target's time, and "odd": demand less what was
+usual at its own time, averaged over the time named. None tells the level, so nothing is extrapolated when it moves."""
 
 TREES = (*LINES, "usual", "usual_slope", "week_mean", "hour", "weekday", "ahead", "sin_1", "cos_1")
 

@@ -1,9 +1,9 @@
 """Exponential smoothing with a daily and a weekly season.
 
-The additive method of Taylor (2003), "Short-term electricity demand forecasting using double seasonal exponential smoothing",
-Journal of the Operational Research Society 54, with its correction for errors that follow each other, and with innovations
-cut off as by Gelper, Fried and Croux (2010), "Robust forecasting with exponential and Holt-Winters smoothing", so that one
-outlier does not shift the level.
+The additive method of Taylor (2003), "Short-term electricity demand forecasting using double seasonal exponential
+smoothing", Journal of the Operational Research Society 54, with its correction for errors that follow each other, and
+with innovations cut off as by Gelper, Fried and Croux (2010), "Robust forecasting with exponential and Holt-Winters
+smoothing", so that one outlier does not shift the level.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class DoubleSeason:
 
     curve: float
     name: str = "double_season"
+    prior: float = 1.0
 
     def fit(self, history: History, bands: Bands, until: int) -> Fitted:
         panel = history.panels[self.curve]
@@ -67,8 +68,11 @@ class FittedSeasons:
         panel = history.panels[self.curve]
         if self.parameters is None:
             return np.full(len(origins), np.nan)
-        begin = max(0, int(origins[0]) - (_WEEKS_TUNED + 2) * panel.per_week)
-        return panel.stretch(_Run(panel, self.parameters, begin, panel.length).expect(origins, horizon))
+        begin = max(0, int(origins[0]) - (_WEEKS_TUNED + 2) * panel.per_week) // panel.per_week * panel.per_week
+        kept = history.runs.get((self, begin))
+        run = kept if isinstance(kept, _Run) else _Run(panel, self.parameters, begin, panel.length)
+        history.runs[self, begin] = run
+        return panel.stretch(run.expect(origins, horizon))
 
 
 class _Run:
