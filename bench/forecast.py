@@ -1,9 +1,9 @@
 """Forecast error on recorded demand: `python -m bench.forecast`.
 
-The last fifth of each series is forecast, every step of it, an hour and a day ahead, by a model that was trained on what
-came before, and is trained again a few times on the way. It stands against the better of "same hour last week" and
-"last value". Nothing was chosen by looking at that fifth: what was tried was tried with `--development`, which does the
-same to the last quarter of the first four fifths.
+The last fifth of each series is forecast, every step of it, an hour and a day ahead, by a model that was trained on
+what came before, and is trained again a few times on the way. It stands against the better of "same hour last week" and
+"last value". Nothing was chosen by looking at that fifth: what was tried was tried with `--development`, which does
+the same to the last quarter of the first four fifths.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from docfleet.fleet.forecast.record import LEVELS
 HOURS = (1, 24)
 SHARE = 0.2
 _DEVELOPMENT_SHARE = 0.25
-_TRAININGS = 7
+_TRAININGS = 4
 """At most, on the way through a series."""
 _EFFORT_SECONDS = 600.0
 """More than it takes on a free machine, so that a busy one gives the same figures."""

@@ -189,7 +189,7 @@ def _priors(models: Sequence[Model]) -> Floats:
 
 
 def _as_it_would_have_been(record: Record, priors: Floats, per_week: int) -> tuple[Floats, Floats]:
-    """The combination of a record's forecasts by the shares of their time (taken anew twenty times); the last shares."""
+    """The combination of a record's forecasts by the shares of their time, taken anew twenty times; the last shares."""
     said = np.full(len(record.at), math.nan)
     parts = priors / priors.sum()
     stride = max(1, len(record.at) // 20)

@@ -50,12 +50,9 @@ def features(panel: Panel, origins: Ints, horizon: int) -> dict[str, Floats]:
         "now": levels["now"],
         "hour_mean": levels["hour_mean"],
     }
-    odd = panel.odd
     columns = levels | {name: np.nan_to_num(column - usual) for name, column in earlier.items()}
-    columns["odd_yesterday"] = odd[np.clip(then(days, panel.lag(days), panel.lag(days + 1)), 0, len(odd) - 1)]
-    columns["odd_last_week"] = odd[
-        np.clip(then(7 * weeks, panel.lag(7 * weeks), panel.lag(7 * weeks + 7)), 0, len(odd) - 1)
-    ]
+    columns["odd_yesterday"] = then(days, panel.odd_before(days), panel.odd_before(days + 1))
+    columns["odd_last_week"] = then(7 * weeks, panel.odd_before(7 * weeks), panel.odd_before(7 * weeks + 7))
     columns |= _days(panel, origins, targets)
     columns["usual"] = usual
     columns["usual_slope"] = usual - panel.usual_now[origins]

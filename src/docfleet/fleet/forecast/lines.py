@@ -62,7 +62,7 @@ class FittedLines:
 
 
 def training_origins(history: History, horizon: int, until: int, most: int) -> Ints:
-    """Evenly spread origins with an outcome known before `until`, after the first days, which have no past to look at."""
+    """Evenly spread origins with an outcome known before `until`, after the first days, which have no past."""
     panel = history.plain
     first = min(panel.per_week, max(panel.per_day, (until - horizon) // 3))
     origins = np.arange(first, max(first, until - horizon))

@@ -82,7 +82,8 @@ class Panel:
     @cached_property
     def weekday(self) -> Ints:
         """Monday is 0."""
-        return (self.days + _EPOCH_WEEKDAY) % 7
+        weekday: Ints = (self.days + _EPOCH_WEEKDAY) % 7
+        return weekday
 
     @cached_property
     def hour(self) -> Floats:
@@ -113,7 +114,8 @@ class Panel:
         size = int(slots.max()) + 1
         found = np.full(size, -1, dtype=np.int64)
         found[np.maximum(slots, 0)] = np.arange(len(slots))
-        return np.maximum.accumulate(found)
+        steps: Ints = np.maximum.accumulate(found)
+        return steps
 
     def lag(self, days: int) -> Ints:
         """For each step the step at the same local time so many days before; -1: before the series."""
@@ -142,8 +144,12 @@ class Panel:
         """Demand less what was usual."""
         return self.filled - self.usual_now
 
+    def odd_before(self, days: int) -> Floats:
+        """For each step what was odd at the same local time so many days before."""
+        return self.odd[np.clip(self.lag(days), 0, self.length - 1)]
+
     def at(self, days: int) -> Floats:
-        """Demand at the same local time so many days before, over the hour that ended then; NaN outside of the series."""
+        """Demand at the same local time so many days before, over the hour that ended then; NaN outside the series."""
         return self._take(self._hourly, days)
 
     def around(self, days: int) -> Floats:
@@ -170,7 +176,8 @@ class Panel:
 
     def _is_alike(self, back: int) -> Flags:
         """Whether the day so many days before is a work day, or free, as this one is."""
-        return self.is_free[np.maximum(self.lag(back), 0)] == self.is_free
+        alike: Flags = self.is_free[np.maximum(self.lag(back), 0)] == self.is_free
+        return alike
 
     @cached_property
     def is_free(self) -> Flags:
@@ -256,7 +263,7 @@ def as_floats(series: Series) -> Floats:
 
 def local_seconds(series: Series, steps: int) -> Floats:
     """The local clock at each of the steps, as seconds since 1970 of that clock."""
-    utc = series.start + np.arange(steps) * series.step_seconds
+    utc: Floats = series.start + np.arange(steps, dtype=np.float64) * series.step_seconds
     if series.timezone == "UTC" or not steps:
         return utc
     zone = ZoneInfo(series.timezone)
@@ -301,7 +308,8 @@ def _median_of(rows: list[Floats]) -> Floats:
     ordered = np.sort(np.array(rows), axis=0)  # what is not there comes last
     count = (~np.isnan(ordered)).sum(axis=0)
     steps = np.arange(ordered.shape[1])
-    return (ordered[np.maximum(count - 1, 0) // 2, steps] + ordered[np.maximum(count, 1) // 2, steps]) / 2
+    median: Floats = (ordered[np.maximum(count - 1, 0) // 2, steps] + ordered[np.maximum(count, 1) // 2, steps]) / 2
+    return median
 
 
 def _mean_of(rows: list[Floats]) -> Floats:
@@ -314,7 +322,7 @@ def _mean_of(rows: list[Floats]) -> Floats:
 
 
 def within_hour(values: Floats, per_hour: int) -> tuple[Floats, Floats]:
-    """Means over the hour around each step and over the hour that ends with it; of hours and longer steps the values."""
+    """Means over the hour around each step and over the hour that ends with it; of steps of an hour the values."""
     if per_hour == 1:
         return values, values
     ended = trailing(values, per_hour)
@@ -332,4 +340,5 @@ def trailing(values: Floats, window: int) -> Floats:
     sums = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.arange(1, len(values) + 1)
     begins = np.maximum(ends - window, 0)
-    return (sums[ends] - sums[begins]) / (ends - begins)
+    means: Floats = (sums[ends] - sums[begins]) / (ends - begins)
+    return means

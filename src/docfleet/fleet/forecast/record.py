@@ -107,7 +107,7 @@ def best_power(expected: Floats, came: Floats, mean: float) -> float:
 
 
 def echo(errors: Floats) -> float:
-    """How many errors that follow each other tell as much as one that stands alone (as for a process of first order)."""
+    """How many errors that follow each other tell as much as one that stands alone (a process of first order)."""
     around = errors - errors.mean() if len(errors) else errors
     squares = float((around**2).sum())
     if len(errors) < 20 or squares <= 0:

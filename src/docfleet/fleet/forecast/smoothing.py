@@ -121,7 +121,9 @@ class _Run:
         per_day, per_week = self._panel.per_day, self._panel.per_week
         by_day = self._day[at + horizon - -(-horizon // per_day) * per_day]
         by_week = self._week[at + horizon - -(-horizon // per_week) * per_week]
-        return self._level[at] + by_day + by_week + self._parameters.echo**horizon * self._error[at]
+        echoed = self._parameters.echo**horizon * self._error[at]
+        expected: Floats = self._level[at] + by_day + by_week + echoed
+        return expected
 
     def mean_miss(self) -> float:
         """Mean absolute error, an hour and a day ahead, after the first two weeks."""

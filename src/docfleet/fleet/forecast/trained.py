@@ -157,8 +157,8 @@ class Trained:
             return np.empty(0)
         rows = self._quantiles(before, record.said[begin:], day_ago, history.plain.per_week)
         came = record.came[begin:]
-        outside = (came < rows[LEVELS.index(0.05)]) | (came > rows[LEVELS.index(0.95)])
-        return outside.astype(np.float64)
+        outside: Floats = ((came < rows[LEVELS.index(0.05)]) | (came > rows[LEVELS.index(0.95)])).astype(np.float64)
+        return outside
 
 
 def newest(series: Series, steps: int) -> Series:
@@ -182,7 +182,8 @@ def _first(history: History) -> int:
 def _computed(horizon: int, per_hour: int) -> Ints:
     """The steps that are computed: each of the first hour and day by quarters, then each hour; others lie between."""
     quarter = max(1, per_hour // 4)
-    steps = np.arange(1, horizon + 1)
+    steps: Ints = np.arange(1, horizon + 1)
     fine = (steps <= per_hour) | (steps % quarter == 0) & (steps <= 24 * per_hour) | (steps % per_hour == 0)
     fine[-1:] = True
-    return steps[fine]
+    computed: Ints = steps[fine]
+    return computed
