@@ -186,6 +186,13 @@ def test_any_series_gives_a_sound_forecast(values: list[float | None], repeat: i
     assert_sound(forecast, 26)
 
 
+def test_a_trained_forecaster_makes_do_with_less_than_it_was_trained_on() -> None:
+    values = office(3)
+    trained = train(hourly(values), 24, effort_seconds=NO_TREES)
+    for hours in (1, 30, 200):
+        assert_sound(trained.forecast(hourly(values[-hours:], start=MONDAY + (504 - hours) * HOUR), 24), 24)
+
+
 def test_always_the_same_is_forecast_and_trusted() -> None:
     forecast = forecast_series(hourly([7.0] * 600), 24, effort_seconds=NO_TREES)
     assert np.array(forecast.values) == pytest.approx(7.0)

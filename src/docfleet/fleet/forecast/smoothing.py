@@ -66,7 +66,7 @@ class FittedSeasons:
 
     def predict(self, history: History, origins: Ints, horizon: int) -> Floats:
         panel = history.panels[self.curve]
-        if self.parameters is None:
+        if self.parameters is None or panel.length < panel.per_week:
             return np.full(len(origins), np.nan)
         begin = max(0, int(origins[0]) - (_WEEKS_TUNED + 2) * panel.per_week) // panel.per_week * panel.per_week
         kept = history.runs.get((self, begin))
