@@ -93,6 +93,7 @@ def one_thread() -> AbstractContextManager[object]:
     """Within it numpy and scikit-learn use one thread: on a busy machine several wait for each other for minutes."""
     if not INSTALLED:
         return nullcontext()
+    import sklearn.ensemble  # noqa: F401  (what is loaded later would not be limited)
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[object] = threadpool_limits(1)
