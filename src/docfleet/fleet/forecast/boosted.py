@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from docfleet.fleet.forecast.panel import Floats, Ints
 
 _ROWS = 5_000
 """For one band of horizons."""
+INSTALLED = find_spec("sklearn") is not None
+"""Without scikit-learn the other models do what they can."""
 _LEAST_ROWS = 200
 
 
@@ -28,7 +32,8 @@ class Boosted:
     curve: float
     stop_at: float
     """On `time.monotonic`."""
-    name: str = field(default="boosted")
+    name: str = "boosted"
+    prior: float = 1.0
 
     def fit(self, history: History, bands: Bands, until: int) -> Fitted:
         lines = Lines(self.curve).fit(history, bands, until)
@@ -44,7 +49,6 @@ class Boosted:
 
     def _one(self, history: History, band: tuple[int, ...], until: int, lines: FittedLines) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
-        from threadpoolctl import threadpool_limits
 
         tables, targets = [], []
         for horizon in band:
@@ -66,8 +70,7 @@ class Boosted:
             early_stopping=False,
             random_state=0,
         )
-        with threadpool_limits(1):  # threads that wait for each other on a busy machine take minutes for this second
-            return trees.fit(table, target)
+        return trees.fit(table, target)
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,17 @@ class FittedTrees:
         trees = self.trees.get(min((anchor for anchor in self.lines.weights if anchor >= horizon), default=horizon))
         if trees is None:
             return np.full(len(origins), np.nan)
-        from threadpoolctl import threadpool_limits
-
         columns = history.columns(self.curve, origins, horizon)
-        with threadpool_limits(1):
-            over = self.lines.over_usual(history, origins, horizon) + trees.predict(matrix(columns, TREES))
+        over = self.lines.over_usual(history, origins, horizon) + trees.predict(matrix(columns, TREES))
         return history.panels[self.curve].stretch(columns["usual"] + over)
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Within it numpy and scikit-learn use one thread: on a busy machine several wait for each other for minutes."""
+    if not INSTALLED:
+        return nullcontext()
+    import sklearn.ensemble  # noqa: F401  (what is loaded later would not be limited)
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from docfleet.fleet.forecast.base import Calendar, Forecast, Score, Series
-from docfleet.fleet.forecast.boosted import Boosted
+from docfleet.fleet.forecast.boosted import INSTALLED, Boosted, one_thread
 from docfleet.fleet.forecast.lines import Lines
 from docfleet.fleet.forecast.models import CURVES, Bands, Fitted, History, Model
 from docfleet.fleet.forecast.panel import Floats, Ints, as_floats
@@ -17,6 +17,7 @@ from docfleet.fleet.forecast.plain import LastValue, LastWeek, Usual
 from docfleet.fleet.forecast.record import Record, ages, combine, shares
 from docfleet.fleet.forecast.smoothing import DoubleSeason
 from docfleet.fleet.forecast.trained import Trained, newest
+from docfleet.fleet.forecast.within_hour import flattened, profile_of
 
 _HOURS = (1, 2, 3, 4, 6, 9, 12, 18, 24, 36, 48, 72, 96, 120, 144, 168)
 _PARTS_OF_AN_HOUR = (12, 4, 2)
@@ -25,6 +26,7 @@ _KEPT_STEPS = 10_000
 _KEPT_WEEKS = 10
 _TESTED_WEEKS = 6
 _TESTED_ORIGINS = 800
+ORDINARY = Calendar()
 _NAMED = 3
 """Models named in a forecast."""
 
@@ -32,35 +34,35 @@ _NAMED = 3
 def forecast_series(
     series: Series,
     horizon: int,
-    calendar: Calendar = Calendar(),  # noqa: B008
+    calendar: Calendar = ORDINARY,
     *,
     past: Sequence[Forecast] = (),
     effort_seconds: float = 20.0,
 ) -> Forecast:
     """Train, and forecast the `horizon` steps after the series.
 
-    `past`: forecasts made of this series before; outcomes beyond their quantiles cost it its trust. Never raises because
-    of values: of a series that says nothing comes a forecast that is not trusted.
+    `past`: forecasts made of this series before; outcomes beyond their quantiles cost it its trust. Never raises
+    because of values: of a series that says nothing comes a forecast that is not trusted.
     """
     return train(series, horizon, calendar, effort_seconds=effort_seconds).forecast(series, horizon, past=past)
 
 
-def train(
-    series: Series,
-    horizon: int,
-    calendar: Calendar = Calendar(),
-    *,
-    effort_seconds: float = 20.0,
-) -> Trained:
+def train(series: Series, horizon: int, calendar: Calendar = ORDINARY, *, effort_seconds: float = 20.0) -> Trained:
     """What is needed to forecast up to `horizon` steps, from this series and its continuations.
 
     After `effort_seconds` no more trees are grown; the cheaper models are finished in any case.
     """
-    began = time.monotonic()
+    with one_thread():
+        return _train(series, horizon, calendar, time.monotonic(), effort_seconds)
+
+
+def _train(series: Series, horizon: int, calendar: Calendar, began: float, effort_seconds: float) -> Trained:
     kept = newest(series, max(_KEPT_STEPS, round(_KEPT_WEEKS * 7 * 86_400 / series.step_seconds)))
+    profile = profile_of(kept)
+    kept = flattened(kept, profile)
     values = as_floats(kept)
     mean = float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
-    scale = mean if mean > 0 else 1.0
+    scale = mean if mean > 1e-9 else 1.0
     history = History(kept, calendar, max(horizon, 1), scale)
     bands = _bands(history, horizon)
     tested = _tested(history)
@@ -70,6 +72,7 @@ def train(
     records = {anchor: _empty(len(models)) for band in bands for anchor in band}
     if tested:
         records = _backtest(history, models, bands, cuts)
+    if tested and INSTALLED:
         boosted = Boosted(_better_curve(records, models), began + 0.5 * effort_seconds)
         trees = _backtest(history, [boosted], bands, cuts)
         models.append(Boosted(boosted.curve, began + effort_seconds))
@@ -78,8 +81,10 @@ def train(
     return Trained(
         names=tuple(model.name for model in models),
         fitted=tuple(fitted),
+        priors=_priors(models),
         records=records,
         scores=_scores(records, models, history),
+        profile=profile,
         scale=scale,
         calendar=calendar,
         until=round(kept.start / kept.step_seconds) + history.length,
@@ -168,7 +173,7 @@ def _scores(records: dict[int, Record], models: Sequence[Model], history: Histor
     blended = []
     parts = np.zeros(len(models))
     for record in day.values():
-        said, part = _as_it_would_have_been(record, history.plain.per_week)
+        said, part = _as_it_would_have_been(record, _priors(models), history.plain.per_week)
         good = ~np.isnan(said)
         blended.append((said[good], record.came[good]))
         parts += part / len(day)
@@ -179,14 +184,18 @@ def _scores(records: dict[int, Record], models: Sequence[Model], history: Histor
     )
 
 
-def _as_it_would_have_been(record: Record, per_week: int) -> tuple[Floats, Floats]:
-    """The combination of each forecast of a record by the shares of that time (taken anew twenty times), and the last shares."""
+def _priors(models: Sequence[Model]) -> Floats:
+    return np.array([model.prior for model in models])
+
+
+def _as_it_would_have_been(record: Record, priors: Floats, per_week: int) -> tuple[Floats, Floats]:
+    """The combination of a record's forecasts by the shares of their time, taken anew twenty times; the last shares."""
     said = np.full(len(record.at), math.nan)
-    parts = np.full(record.said.shape[1], 1.0 / record.said.shape[1])
+    parts = priors / priors.sum()
     stride = max(1, len(record.at) // 20)
     for begin in range(0, len(record.at), stride):
         rows = slice(begin, begin + stride)
         known = Record(record.at[:begin], record.said[:begin], record.came[:begin])
-        parts = shares(known, ages(known, int(record.at[begin]), per_week))
+        parts = shares(known, ages(known, int(record.at[begin]), per_week), priors)
         said[rows] = combine(record.said[rows], parts)
     return said, parts

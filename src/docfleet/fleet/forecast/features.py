@@ -10,12 +10,12 @@ from docfleet.fleet.forecast.panel import Flags, Floats, Ints, Panel, otherwise,
 
 LINES = (
     "last_week", "yesterday", "usual_day", "similar", "usual_next", "usual_before", "now", "hour_mean",
-    "odd_now", "odd_1", "odd_2", "odd_hour", "odd_hours_3", "odd_hours_6", "odd_day", "odd_week", "odd_yesterday", "odd_last_week",
-    "odd_day_now", "odd_similar_now",
+    "odd_now", "odd_1", "odd_2", "odd_hour", "odd_hours_3", "odd_hours_6", "odd_day", "odd_week",
+    "odd_yesterday", "odd_last_week", "odd_day_now", "odd_similar_now",
     "holiday", "special", "after_holiday", "before_holiday", "now_holiday", "weekend", "friday", "monday",
 )  # fmt: skip
-"""The columns of a linear model: demand less what is usual at the target's time, and "odd": demand less what was usual
-at its own time, averaged over the time named. None tells the level, so nothing is extrapolated when it moves."""
+"""The columns of a linear model: demand less what is usual at the target's time, and "odd": demand less what was
+usual at its own time, averaged over the time named. None tells the level, so nothing is extrapolated when it moves."""
 
 TREES = (*LINES, "usual", "usual_slope", "week_mean", "hour", "weekday", "ahead", "sin_1", "cos_1")
 
@@ -50,12 +50,9 @@ def features(panel: Panel, origins: Ints, horizon: int) -> dict[str, Floats]:
         "now": levels["now"],
         "hour_mean": levels["hour_mean"],
     }
-    odd = panel.odd
     columns = levels | {name: np.nan_to_num(column - usual) for name, column in earlier.items()}
-    columns["odd_yesterday"] = odd[np.clip(then(days, panel.lag(days), panel.lag(days + 1)), 0, len(odd) - 1)]
-    columns["odd_last_week"] = odd[
-        np.clip(then(7 * weeks, panel.lag(7 * weeks), panel.lag(7 * weeks + 7)), 0, len(odd) - 1)
-    ]
+    columns["odd_yesterday"] = then(days, panel.odd_before(days), panel.odd_before(days + 1))
+    columns["odd_last_week"] = then(7 * weeks, panel.odd_before(7 * weeks), panel.odd_before(7 * weeks + 7))
     columns |= _days(panel, origins, targets)
     columns["usual"] = usual
     columns["usual_slope"] = usual - panel.usual_now[origins]

@@ -22,6 +22,7 @@ class Lines:
     """Ridge regression of what differs from the usual, with Huber's weights, so that outliers count little."""
 
     curve: float
+    prior: float = 1.0
 
     @property
     def name(self) -> str:
@@ -61,7 +62,7 @@ class FittedLines:
 
 
 def training_origins(history: History, horizon: int, until: int, most: int) -> Ints:
-    """Evenly spread origins whose outcome is known before `until`, after the first days, which have nothing to look back on."""
+    """Evenly spread origins with an outcome known before `until`, after the first days, which have no past."""
     panel = history.plain
     first = min(panel.per_week, max(panel.per_day, (until - horizon) // 3))
     origins = np.arange(first, max(first, until - horizon))

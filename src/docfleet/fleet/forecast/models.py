@@ -27,6 +27,8 @@ class History:
         self.panels = {curve: Panel(series, calendar, ahead, scale, curve) for curve in CURVES}
         self.raw = as_floats(series)
         self.length = len(self.raw)
+        self.runs: dict[object, object] = {}
+        """Where models keep what they would compute again for the next horizon."""
         self._columns: dict[tuple[float, int], tuple[Ints, dict[str, Floats]]] = {}
 
     @property
@@ -59,6 +61,10 @@ class Model(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def prior(self) -> float:
+        """How much it counts among others that err as much."""
 
     def fit(self, history: History, bands: Bands, until: int) -> Fitted:
         """Learn from the steps before `until`."""

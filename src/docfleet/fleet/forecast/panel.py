@@ -7,6 +7,7 @@ origins of a backtest, and none of them sees its future.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -24,6 +25,11 @@ _DAY = 86_400.0
 _WEEKS_COMPARED = 4
 _DAYS_COMPARED = 5
 _DAYS_SEARCHED = 9
+_FAR = 3.0
+_NEAR = 0.1
+"""Of the mean demand: what is never far."""
+_LEAST, _MOST = 1e-12, 1e15
+"""A value below is taken for nothing, one above for that."""
 _EPOCH_WEEKDAY = 3
 """1 January 1970 was a Thursday; Monday is 0."""
 
@@ -31,8 +37,8 @@ _EPOCH_WEEKDAY = 3
 class Panel:
     """A series on its grid, extended by `ahead` steps of which only the calendar is known.
 
-    `known` has NaN where there is no value; `filled` has none: gaps take the value of a week before, else of a day before,
-    else the last one. Both are demand over `scale`, drawn together by `squeeze`.
+    `known` has NaN where there is no value; `filled` has none: gaps take the value of a week before, else of a day
+    before, else the last one. Both are demand over `scale`, drawn together by `squeeze`.
     """
 
     def __init__(self, series: Series, calendar: Calendar, ahead: int, scale: float, curve: float) -> None:
@@ -47,7 +53,7 @@ class Panel:
         self.raw = as_floats(series)
         self.known = self.squeeze(self.raw)
         self.filled = _fill(self.known, self.per_day, self.per_week)
-        self._smooth, self._hourly = within_hour(self.filled, self.per_hour)
+        _, self._hourly = within_hour(self.filled, self.per_hour)
         self.margin = self.per_hour // 2
         self.local = local_seconds(series, self.length + ahead)
         self._calendar = calendar
@@ -57,7 +63,7 @@ class Panel:
         self._similar: dict[int, Floats] = {}
 
     def squeeze(self, values: Floats) -> Floats:
-        """Demand to the scale models work on: like its root near nothing and its logarithm far out (`curve` 0: a line)."""
+        """Demand to the scale that models work on: nearly its logarithm, or with `curve` 0 as it is."""
         if self.curve == 0:
             return values / self.scale
         return np.log1p(self.curve * values / self.scale) / self.curve
@@ -76,7 +82,8 @@ class Panel:
     @cached_property
     def weekday(self) -> Ints:
         """Monday is 0."""
-        return (self.days + _EPOCH_WEEKDAY) % 7
+        weekday: Ints = (self.days + _EPOCH_WEEKDAY) % 7
+        return weekday
 
     @cached_property
     def hour(self) -> Floats:
@@ -101,13 +108,14 @@ class Panel:
 
     @cached_property
     def _step_of_slot(self) -> Ints:
-        """The step at each slot of the local clock; in an hour that is skipped the step before, of two that are the
-        same the later."""
+        """The step at each slot of the local clock: of an hour that is skipped the step before it, of one that comes
+        twice the second."""
         slots = self._slots
         size = int(slots.max()) + 1
         found = np.full(size, -1, dtype=np.int64)
         found[np.maximum(slots, 0)] = np.arange(len(slots))
-        return np.maximum.accumulate(found)
+        steps: Ints = np.maximum.accumulate(found)
+        return steps
 
     def lag(self, days: int) -> Ints:
         """For each step the step at the same local time so many days before; -1: before the series."""
@@ -136,13 +144,45 @@ class Panel:
         """Demand less what was usual."""
         return self.filled - self.usual_now
 
+    def odd_before(self, days: int) -> Floats:
+        """For each step what was odd at the same local time so many days before."""
+        return self.odd[np.clip(self.lag(days), 0, self.length - 1)]
+
     def at(self, days: int) -> Floats:
-        """Demand at the same local time so many days before, over the hour that ended then; NaN outside of the series."""
+        """Demand at the same local time so many days before, over the hour that ended then; NaN outside the series."""
         return self._take(self._hourly, days)
 
     def around(self, days: int) -> Floats:
         """The same over the hour around that time: known `margin` steps after it."""
-        return self._take(self._smooth, days)
+        return self._take(self._steady, days)
+
+    @cached_property
+    def _steady(self) -> Floats:
+        """Means over the hour around each step; what was far both from the last days of its kind and from a week before
+        is drawn nearer to them: one day out of line must not be what is usual a week later. A new level is followed, as
+        those days follow it."""
+        around, _ = within_hour(self.filled, self.per_hour)
+        alike = [
+            np.where(self._is_alike(back), self._take(around, back), np.nan) for back in range(1, 1 + _DAYS_SEARCHED)
+        ]
+        expected = _median_of(alike)[: self.length]
+        week = otherwise(self._take(around, 7)[: self.length], expected)
+        low, high = np.minimum(expected, week), np.maximum(expected, week)
+        far = np.nan_to_num(np.maximum(low - around, 0.0) + np.maximum(around - high, 0.0))
+        allowed = _FAR * trailing(np.minimum(far, 3 * trailing(far, self.per_week)), self.per_week) + _NEAR
+        close = np.clip(around, low - allowed, high + allowed)
+        young = np.arange(self.length) < self.per_week
+        return np.where(np.isnan(expected) | self.is_special[: self.length] | young, around, close)
+
+    def _is_alike(self, back: int) -> Flags:
+        """Whether the day so many days before is a work day, or free, as this one is."""
+        alike: Flags = self.is_free[np.maximum(self.lag(back), 0)] == self.is_free
+        return alike
+
+    @cached_property
+    def is_free(self) -> Flags:
+        """Weekends and holidays."""
+        return (self.weekday >= 5) | self.is_holiday
 
     def _take(self, values: Floats, days: int) -> Floats:
         steps = self.lag(days)
@@ -152,7 +192,7 @@ class Panel:
     def weekly(self, weeks: int) -> Floats:
         """What is usual at this time of the week: mean over the `weeks`-th week before and three more.
 
-        A holiday is compared with Sundays, a day marked as special with the last such days, and other days not with them.
+        A holiday is compared with Sundays, a special day with the last such days, and other days not with them.
         """
         if weeks not in self._weekly:
             self._weekly[weeks] = self._usual(weeks)
@@ -165,14 +205,12 @@ class Panel:
         return self._daily[days]
 
     def similar(self, days: int) -> Floats:
-        """Mean of this time over those of nine days, from the `days`-th day before, that are work days or free as this is."""
+        """Mean over those of nine days, from the `days`-th day before, that are work days, or free, as this one is."""
         if days not in self._similar:
-            free = (self.weekday >= 5) | self.is_holiday
-            rows = []
-            for back in range(days, days + _DAYS_SEARCHED):
-                alike = free[np.maximum(self.lag(back), 0)] == free
-                rows.append(np.where(alike, self.around(back), np.nan))
-            self._similar[days] = _mean_of(rows)
+            several = range(days, days + _DAYS_SEARCHED)
+            self._similar[days] = _mean_of(
+                [np.where(self._is_alike(back), self.around(back), np.nan) for back in several]
+            )
         return self._similar[days]
 
     def _usual(self, weeks: int) -> Floats:
@@ -220,12 +258,12 @@ def as_floats(series: Series) -> Floats:
     """Its values; NaN for what is not known, not a number or negative."""
     values = np.array([math.nan if value is None else float(value) for value in series.values], dtype=np.float64)
     values[~np.isfinite(values) | (values < 0)] = math.nan
-    return values
+    return np.where(values < _LEAST, 0.0, np.minimum(values, _MOST))
 
 
 def local_seconds(series: Series, steps: int) -> Floats:
     """The local clock at each of the steps, as seconds since 1970 of that clock."""
-    utc = series.start + np.arange(steps) * series.step_seconds
+    utc: Floats = series.start + np.arange(steps, dtype=np.float64) * series.step_seconds
     if series.timezone == "UTC" or not steps:
         return utc
     zone = ZoneInfo(series.timezone)
@@ -237,7 +275,7 @@ def local_seconds(series: Series, steps: int) -> Floats:
     stride = max(1, round(_DAY / series.step_seconds))
     marks = [*range(0, steps, stride), steps - 1]
     offsets = np.empty(steps)
-    for first, last in zip(marks, marks[1:], strict=False):
+    for first, last in itertools.pairwise(marks):
         before, after = offset(float(utc[first])), offset(float(utc[last]))
         if before == after:
             offsets[first : last + 1] = before
@@ -265,6 +303,15 @@ def _fill(known: Floats, per_day: int, per_week: int) -> Floats:
     return filled
 
 
+def _median_of(rows: list[Floats]) -> Floats:
+    """Of those that are there, for each step; NaN where none is."""
+    ordered = np.sort(np.array(rows), axis=0)  # what is not there comes last
+    count = (~np.isnan(ordered)).sum(axis=0)
+    steps = np.arange(ordered.shape[1])
+    median: Floats = (ordered[np.maximum(count - 1, 0) // 2, steps] + ordered[np.maximum(count, 1) // 2, steps]) / 2
+    return median
+
+
 def _mean_of(rows: list[Floats]) -> Floats:
     """Mean of those that are there, for each step; NaN where none is."""
     table = np.array(rows)
@@ -275,7 +322,7 @@ def _mean_of(rows: list[Floats]) -> Floats:
 
 
 def within_hour(values: Floats, per_hour: int) -> tuple[Floats, Floats]:
-    """Means over the hour around each step and over the hour that ends with it; of hours and longer steps the values."""
+    """Means over the hour around each step and over the hour that ends with it; of steps of an hour the values."""
     if per_hour == 1:
         return values, values
     ended = trailing(values, per_hour)
@@ -293,4 +340,5 @@ def trailing(values: Floats, window: int) -> Floats:
     sums = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.arange(1, len(values) + 1)
     begins = np.maximum(ends - window, 0)
-    return (sums[ends] - sums[begins]) / (ends - begins)
+    means: Floats = (sums[ends] - sums[begins]) / (ends - begins)
+    return means

@@ -15,6 +15,7 @@ class LastValue:
     """The last value known."""
 
     name: str = "last_value"
+    prior: float = 0.1
 
     def fit(self, history: History, bands: Bands, until: int) -> Fitted:
         return self
@@ -29,6 +30,7 @@ class LastWeek:
     """Seasonal naive: the value at the same local time a week before (or as many weeks as it takes)."""
 
     name: str = "same_hour_last_week"
+    prior: float = 0.1
 
     def fit(self, history: History, bands: Bands, until: int) -> Fitted:
         return self
@@ -47,6 +49,7 @@ class Usual:
 
     column: str
     curve: float = CURVES[0]
+    prior: float = 0.5
 
     @property
     def name(self) -> str:

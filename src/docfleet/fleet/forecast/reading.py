@@ -11,8 +11,8 @@ from docfleet.fleet.forecast.base import Forecast
 def upper(forecast: Forecast, level: float, from_at: float, to_at: float) -> float:
     """The greatest value of a quantile in a span of time (seconds since 1970); demand in one step of the forecast.
 
-    Levels between those of the forecast are interpolated; those beyond take its outermost. What of the span lies outside of
-    the forecast is left out; 0.0 if that is all of it, or if there is no forecast.
+    Levels between those of the forecast are interpolated; those beyond take its outermost. What of the span lies
+    outside of the forecast is left out; 0.0 if that is all of it, or if there is no forecast.
     """
     if not forecast.values or to_at < from_at:
         return 0.0

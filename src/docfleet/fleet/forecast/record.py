@@ -9,10 +9,10 @@ import numpy as np
 from docfleet.fleet.forecast.panel import Floats, Ints
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-_POWER = 6.0
-_FAR = 1.5
+_POWER = 3.0
+_FAR = 2.0
 """A model that errs so many times as much as the best has no say."""
-_HALF_LIFE_WEEKS = 2.0
+_HALF_LIFE_WEEKS = 1.0
 _POWERS = (0.0, 0.5, 1.0)
 _FLOOR = 0.1
 """Of the mean demand, that errors do not shrink below."""
@@ -47,31 +47,31 @@ class Record:
 
 
 def ages(record: Record, now: int, per_week: int) -> Floats:
-    """Weights that halve every two weeks."""
+    """Weights that halve every week."""
     weights: Floats = 0.5 ** ((now - record.at) / (per_week * _HALF_LIFE_WEEKS))
     return weights
 
 
-def shares(record: Record, weights: Floats) -> Floats:
+def shares(record: Record, weights: Floats, prior: Floats) -> Floats:
     """Of each model in the combination; they sum to 1.
 
-    By the inverse of the mean absolute error to the sixth power: nearly a mean of those that do equally well, and
-    nearly none of one that does worse by a half. A model that could not always tell has no part.
+    By the inverse of the mean absolute error to the third power, times the prior: nearly a mean of those that do
+    equally well; none of one that errs twice as much as the best. A model that could not always tell has no part.
     """
-    models = record.said.shape[1]
+    even: Floats = prior / prior.sum()
     if not len(record.came):
-        return np.full(models, 1.0 / models)
+        return even
     missed = np.abs(record.said - record.came[:, None])
     errors = (weights[:, None] * missed).sum(axis=0) / weights.sum()
     if np.isnan(errors).all():
-        return np.full(models, 1.0 / models)
+        return even
     least = np.nanmin(errors)
     if least <= 0:
         counted = (errors <= 0).astype(np.float64)
     else:
         relative = np.where(np.isnan(errors), np.inf, errors) / least
         counted = np.where(relative <= _FAR, np.minimum(relative, _FAR) ** -_POWER, 0.0)
-    result: Floats = counted / counted.sum()
+    result: Floats = counted * prior / (counted * prior).sum()
     return result
 
 
@@ -106,7 +106,17 @@ def best_power(expected: Floats, came: Floats, mean: float) -> float:
     return _POWERS[int(np.argmin(losses))]
 
 
-def quantiles(errors: Floats, weights: Floats) -> Floats:
+def echo(errors: Floats) -> float:
+    """How many errors that follow each other tell as much as one that stands alone (a process of first order)."""
+    around = errors - errors.mean() if len(errors) else errors
+    squares = float((around**2).sum())
+    if len(errors) < 20 or squares <= 0:
+        return 1.0
+    alike = float((around[1:] * around[:-1]).sum()) / squares
+    return (1 + alike) / (1 - alike) if 0 < alike < 1 else 1.0
+
+
+def quantiles(errors: Floats, weights: Floats, more: float) -> Floats:
     """Of the errors at LEVELS, by split conformal prediction with weights (Barber, Candès, Ramdas and Tibshirani 2023,
     "Conformal prediction beyond exchangeability"): the outcome that is still to come counts as one more, beyond all.
 
@@ -116,7 +126,7 @@ def quantiles(errors: Floats, weights: Floats) -> Floats:
         return np.zeros(len(LEVELS))
     order = np.argsort(errors)
     ordered, mass = errors[order], np.cumsum(weights[order])
-    total = mass[-1] + 1.0
+    total = mass[-1] + more
     found = []
     for level in LEVELS:
         if level >= 0.5:

@@ -1,9 +1,9 @@
 """Exponential smoothing with a daily and a weekly season.
 
-The additive method of Taylor (2003), "Short-term electricity demand forecasting using double seasonal exponential smoothing",
-Journal of the Operational Research Society 54, with its correction for errors that follow each other, and with innovations
-cut off as by Gelper, Fried and Croux (2010), "Robust forecasting with exponential and Holt-Winters smoothing", so that one
-outlier does not shift the level.
+The additive method of Taylor (2003), "Short-term electricity demand forecasting using double seasonal exponential
+smoothing", Journal of the Operational Research Society 54, with its correction for errors that follow each other, and
+with innovations cut off as by Gelper, Fried and Croux (2010), "Robust forecasting with exponential and Holt-Winters
+smoothing", so that one outlier does not shift the level.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class DoubleSeason:
 
     curve: float
     name: str = "double_season"
+    prior: float = 1.0
 
     def fit(self, history: History, bands: Bands, until: int) -> Fitted:
         panel = history.panels[self.curve]
@@ -65,10 +66,13 @@ class FittedSeasons:
 
     def predict(self, history: History, origins: Ints, horizon: int) -> Floats:
         panel = history.panels[self.curve]
-        if self.parameters is None:
+        if self.parameters is None or panel.length < panel.per_week:
             return np.full(len(origins), np.nan)
-        begin = max(0, int(origins[0]) - (_WEEKS_TUNED + 2) * panel.per_week)
-        return panel.stretch(_Run(panel, self.parameters, begin, panel.length).expect(origins, horizon))
+        begin = max(0, int(origins[0]) - (_WEEKS_TUNED + 2) * panel.per_week) // panel.per_week * panel.per_week
+        kept = history.runs.get((self, begin))
+        run = kept if isinstance(kept, _Run) else _Run(panel, self.parameters, begin, panel.length)
+        history.runs[self, begin] = run
+        return panel.stretch(run.expect(origins, horizon))
 
 
 class _Run:
@@ -117,7 +121,9 @@ class _Run:
         per_day, per_week = self._panel.per_day, self._panel.per_week
         by_day = self._day[at + horizon - -(-horizon // per_day) * per_day]
         by_week = self._week[at + horizon - -(-horizon // per_week) * per_week]
-        return self._level[at] + by_day + by_week + self._parameters.echo**horizon * self._error[at]
+        echoed = self._parameters.echo**horizon * self._error[at]
+        expected: Floats = self._level[at] + by_day + by_week + echoed
+        return expected
 
     def mean_miss(self) -> float:
         """Mean absolute error, an hour and a day ahead, after the first two weeks."""

@@ -13,6 +13,7 @@ _SILENT_HOURS = 6.0
 _WINDOW_HOURS = 24.0
 _LEAST_OUTCOMES = 6
 _MOST_MISSED = 0.35
+_TIE = 1e-6
 _LOW, _HIGH = 0.05, 0.95
 NAIVE = ("last_value", "same_hour_last_week")
 
@@ -40,7 +41,7 @@ def _too_little(series: Series) -> str:
 
 def _worse_than_naive(scores: Sequence[Score]) -> str:
     naive = min((score for score in scores if score.model in NAIVE), key=lambda score: score.wape, default=None)
-    if naive is None or not scores or not scores[0].wape > naive.wape:
+    if naive is None or not scores or not scores[0].wape > naive.wape + _TIE:
         return ""
     return f"no better than {naive.model} in the backtest: error {scores[0].wape:.0%} against {naive.wape:.0%}"
 
