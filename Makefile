@@ -55,13 +55,15 @@ chaos: setup-dev  ## Prove that nothing is lost: 100,000 simulated storms, then 
 	$(BIN)/python tools/chaos.py --slow 0.02 --out docs/reliability.md
 
 images:  ## Build the images with docker, podman or buildah (TARGETS="api worker-pdf" for some of them)
-	deploy/images/build $(TARGETS)
+	deploy/images/build.sh $(TARGETS)
 
-check-deploy: setup-dev  ## Lint what is deployed: Dockerfile, compose file, workflows
+check-deploy: setup-dev  ## Check what is deployed: Dockerfile, compose file, workflows, manifests (fetches schemas; takes minutes)
 	$(BIN)/hadolint deploy/Dockerfile
 	$(BIN)/yamllint --strict deploy .github
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/zizmor --offline .github
 	$(BIN)/python -m pytest -q tests/unit/test_deploy_images.py tests/unit/test_deploy_compose.py tests/unit/test_deploy_workflows.py
+	$(BIN)/python -m pytest -q tests/deploy
+	$(BIN)/python tools/check_deploy.py
 
 # what each image holds, and what builds them
 ROLES := api dispatcher worker worker-cloud documentai-server build

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import msgspec
 import pikepdf
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import documentai
 
-from docfleet.documentai_server.app import Address
+from docfleet.documentai_server.app import Address, DocumentAIServer
 
 BIG = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 CLIENT = documentai.DocumentProcessorServiceClient
@@ -42,6 +43,20 @@ def pdf_of(*pages: str, owner: str = "", user: str = "") -> bytes:
 
 def numbered_pdf(count: int) -> bytes:
     return pdf_of(*[f"This is page number {n} of the document." for n in range(1, count + 1)])
+
+
+def play(server: DocumentAIServer, toml: str) -> None:
+    """The emulator follows this plan from now on."""
+    answer = httpx.put(
+        f"{server.emulation_address}/emulation", content=toml, headers={"content-type": "application/toml"}
+    )
+    assert answer.status_code == 200, answer.text
+
+
+def begin_anew(server: DocumentAIServer) -> None:
+    """With an empty plan, and counts of 0."""
+    play(server, "")
+    httpx.delete(f"{server.emulation_address}/emulation/counts").raise_for_status()
 
 
 class Refused(msgspec.Struct):

@@ -7,5 +7,5 @@ from pathlib import Path
 from celery import Celery
 
 app = Celery("docfleet", broker=Path("/run/flower/broker").read_text(encoding="utf-8").strip())
-app.conf.broker_transport_options = {"global_keyprefix": "docfleet:", "socket_timeout": 5.0, "socket_connect_timeout": 2.0}
+app.conf.broker_transport_options = {"global_keyprefix": "docfleet:", "socket_timeout": 5.0}
 app.conf.task_ignore_result = True

@@ -1,13 +1,14 @@
 """Says by its exit code whether the piece in this container is well. Standard library only, so that it is cheap.
 
-    healthcheck.py api                  asks /healthz of the API
-    healthcheck.py documentai-server    asks /healthz of its REST port
-    healthcheck.py file PATH            looks at the age of the file that `--liveness` touches every 5 s
+healthcheck.py api                  asks /healthz of the API
+healthcheck.py documentai-server    asks /healthz of its REST port
+healthcheck.py file PATH            looks at the age of the file that `--liveness` touches every 5 s
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import sys
 import time
@@ -34,17 +35,21 @@ def fault_of_file(path: str, now: float) -> str:
 
 def fault_of_server(role: str, environment: dict[str, str]) -> str:
     """What is wrong with the server of this role on this machine; empty: nothing."""
-    prefix, port, default = SERVERS[role]
+    prefix, name, default = SERVERS[role]
+    port = int(environment.get(prefix + name) or default)
     secure = bool(environment.get(f"{prefix}TLS_CERT_FILE"))
-    url = f"{'https' if secure else 'http'}://127.0.0.1:{environment.get(prefix + port) or default}/healthz"
+    url = f"{'https' if secure else 'http'}://127.0.0.1:{port}/healthz"
     # it asks itself, on this machine, whether it answers; who it is matters to others
     context = ssl._create_unverified_context() if secure else None
     try:
+        if context and environment.get(f"{prefix}CLIENT_CA_FILE"):
+            # it would ask for a certificate, and there is none here to show: that it gets so far is all there is to see
+            with socket.create_connection(("127.0.0.1", port), ANSWER_SECONDS) as plain, context.wrap_socket(plain):
+                return ""
         with urllib.request.urlopen(url, timeout=ANSWER_SECONDS, context=context) as answer:
             return "" if answer.status == 200 else f"{url} answered {answer.status}"
     except OSError as error:
-        # who asks for a certificate lives, and this has none to show
-        return "" if "CERTIFICATE_REQUIRED" in str(error) else f"{url}: {error}"
+        return f"{url}: {error}"
 
 
 def main(arguments: list[str]) -> int:

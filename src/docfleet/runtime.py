@@ -19,7 +19,7 @@ from docfleet.settings import CascadeSettings, LimitSettings, MoneySettings, Ser
 if TYPE_CHECKING:
     from docfleet.domain.cascade import EscalationPolicy
     from docfleet.domain.costing import CostTerms
-    from docfleet.domain.pricing import OwnPrices
+    from docfleet.domain.pricing import OwnPrices, PriceBook
     from docfleet.engines.base import Engine
     from docfleet.engines.documentai.calling import Caller
     from docfleet.engines.documentai.calls import Asks
@@ -94,12 +94,18 @@ def escalation_policy(cascade: CascadeSettings, cloud_engine: str) -> Escalation
 
 def open_budgets(settings: Settings, ledger: Ledger) -> Budgets:
     """The account in this ledger, with the list prices of Document AI."""
-    from docfleet.engines.documentai.facts import OCR, read_facts
-    from docfleet.engines.documentai.prices import price_book
+    from docfleet.engines.documentai.facts import OCR
     from docfleet.ledger.budgets import Budgets
 
-    book = price_book(read_facts(settings.documentai.overrides), own_prices(settings))
-    return Budgets(ledger, book, terms=cost_terms(settings.money), cloud_processor=OCR)
+    return Budgets(ledger, price_book_of(settings), terms=cost_terms(settings.money), cloud_processor=OCR)
+
+
+def price_book_of(settings: Settings) -> PriceBook:
+    """All prices as they are set: of Document AI and of docfleet itself."""
+    from docfleet.engines.documentai.facts import read_facts
+    from docfleet.engines.documentai.prices import price_book
+
+    return price_book(read_facts(settings.documentai.overrides), own_prices(settings))
 
 
 def cost_terms(money: MoneySettings) -> CostTerms:
@@ -124,7 +130,7 @@ def own_prices(settings: Settings) -> OwnPrices:
     call = money.worker_usd_per_hour / settings.cascade.calls_in_flight
     return OwnPrices(
         money.worker_usd_per_hour,
-        {str(Pool.CLOUD): call, **money.pool_usd_per_hour},
+        {str(pool): usd for pool, usd in ({Pool.CLOUD: call} | money.pool_usd_per_hour).items()},
         money.storage_usd_per_gib_month,
         money.base_usd_per_month,
     )
@@ -335,11 +341,15 @@ class Runtime:
         from docfleet.queues.options import QueueOptions
 
         service = self.settings.service
+        files = (service.broker_ca_file, service.broker_cert_file, service.broker_key_file)
+        ca_file, cert_file, key_file = (str(file) if file else None for file in files)
         return QueueOptions(
             broker_url=url,
             sentinel_master=service.sentinel_master,
             sentinel_password=service.sentinel_password,
-            ca_file=str(service.broker_ca_file) if service.broker_ca_file else None,
+            ca_file=ca_file,
+            cert_file=cert_file,
+            key_file=key_file,
             debug_events=self.settings.fleet.debug_events,
         )
 

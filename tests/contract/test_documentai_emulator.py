@@ -17,7 +17,7 @@ from google.cloud import documentai
 from docfleet.documentai_server.app import Address, DocumentAIServer
 from docfleet.documentai_server.options import Listener, ServerOptions
 from docfleet.documentai_server.readers import ReaderOptions
-from documentai_clients import client_over, numbered_pdf, refused
+from documentai_clients import begin_anew, client_over, numbered_pdf, play, refused
 
 OCR = "projects/my-project/locations/{}/processors/ocr"
 CONTENT = numbered_pdf(3)
@@ -47,15 +47,7 @@ def client(request: pytest.FixtureRequest, server: DocumentAIServer) -> Iterator
 @pytest.fixture(autouse=True)
 def fresh(server: DocumentAIServer) -> None:
     """Each test begins with an empty plan and counts of 0."""
-    play(server, "")
-    httpx.delete(f"{server.emulation_address}/emulation/counts").raise_for_status()
-
-
-def play(server: DocumentAIServer, toml: str) -> None:
-    answer = httpx.put(
-        f"{server.emulation_address}/emulation", content=toml, headers={"content-type": "application/toml"}
-    )
-    assert answer.status_code == 200, answer.text
+    begin_anew(server)
 
 
 def counts(server: DocumentAIServer) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from docfleet.errors import EngineRefused
 from docfleet.quota.breaker import BreakerPolicy
 from docfleet.quota.local import LocalQuota
 from docfleet.quota.open import open_breakers, open_quota
-from documentai_clients import numbered_pdf, pdf_of
+from documentai_clients import begin_anew, numbered_pdf, pdf_of, play
 from documentai_double import caller_for, limits_of, options_for, wait_until
 
 OCR, PDF = "OCR_PROCESSOR", "application/pdf"
@@ -52,15 +52,7 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def fresh(server: DocumentAIServer) -> None:
-    play(server, "")
-    httpx.delete(f"{server.emulation_address}/emulation/counts").raise_for_status()
-
-
-def play(server: DocumentAIServer, toml: str) -> None:
-    answer = httpx.put(
-        f"{server.emulation_address}/emulation", content=toml, headers={"content-type": "application/toml"}
-    )
-    assert answer.status_code == 200, answer.text
+    begin_anew(server)
 
 
 def asked(server: DocumentAIServer) -> dict[str, int]:

@@ -646,9 +646,19 @@ def test_the_newest_migration_is_known_without_looking() -> None:
 
 def test_a_ledger_of_a_newer_docfleet_is_left_alone(address: str | Path) -> None:
     with Ledger.open(address) as ledger, ledger.unit_of_work() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        session.execute(text("UPDATE alembic_version SET version_num = 'b0001'"))
     with pytest.raises(LedgerError, match="newer docfleet"):
         Ledger.open(address)
+
+
+def test_a_ledger_that_a_newer_docfleet_only_added_to_is_worked_on(address: str | Path) -> None:
+    """While a fleet is updated workers of before start slots anew, and they go on when it is set back."""
+    with Ledger.open(address) as ledger, ledger.unit_of_work() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with Ledger.open(address) as ledger:
+        assert ledger.find_batch("k") is None
+        with ledger.reading() as session:
+            assert session.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
 
 
 def test_a_failed_unit_of_work_leaves_nothing(ledger: Ledger) -> None:

@@ -4,12 +4,13 @@ micro-dollar. On both databases."""
 from __future__ import annotations
 
 import random
+import re
 import threading
 from typing import Any
 
 import pytest
-from desk_driver import read_through, submission
-from sqlalchemy import text
+from desk_driver import read_through, submission, watching_statements
+from sqlalchemy import inspect, text
 
 from docfleet.domain.costing import CostTerms
 from docfleet.domain.months import month_bounds
@@ -20,7 +21,7 @@ from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.money_values import Costs
 from docfleet.ledger.spending import costs
-from docfleet.ledger.use import LAG_SECONDS, Prices, add_up, use_of
+from docfleet.ledger.use import LAG_SECONDS, Prices, add_up, count_window, use_of
 from docfleet.ledger.use_values import TenantUse, Use
 
 HOUR, DAY, GIB = 3600.0, 86_400.0, 1024**3
@@ -262,6 +263,46 @@ def test_two_who_count_at_once_count_once(past: Past) -> None:
     with past.ledger.reading() as session:
         counted = session.execute(text("SELECT max(counted_to) FROM fleet_use")).scalar_one()
     assert counted == pytest.approx(now - LAG_SECONDS)
+
+
+_CROWD = (
+    "INSERT INTO {table} ({names}) WITH RECURSIVE number(n) AS "
+    "(SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 20000) SELECT {columns} FROM {table}, number"
+)
+
+
+def _multiply(past: Past, table: str, moved: str) -> None:
+    """Makes 20,000 rows of the one there is, with other ids, at other times."""
+    with past.ledger.unit_of_work() as session:
+        names = [column["name"] for column in inspect(session.connection()).get_columns(table)]
+    other = {name: f"{name} || n" for name in ("id", "options_digest")}
+    other |= {"content_id": "content_id || n", moved: f"{moved} + 60.0 * n", "folder_key": "NULL"}
+    columns = ", ".join(other.get(name, name) for name in names)
+    past.run(_CROWD.format(table=table, names=", ".join(names), columns=columns))
+
+
+def test_a_step_reads_by_index_however_many_rows_there_are(past: Past) -> None:
+    past.document("acme", APRIL + 1)
+    _multiply(past, "document", "finished_at")
+    _multiply(past, "content", "created_at")
+    past.run("UPDATE content SET purged_at = created_at + 3600 WHERE id LIKE '%0'")
+    past.run("ANALYZE")
+    with watching_statements(past.ledger) as sent, past.ledger.reading() as session:
+        use = count_window(session, APRIL, APRIL + 600, {}, PRICES)
+    assert use.tenants["acme"].documents == 10
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
+    plans = []
+    with past.ledger.reading() as session:
+        for statement, parameters in list(sent):
+            if statement.startswith("SELECT"):
+                rows = session.connection().exec_driver_sql(explain + statement, parameters)
+                plans.append("\n".join(row[3] if is_sqlite else row[0] for row in rows))
+    whole = re.compile(r"SCAN (document|content)|Seq Scan on (document|content)")
+    assert not [plan for plan in plans if whole.search(plan)]
+    used = "\n".join(plans)
+    for index in ("ix_document_finished_at", "ix_content_created_at", "ix_content_purged_at"):
+        assert index in used
 
 
 def test_an_empty_ledger_has_nothing_to_count(ledger: Ledger) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from worker_service import WorkerService
 
 from engine_packages import install
+from ledger_driver import PostgresServer, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +16,29 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("faulty-site")
     install("docfleet_engine_faulty", tmp_path_factory.mktemp("faulty-build"), target)
     return target
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerService]:
+    """A service without workers, on either database."""
+    url = ""
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.url(server.new_database())
+    made = WorkerService(tmp_path, url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def on_postgres(postgres: PostgresServer, tmp_path: Path) -> Iterator[WorkerService]:
+    """The same where only several connections at once can show something."""
+    made = WorkerService(tmp_path, postgres.url(postgres.new_database()))
+    yield made
+    made.close()

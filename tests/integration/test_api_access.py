@@ -16,7 +16,7 @@ from serving import PDF, Served, serving, work_through
 _DESCRIPTION = {"/openapi.json", "/docs", "/docs/reference/outcome-codes", "/"}
 _UNKNOWN = {
     "document_id": "0" * 32, "batch_id": "0" * 32, "webhook_id": "0" * 32, "delivery_id": f"msg_{'0' * 30}",
-    "key_id": "0" * 16, "format": "json", "path": "document.json",
+    "key_id": "0" * 16, "format": "json", "path": "document.json", "pool": "pdf",
 }  # fmt: skip
 
 
@@ -97,6 +97,12 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/tenants"): set(),
     ("POST", "/v1/tenants"): set(),
     ("GET", "/v1/workers"): _OVERSEERS,
+    ("GET", "/v1/fleet/demand"): _OVERSEERS,
+    ("GET", "/v1/fleet/demand/{pool}"): _OVERSEERS,
+    ("GET", "/v1/fleet/decisions"): _OVERSEERS,
+    ("GET", "/v1/fleet/forecast/{pool}"): _OVERSEERS,
+    ("GET", "/v1/fleet/history/{pool}"): _OVERSEERS,
+    ("GET", "/metrics"): _OVERSEERS,
     ("GET", "/v1/me"): _READERS,
 }
 PUBLIC = {("GET", "/healthz"), ("GET", "/readyz")}
@@ -170,6 +176,7 @@ def owned(served: Served) -> dict[str, str]:
     return {
         "document_id": answer.json()["id"], "batch_id": batch["id"], "webhook_id": hook["id"],
         "delivery_id": delivery["id"], "key_id": key["key"]["id"], "format": "json", "path": "document.json",
+        "pool": "pdf",
     }  # fmt: skip
 
 
@@ -182,6 +189,8 @@ def test_a_stranger_sees_nothing_and_changes_nothing(served: Served, owned: dict
                 continue
             answer = call(stranger, route, owned)
             assert "hush" not in answer.text, route.path
+            if "{pool}" in route.path:
+                continue  # the fleet is everybody's
             if "{" in route.path:
                 assert answer.status_code == 404, (method, route.path, answer.text)
                 unknown = call(stranger, route, _UNKNOWN)
@@ -197,7 +206,7 @@ def test_a_stranger_sees_nothing_and_changes_nothing(served: Served, owned: dict
         assert (own.status_code, own.json()["duplicate_of"], own.json()["state"]) == (202, None, "received")
         for route in routes(served):
             [method] = route.methods
-            if method == "GET" and "{" in route.path:
+            if method == "GET" and "{" in route.path and "{pool}" not in route.path:
                 assert call(owner, route, owned).status_code == 200, route.path
 
 

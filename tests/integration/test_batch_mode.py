@@ -35,7 +35,7 @@ from docfleet.worker.cloud.orders import CloudOrder, cloud_slices
 from docfleet.worker.cloud.parts import ENGINE
 from documentai_clients import client_over
 from documentai_double import options_for
-from ledger_driver import PostgresServer, audit, postgres_server
+from ledger_driver import audit
 
 CLOUD = ReadingOptions(("json",), engine="documentai")
 MICROS = 1500
@@ -95,30 +95,6 @@ class Server:
         name = f"projects/tests/locations/{place}"
         with client_over("grpc", self.running.addresses[0]) as client:
             return list(client.list_operations({"name": name}).operations)
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerService]:
-    url = ""
-    if request.param == "postgres":
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        url = postgres.url(postgres.new_database())
-    made = WorkerService(tmp_path, url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def on_postgres(postgres: PostgresServer, tmp_path: Path) -> Iterator[WorkerService]:
-    made = WorkerService(tmp_path, postgres.url(postgres.new_database()))
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,35 +25,10 @@ from docfleet.ledger.escalating import Escalating
 from docfleet.ledger.service_values import Accepted, ReadingOptions
 from docfleet.worker.cloud.parts import CloudOptions, CloudParts
 from docfleet.worker.cloud.service import CloudWorker
-from ledger_driver import PostgresServer, postgres_server
 
 MICROS = 1500
 BOOK = PriceBook({"OCR_PROCESSOR": Rate.flat(MICROS)})
 CLOUD = ReadingOptions(("txt", "json"), engine="documentai")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerService]:
-    url = ""
-    if request.param == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.url(server.new_database())
-    service = WorkerService(tmp_path, url)
-    yield service
-    service.close()
-
-
-@pytest.fixture
-def on_postgres(postgres: PostgresServer, tmp_path: Path) -> Iterator[WorkerService]:
-    service = WorkerService(tmp_path, postgres.url(postgres.new_database()))
-    yield service
-    service.close()
 
 
 class Cloud:

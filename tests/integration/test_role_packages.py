@@ -6,6 +6,7 @@ a document goes through API, dispatcher and worker, each with the set of its own
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -93,10 +94,12 @@ def test_what_a_role_has_not_is_hidden(role: str, hidden: str, hiding: Path) -> 
     [
         # what a piece loads only when there is a Postgres, a Redis, an object store, a cloud
         ("api", "psycopg celery limits redis docfleet.store.remote docfleet.queues.hints docfleet.api.limits"),
-        ("dispatcher", "psycopg docfleet.store.remote docfleet.queues.check docfleet.dispatch.leader docfleet.delivery.run"),
+        ("dispatcher", "psycopg docfleet.store.remote docfleet.queues.check docfleet.dispatch.leader"
+                       " docfleet.delivery.run"),
         ("worker", "psycopg docfleet.store.remote docfleet.worker.broker_mode docfleet.worker.slot"),
         ("worker-cloud", "psycopg limits docfleet.store.remote docfleet.worker.cloud.service docfleet.quota"
-                         " docfleet.engines.documentai.client docfleet.engines.documentai.batch google.cloud.documentai_v1"),
+                         " docfleet.engines.documentai.client docfleet.engines.documentai.batch"
+                         " google.cloud.documentai_v1"),
         ("documentai-server", "docfleet.documentai_server.app docfleet.documentai_server.configured"
                               " docfleet.documentai_server.grpc_server docfleet.documentai_server.reader_process"),
     ],
@@ -110,7 +113,8 @@ def test_what_a_role_loads_now_and_then_is_there(role: str, modules: str, hiding
 def running(role: str, hiding: Path, data: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "docfleet", *arguments],
-        env=environment_of(role, hiding, data), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        env=environment_of(role, hiding, data), start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
         yield process
@@ -144,7 +148,7 @@ def docfleet_api(hiding: Path, data: Path, *arguments: str) -> str:
 
 def test_a_document_goes_through_the_sets_of_the_images(hiding: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
-    key = json.loads(docfleet_api(hiding, data, "keys", "create", "try", "--role", "submitter", "--json"))["key"]
+    key = json.loads(docfleet_api(hiding, data, "keys", "create", "try", "--role", "submitter", "--json"))["secret"]
     with ExitStack() as stack:
         api = stack.enter_context(running("api", hiding, data, "api", "--port", "0"))
         stack.enter_context(running("dispatcher", hiding, data, "dispatcher"))
@@ -163,15 +167,15 @@ def test_a_document_goes_through_the_sets_of_the_images(hiding: Path, tmp_path: 
             assert words in client.get(f"/v1/documents/{document['id']}/results/txt").text
         # what has no signature is refused in words, though nothing here can name it
         refused = client.post("/v1/documents?name=notes.txt", content=b"Just a note.\n" * 40)
-        assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_type")
+        assert (refused.status_code, refused.json()["code"]) == (422, "unsupported_type")
+        archive = client.post("/v1/documents?name=mixed.zip", content=(SAMPLES / "mixed.zip").read_bytes())
+        assert "Unpack it" in archive.text
 
 
 def test_the_document_ai_server_reads_with_its_set(hiding: Path, tmp_path: Path) -> None:
     arguments = ("documentai-server", "--grpc-port", "0", "--rest-port", "0", "--readers", "1")
     with running("documentai-server", hiding, tmp_path, *arguments) as server:
         url = address_told(server, "docfleet Document AI REST")
-        import base64
-
         content = base64.b64encode((SAMPLES / "invoice-01.pdf").read_bytes()).decode()
         body = {"rawDocument": {"content": content, "mimeType": "application/pdf"}}
         name = "projects/p/locations/eu/processors/ocr"

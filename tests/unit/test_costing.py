@@ -66,6 +66,12 @@ def test_who_worked_was_paid_though_nobody_saw_him() -> None:
     assert (cost.busy_micros, cost.idle_micros) == (72_000, 0)
 
 
+def test_a_slot_of_several_pools_costs_what_the_dearest_does() -> None:
+    assert [BOOK.slot_micros_per_hour(pool) for pool in ("cloud", "pdf", "cloud,pdf", "")] == [
+        3_600, 36_000, 36_000, 36_000,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

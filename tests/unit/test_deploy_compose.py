@@ -147,11 +147,11 @@ def test_values_in_the_environment_are_taken(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     with giving_nothing_away():
         prepare.prepare(folder)
-    yield folder
+    return folder
 
 
 @contextmanager
@@ -239,7 +239,7 @@ def test_volumes_are_given_to_who_writes_them(prepared: Path) -> None:
     if os.geteuid() == 0:
         assert data == prepare.OWNERS
     for name, service in SERVICES.items():
-        writes = {source for source, _, ro in mounts_of(name) if source in prepare.OWNERS and not ro} - ONCE
+        writes = {source for source, _, ro in mounts_of(name) if source in prepare.OWNERS and not ro}
         if name != "prepare":
             user = 10001 if name in OWN else int(service["user"].partition(":")[0])
             assert {prepare.OWNERS[source] for source in writes} <= {user}
@@ -258,7 +258,8 @@ def test_docfleet_takes_what_was_written(prepared: Path, monkeypatch: pytest.Mon
     assert hosts <= SERVICES.keys()
     MasterKey.from_base64((folder / "master.key").read_text(encoding="utf-8").strip())
     written = tomllib.loads((folder / "docfleet.toml").read_text(encoding="utf-8"))
-    assert all(setting_exists(f"DOCFLEET_{section}__{name}".upper()) for section in written for name in written[section])
+    names = [f"DOCFLEET_{section}__{name}".upper() for section in written for name in written[section]]
+    assert all(setting_exists(name) for name in names)
 
 
 def test_valkey_knows_passwords_by_their_hash(prepared: Path) -> None:
@@ -326,8 +327,8 @@ def test_alarms_look_at_gauges_there_are() -> None:
 
 def test_what_is_asked_is_a_service_that_listens() -> None:
     config = yaml.safe_load((DEPLOY / "monitoring/prometheus/prometheus.yml").read_text(encoding="utf-8"))
-    targets = [t for job in config["scrape_configs"] for static in job["static_configs"] for t in static["targets"]]
-    targets += [t for one in config["alerting"]["alertmanagers"] for static in one["static_configs"] for t in static["targets"]]
+    asked = [*config["scrape_configs"], *config["alerting"]["alertmanagers"]]
+    targets = [target for one in asked for static in one["static_configs"] for target in static["targets"]]
     sources = yaml.safe_load(
         (DEPLOY / "monitoring/grafana/provisioning/datasources/docfleet.yaml").read_text(encoding="utf-8")
     )

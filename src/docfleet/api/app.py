@@ -53,7 +53,7 @@ REQUEST_THREADS = 64
 def make_app(parts: ApiParts) -> FastAPI:
     """The API over `parts`, which it does not close. Serve it with uvicorn; it starts nothing before that."""
     options = parts.options
-    limits = make_limits(options.limits_url, options.requests_per_minute, options.limits_ca_file)
+    limits = make_limits(options.limits_url, options.requests_per_minute, options.limits_tls)
     recogniser = Recogniser()
 
     @asynccontextmanager

@@ -40,6 +40,33 @@ _DECISION = {
     "reason": "12 → 19 pdf workers: 4,210 pages waiting, forecast +38 %",
     "needs": [_NEED],
 }
+_DEMAND = {
+    "pool": "pdf",
+    "region": "local",
+    "workers": 19,
+    "before": 12,
+    "reason": _DECISION["reason"],
+    "changed_at": _AT,
+    "decided_at": _AT,
+    "age_seconds": 1.2,
+    "needs": [_NEED],
+    "limits": [],
+    "outlook": "similar days: 12 of the last 12 forecasts held",
+    "load": None,
+}
+_FORECAST = {
+    "pool": "pdf",
+    "model": "similar days",
+    "made_at": _AT,
+    "trusted": True,
+    "trust": "12 of the last 12 forecasts held",
+    "start": "2026-03-14T10:00:00Z",
+    "step_seconds": 3600.0,
+    "levels": [0.05, 0.5, 0.95],
+    "values": [[210.0, 190.0], [260.0, 240.0], [320.0, 300.0]],
+    "scores": [{"model": "similar days", "wape": 0.12}],
+}
+_STEP = {"at": "2026-03-14T08:00:00Z", "arrived": 912, "done": 905, "pages_done": 2710, "seconds_done": 2602.4}
 StepName = Literal["hour", "five_minutes"]
 PoolName = Annotated[Pool, Path(description="pdf, image or cloud.")]
 
@@ -106,10 +133,7 @@ class PoolLoadOut(BaseModel):
 class DemandOut(BaseModel):
     """How many workers a pool is to have now. `workers` is what KEDA's metrics-api trigger reads."""
 
-    model_config = example(
-        pool="pdf", region="local", workers=19, before=12, reason=_DECISION["reason"], changed_at=_AT, decided_at=_AT,
-        age_seconds=1.2, needs=[_NEED], limits=[], outlook="seasonal: 12 of the last 12 forecasts held", load=None,
-    )  # fmt: skip
+    model_config = example(**_DEMAND)
 
     pool: str
     region: str
@@ -136,6 +160,8 @@ class DemandOut(BaseModel):
 
 
 class DemandsOut(BaseModel):
+    model_config = example(items=[_DEMAND])
+
     items: list[DemandOut]
 
 
@@ -175,6 +201,8 @@ class ScoreOut(BaseModel):
 class FleetForecastOut(BaseModel):
     """What is forecast for a pool: documents a step; in the pool cloud, pages."""
 
+    model_config = example(**_FORECAST)
+
     pool: str
     model: str
     made_at: datetime | None
@@ -197,6 +225,8 @@ class HistoryStepOut(BaseModel):
 
 class HistoryOut(BaseModel):
     """What arrived and was done in equal steps: documents; in the pool cloud, pages. Empty steps are left out."""
+
+    model_config = example(pool="pdf", step_seconds=3600, items=[_STEP])
 
     pool: str
     step_seconds: int
@@ -232,7 +262,7 @@ def read_demand(parts: Parts, pool: PoolName) -> DemandOut:
 def list_decisions(
     parts: Parts,
     pool: Annotated[Pool | None, Query(description="Only those of this pool.")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
     before: Annotated[
         int | None, Query(ge=1, description="Only those before this one: the last `id` received.")
     ] = None,

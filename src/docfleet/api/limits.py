@@ -102,17 +102,30 @@ class Share(msgspec.Struct):
         return untold
 
 
+class TlsFiles(msgspec.Struct, frozen=True):
+    """Paths of PEM files; empty: the usual authorities, and no certificate of our own."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
 class SharedLimits:
     """A sliding window in Redis for all processes; falls back to `LocalLimits` while Redis does not answer."""
 
     def __init__(
-        self, url: str, per_minute: int, ca_file: str = "", clock: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        per_minute: int,
+        tls_files: TlsFiles = TlsFiles(),  # noqa: B008 - frozen
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         from limits import RateLimitItemPerMinute
         from limits.aio.storage import RedisStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-        tls: dict[str, Any] = {"ssl_ca_certs": ca_file} if ca_file else {}
+        files = {"ssl_ca_certs": tls_files.ca, "ssl_certfile": tls_files.certificate, "ssl_keyfile": tls_files.key}
+        tls: dict[str, Any] = {name: file for name, file in files.items() if file}
         self._storage = RedisStorage(
             f"async+{url}",
             implementation="redispy",
@@ -173,8 +186,10 @@ class SharedLimits:
         await bridge.get_connection().aclose()
 
 
-def make_limits(url: str, per_minute: int, ca_file: str = "") -> RequestLimits:
-    """Shared where `url` is one of a single Redis; local otherwise. `ca_file`: certificates to trust there."""
-    if url.startswith(("redis://", "rediss://")):
-        return SharedLimits(url, per_minute, ca_file)
+def make_limits(url: str, per_minute: int, tls_files: TlsFiles = TlsFiles()) -> RequestLimits:  # noqa: B008 - frozen
+    """Shared where `url` is one of a single Redis; local otherwise. `tls_files`: for `rediss://`."""
+    if url.startswith("rediss://"):
+        return SharedLimits(url, per_minute, tls_files)
+    if url.startswith("redis://"):
+        return SharedLimits(url, per_minute)
     return LocalLimits(per_minute)

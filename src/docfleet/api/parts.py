@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from docfleet.api.limits import TlsFiles
 from docfleet.domain.access import Caller
 from docfleet.domain.pricing import PriceBook
 from docfleet.ledger import Ledger
@@ -37,8 +38,8 @@ class ApiOptions:
     requests_per_minute: int = 1200
     limits_url: str = ""
     """`redis://…` or `rediss://…` where request limits are shared; empty: each process counts for itself."""
-    limits_ca_file: str = ""
-    """Certificates (PEM) to trust there instead of the system's."""
+    limits_tls: TlsFiles = field(default_factory=TlsFiles)
+    """Which certificates are trusted and shown there."""
     max_file_bytes: int = 1024 * MEBIBYTE
     max_waiting_documents: int = 1_000_000
     max_tenant_waiting_documents: int = 500_000

@@ -20,7 +20,7 @@ from docfleet.errors import UsageError
 from docfleet.fleet.simulate.kinds import Kind
 
 if TYPE_CHECKING:
-    from docfleet.fleet.simulate.compare import Plan
+    from docfleet.fleet.simulate.compare import MakeForecaster, Plan
     from docfleet.fleet.simulate.demand import Demand
     from docfleet.fleet.simulate.run import Outcome
 
@@ -96,8 +96,9 @@ def simulate(
     wanted = _demand(demand, scenario, rate, last, plan, seed)
     kinds = list(dict.fromkeys(policy or DEFAULT_KINDS))
     arrivals = comparing.arrivals_of(wanted, plan, seed, exact)
+    make = _forecaster(silent=as_json)
     with _progress(silent=as_json) as told:
-        outcomes = [comparing.run_one(kind, wanted, arrivals, plan, seed, progress=told) for kind in kinds]
+        outcomes = [comparing.run_one(kind, wanted, arrivals, plan, seed, make, told) for kind in kinds]
     if out is not None:
         _write(out, outcomes, wanted, plan, bool(arrivals.each))
     if as_json:
@@ -113,6 +114,21 @@ def _require_simpy() -> None:
         importlib.import_module("simpy")
     except ImportError as error:
         raise UsageError("The simulator needs simpy: pip install 'docfleet[fleet]'.") from error
+
+
+def _forecaster(*, silent: bool) -> MakeForecaster:
+    """The one the service has; where its libraries are not installed, the plain seasonal one."""
+    try:
+        importlib.import_module("sklearn")
+    except ImportError:
+        if not silent:
+            typer.echo("Forecasts are the plain seasonal ones: scikit-learn is not installed.", err=True)
+        from docfleet.fleet.simulate.compare import seasonal
+
+        return seasonal
+    from docfleet.fleet.simulate.learned import learned
+
+    return learned
 
 
 def _plan(config: Path | None) -> Plan:

@@ -32,6 +32,7 @@ COMMANDS = {
     "api": "docfleet.cli.api:api",
     "dispatcher": "docfleet.cli.dispatcher:dispatcher",
     "worker": "docfleet.cli.worker:worker",
+    "ledger": "docfleet.cli.ledger:ledger",
     "documentai-server": "docfleet.cli.documentai_server:documentai_server",
     "keys": "docfleet.cli.keys:keys",
     "master-key": "docfleet.cli.master_key:master_key",

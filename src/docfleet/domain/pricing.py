@@ -112,7 +112,8 @@ class PriceBook(msgspec.Struct, frozen=True):
         return found
 
     def slot_micros_per_hour(self, pool: str) -> int:
-        return self.pool_micros_per_hour.get(pool, self.worker_micros_per_hour)
+        """Of a slot that serves a pool, or several with commas between them: then it costs what the dearest does."""
+        return max(self.pool_micros_per_hour.get(one, self.worker_micros_per_hour) for one in pool.split(","))
 
     def addon(self, name: str) -> Rate:
         found = self.addons.get(name)

@@ -42,7 +42,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     kind: FailureKind
     code: str
-    """Stable; of `errors.py`, or of the few the ledger gives itself ("worker_died", "handed_back")."""
+    """Stable; of `docfleet.errors`, or of the few the ledger gives itself ("worker_died", "handed_back")."""
     message: str = ""
     """One sentence for a person."""
     detail: str = ""

@@ -65,7 +65,7 @@ class ScalingPolicy(Sizing, frozen=True):
     down_window_seconds: float = 300.0
     """Workers are taken away when nothing asked for them for so long."""
     down_share: float = 0.1
-    """Of the workers there are, taken away in a minute; one at least."""
+    """Of the workers there are, taken away once a minute; one at least."""
     up_step: int = 8
     """So many workers may be added by one decision, or as many as there are, if that is more."""
     dead_band: float = 0.05
@@ -167,12 +167,11 @@ class ScalingPolicy(Sizing, frozen=True):
         highest = min(before, max(cap, busy))
         asked = min(highest, max(workers for _, workers in window))
         target = max(busy, asked, wanted)
-        if highest - target < max(1, int(self.dead_band * before)):
+        is_due = lowered_at is None or now - lowered_at >= 60.0
+        if not is_due or highest - target < max(1, int(self.dead_band * before)):
             workers = highest
         else:
-            minutes = 1.0 if lowered_at is None else min(1.0, (now - lowered_at) / 60.0)
-            step = int(max(1.0, self.down_share * before) * minutes + 1e-9)
-            workers = max(target, highest - step)
+            workers = max(target, highest - max(1, int(self.down_share * before)))
         return workers, self._slowed(wanted, workers, target, busy)
 
     def _slowed(self, wanted: int, workers: int, target: int, busy: int) -> tuple[Need, ...]:

@@ -243,7 +243,7 @@ class Ledger(Transactions):
 
         `crashed`: by itself, so that the slice it was working on is to blame (`working_on`, or the only one it held).
         With an empty `working_on` it was free; that tells of a storm, and is kept for that.
-        `cause`: a code of `errors.py` where it was seen what ended it ("timed_out", "out_of_memory").
+        `cause`: a code of `docfleet.errors` where it was seen what ended it ("timed_out", "out_of_memory").
         """
         return self._write(
             lambda session: ending.release_worker(

@@ -24,7 +24,7 @@ from docfleet.domain.pricing import PriceBook, micros_of
 from docfleet.domain.work import DocumentState
 from docfleet.ledger.dialect import upserts
 from docfleet.ledger.money_rows import FLEET_USE, TENANT_USE
-from docfleet.ledger.rows import DOCUMENT
+from docfleet.ledger.rows import BATCH, DOCUMENT
 from docfleet.ledger.service_rows import CONTENT, WORKER, TenantRow
 from docfleet.ledger.use_values import FleetUse, TenantUse, Use
 
@@ -67,6 +67,7 @@ _LIVED = select(WORKER.c.pool, WORKER.c.slots, WORKER.c.started_at, WORKER.c.see
     WORKER.c.seen_at > bindparam("since")
 )
 _BEGAN = select(func.min(TenantRow.created_at))
+_FIRST_BATCH = select(func.min(BATCH.c.created_at))
 
 
 def _changes(at: Any) -> Any:
@@ -241,8 +242,10 @@ def _keep(session: Session, month: str, counted_to: float, use: Use) -> None:
 
 
 def _began(session: Session) -> float | None:
-    """When the first tenant was made; None: nobody has used anything."""
+    """When the first tenant was made, or in a ledger without tenants the first batch; None: nobody used anything."""
     began: float | None = session.execute(_BEGAN).scalar()
+    if began is None:
+        began = session.execute(_FIRST_BATCH).scalar()
     return began
 
 

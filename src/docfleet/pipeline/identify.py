@@ -94,8 +94,11 @@ def _detector() -> Any:
 
 
 def _ask_detector(path: Path) -> tuple[str, str]:
-    """(stable name, words for a person) of what the learned detector takes the file for."""
-    result = _detector().identify_path(path)
+    """(stable name, words for a person) of what the learned detector takes the file for; without one: unknown."""
+    try:
+        result = _detector().identify_path(path)
+    except ModuleNotFoundError:  # an image that carries no inference runtime
+        return "unknown", ""
     if not result.ok:
         return "unknown", ""
     output = result.output

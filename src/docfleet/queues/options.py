@@ -29,7 +29,10 @@ class QueueOptions(msgspec.Struct, frozen=True):
     sentinel_password: str = ""
     """Of the sentinels themselves; empty: they ask for none."""
     ca_file: str | None = None
-    """Certificates to trust for `rediss://`; None: the system's."""
+    """Certificates to trust for `rediss://`; None: the system's. With it `sentinel://` speaks TLS as well."""
+    cert_file: str | None = None
+    """Own certificate, where the server asks for one (mutual TLS)."""
+    key_file: str | None = None
     socket_timeout: float = 5.0
     """Without one a silent failover hangs its clients for minutes."""
     connect_timeout: float = 2.0
@@ -60,7 +63,7 @@ class QueueOptions(msgspec.Struct, frozen=True):
 
     @property
     def is_tls(self) -> bool:
-        return self.scheme == "rediss"
+        return self.scheme == "rediss" or (self.is_sentinel and self.ca_file is not None)
 
 
 def queues_of(pool: str) -> tuple[str, ...]:
@@ -95,8 +98,9 @@ def connect(options: QueueOptions) -> redis.Redis:
 
 
 def tls_options(options: QueueOptions) -> dict[str, Any]:
-    """How the server's certificate is checked, for redis-py and kombu alike."""
-    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **({"ssl_ca_certs": options.ca_file} if options.ca_file else {})}
+    """How the server's certificate is checked, and which one is shown, for redis-py and kombu alike."""
+    files = {"ssl_ca_certs": options.ca_file, "ssl_certfile": options.cert_file, "ssl_keyfile": options.key_file}
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, **{name: file for name, file in files.items() if file}}
 
 
 def sentinel_options(options: QueueOptions) -> dict[str, Any]:
@@ -105,6 +109,7 @@ def sentinel_options(options: QueueOptions) -> dict[str, Any]:
         "socket_timeout": min(options.socket_timeout, 2.0),
         "socket_connect_timeout": options.connect_timeout,
         **({"password": options.sentinel_password} if options.sentinel_password else {}),
+        **({"ssl": True, **tls_options(options)} if options.is_tls else {}),
     }
 
 
@@ -118,5 +123,6 @@ def _by_sentinel(options: QueueOptions, patience: dict[str, Any]) -> redis.Redis
         [(part.hostname or "localhost", part.port or 26379) for part in parts],
         sentinel_kwargs=sentinel_options(options) | {"retry": patience["retry"]},
     )
-    client: redis.Redis = sentinels.master_for(options.sentinel_master, db=database, **login, **patience)
+    tls = {"ssl": True, **tls_options(options)} if options.is_tls else {}
+    client: redis.Redis = sentinels.master_for(options.sentinel_master, db=database, **login, **patience, **tls)
     return client

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from docfleet.domain.pricing import OwnPrices
+from docfleet.domain.urgency import Pool
 from docfleet.settings.section import Names, Section
 
 OWN = OwnPrices()
@@ -51,7 +52,9 @@ class QuotaSettings(Section):
     """How calls to cloud engines are metered; the quotas themselves belong to the engine."""
 
     redis_url: str = Field(
-        "", description="Redis that counts for all processes; empty: the broker's. Without either each counts alone."
+        "",
+        description="Redis that counts quotas and the requests of API keys for all processes; empty: the broker's. "
+        "Without either each counts alone.",
     )
     sharers: int = Field(
         4, ge=1, description="Into how many parts a quota is divided while its Redis is away, at least."
@@ -89,7 +92,7 @@ class MoneySettings(Section):
         description="What an hour of one worker slot costs, at work or not: one vCPU with 2 GiB on AWS Fargate "
         "(us-east-1, Linux on x86, list price).",
     )
-    pool_usd_per_hour: dict[str, Annotated[float, Field(ge=0, le=MOST_USD)]] = Field(
+    pool_usd_per_hour: dict[Pool, Annotated[float, Field(ge=0, le=MOST_USD)]] = Field(
         {},
         description="Pools whose slots cost something else. A slot of `cloud`, which is one call under way, shares one "
         "worker's price with the others of its process where it is not named here.",
@@ -101,7 +104,7 @@ class MoneySettings(Section):
         description="What a GiB in the store costs for a month: Amazon S3 Standard (us-east-1, list price).",
     )
     stored_bytes_per_byte: float = Field(
-        3.0, ge=1, le=1000, description="Bytes in the store, results included, for each byte that was submitted."
+        3.4, ge=1, le=1000, description="Bytes in the store, results included, for each byte that was submitted."
     )
     base_usd_per_month: float = Field(
         OWN.base_usd_per_month,

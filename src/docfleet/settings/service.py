@@ -28,7 +28,11 @@ class ServiceSettings(Section):
     )
     sentinel_master: str = Field("", description="Name of the master when the broker is reached through Sentinel.")
     sentinel_password: str = Field("", description="Password of the sentinels themselves; empty: they ask for none.")
-    broker_ca_file: Path | None = Field(None, description="Certificates to trust for `rediss://`.")
+    broker_ca_file: Path | None = Field(
+        None, description="Certificates to trust for `rediss://`; with it `sentinel://` speaks TLS as well."
+    )
+    broker_cert_file: Path | None = Field(None, description="Own certificate for Redis (PEM), where it asks for one.")
+    broker_key_file: Path | None = Field(None, description="Private key of that certificate (PEM).")
     master_key: str = Field(
         "", description="Master key of the encryption at rest, base64 (see `docfleet master-key new`)."
     )

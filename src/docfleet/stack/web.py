@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import uvicorn
 
 from docfleet.errors import DocfleetError, UsageError
 from docfleet.runtime import Runtime
 from docfleet.settings import ApiSettings
+from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 def make_api(runtime: Runtime) -> FastAPI:
     """The API over the parts of a runtime. Opens ledger and store."""
     from docfleet.api.app import make_app
+    from docfleet.api.limits import TlsFiles
     from docfleet.api.parts import ApiOptions, ApiParts
     from docfleet.ledger.service_values import ReadingOptions
 
     settings = runtime.settings
     api, service, reading = settings.api, settings.service, settings.reading
-    broker = urlsplit(service.broker_url)
     hints = runtime.hints
     formats = tuple(settings.output.formats)
     options = ApiOptions(
@@ -44,8 +44,10 @@ def make_api(runtime: Runtime) -> FastAPI:
         region=service.region,
         public_url=api.public_url,
         requests_per_minute=api.requests_per_minute,
-        limits_url=service.broker_url if broker.scheme in ("redis", "rediss") else "",
-        limits_ca_file=str(service.broker_ca_file or "") if broker.scheme == "rediss" else "",
+        limits_url=settings.quota.redis_url or service.broker_url,
+        limits_tls=TlsFiles(
+            str(service.broker_ca_file or ""), str(service.broker_cert_file or ""), str(service.broker_key_file or "")
+        ),
         max_file_bytes=settings.limits.max_file_bytes,
         max_waiting_documents=api.max_waiting_documents,
         max_tenant_waiting_documents=api.max_tenant_waiting_documents,
@@ -111,13 +113,24 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._stop = stop
         self._on_turn = on_turn
+        self._renewed: RenewedCertificate | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        config = self.config
+        if config.ssl is not None:
+            self._renewed = RenewedCertificate(
+                config.ssl, Path(str(config.ssl_certfile)), Path(str(config.ssl_keyfile))
+            )
+        await super().startup(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         self._on_turn()
+        if self._renewed is not None:
+            self._renewed.look()
         if self._stop.is_set():
             self.should_exit = True
         return await super().on_tick(counter)

@@ -44,8 +44,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timezone: str = "UTC"
     fixed_workers: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """None: the fewest with which the p95 wait is within `aim` of the target."""
-    oracle_share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
-    """The oracle finishes everything within this share of its target."""
+    oracle_share: Annotated[float, msgspec.Meta(gt=0)] = 0.5
+    """The oracle finishes everything within this share of its target, and nearly everything much sooner."""
     tick_seconds: Annotated[float, msgspec.Meta(gt=0)] = 5.0
     """Of runs by cohorts."""
 

@@ -20,6 +20,9 @@ APPROXIMATION = (
     "waits below a few seconds are rounded down by it."
 )
 EXACT = "Every document was followed by itself."
+WAITS = (
+    f"Waits are those of documents whose target is below {duration(LATER_SECONDS)}; late are all after their target."
+)
 
 
 def cells(outcome: Outcome) -> tuple[str, ...]:
@@ -89,6 +92,7 @@ def picture(
         charts=_charts(outcomes, kinds, target),
         notes=(
             (EXACT if exact else APPROXIMATION.format(tick=tick)),
+            WAITS,
             *(f"{one}: {ABOUT[one]}." for one in kinds.values()),
         ),
     )
@@ -104,13 +108,12 @@ def _charts(outcomes: Sequence[Outcome], kinds: dict[str, Kind], target: float) 
     demand = Curve("demand", "demand", tuple(step.arriving for step in outcomes[0].steps))
     peaks = "; ".join(f"{one.policy} up to {one.peak_workers:,}" for one in outcomes)
     waits = "; ".join(f"{one.policy} p95 {seconds(one.wait_p95)}" for one in outcomes)
-    shown = f"of documents with a target below {duration(LATER_SECONDS)}"
     return (
         Chart("Demand", "slots it keeps busy", "Demand over time", (demand,)),
         Chart("Workers", "asked for", f"Workers over time: {peaks}", curves(lambda step: float(step.workers), True)),
         Chart(
             "The oldest that waits",
-            f"seconds, {shown}",
+            "seconds",
             f"Age of the oldest waiting document over time: {waits}",
             curves(lambda step: step.oldest),
             mark=target,

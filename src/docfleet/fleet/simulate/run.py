@@ -10,14 +10,16 @@ import msgspec
 import numpy as np
 import simpy
 
+from docfleet.domain.costing import Usage, WholeCost, whole_cost
 from docfleet.domain.load import Caps, ClassLoad, PoolLoad
+from docfleet.domain.pricing import micros_of, usd_of
 from docfleet.fleet.simulate.arrivals import Arrivals
 from docfleet.fleet.simulate.backlog import Backlog, Cohorts, Standing
 from docfleet.fleet.simulate.crew import Crew
 from docfleet.fleet.simulate.one_by_one import OneByOne
 from docfleet.fleet.simulate.scalers import Forecaster, Scaler
 from docfleet.fleet.simulate.waits import Waits
-from docfleet.fleet.simulate.world import Trouble, World
+from docfleet.fleet.simulate.world import NODE, Trouble, World
 
 MONTH_HOURS = 730.0
 LATER_SECONDS = 3600.0
@@ -55,7 +57,9 @@ class Outcome(msgspec.Struct, frozen=True):
     """Paid for: from being asked for to being gone."""
     node_hours: float
     cost_usd: float
-    """Nodes, base and engine pages."""
+    """The whole of it: nodes, base and engine pages."""
+    cost: WholeCost
+    """The same by kind; a node whose slots do not all work is idle in part."""
     wait_p50: float
     wait_p95: float
     wait_p99: float
@@ -201,6 +205,22 @@ class Run:
             yield self._environment.timeout(trouble.for_seconds)
             self._quotas.remove(trouble.quota_slots)
 
+    def _cost(self, documents: int, node_seconds: float) -> WholeCost:
+        """By the function that `docfleet costs` uses; what is paid for are nodes."""
+        world, arrivals = self._world, self._arrivals
+        pages = documents * world.work.pages
+        slots = world.machines.slots_per_worker * world.machines.workers_per_node
+        busy = min(node_seconds, float(arrivals.work.sum()) / slots)
+        usage = Usage(
+            documents=documents,
+            pages=round(pages),
+            engine_micros=micros_of(pages * world.prices.engine_usd_per_page),
+            busy_seconds={NODE: busy},
+            paid_seconds={NODE: node_seconds},
+            months=arrivals.ticks * arrivals.tick_seconds / 3600 / MONTH_HOURS,
+        )
+        return whole_cost(usage, world.prices.book)
+
     def _outcome(self) -> Outcome:
         world, arrivals, crew = self._world, self._arrivals, self._crew
         documents = int(arrivals.documents.sum())
@@ -211,10 +231,7 @@ class Run:
             if target < LATER_SECONDS or len(world.work.classes) == 1:
                 waits.include(one)
         worker_seconds, node_seconds = self._paid or (crew.worker_seconds, crew.node_seconds)
-        hours = arrivals.ticks * arrivals.tick_seconds / 3600
-        prices = world.prices
-        cost = node_seconds / 3600 * prices.node_usd_per_hour + hours / MONTH_HOURS * prices.base_usd_per_month
-        cost += documents * world.work.pages * prices.engine_usd_per_page
+        cost = self._cost(documents, node_seconds)
         return Outcome(
             policy=self._scaler.name,
             documents=documents,
@@ -224,7 +241,8 @@ class Run:
             work_hours=float(arrivals.work.sum()) / 3600,
             worker_hours=worker_seconds / 3600,
             node_hours=node_seconds / 3600,
-            cost_usd=cost,
+            cost_usd=usd_of(cost.micros),
+            cost=cost,
             wait_p50=waits.percentile(0.5),
             wait_p95=waits.percentile(0.95),
             wait_p99=waits.percentile(0.99),

@@ -144,8 +144,9 @@ class Oracle:
             slots += (done[width:] - done[:-width]) / (width * self._tick)
         lead = max(1, round(world.start_seconds / self._tick))
         # what is needed, without gaps too short to be worth a stop, one start-up ahead
-        closed = -_highest(-_highest(slots, lead)[::-1], lead)[::-1]
-        ahead = _highest(closed, lead)
+        self.ready = -_highest(-_highest(slots, lead)[::-1], lead)[::-1]
+        """Slots that are at work in each tick."""
+        ahead = _highest(self.ready, lead)
         self._workers = np.ceil(ahead / world.machines.slots_per_worker - 1e-9).astype(int)
 
     def size(self, load: PoolLoad, caps: Caps, workers: int, now: float) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from docfleet.domain.pricing import PriceBook, micros_of
 from docfleet.domain.urgency import RANK, TARGET_SECONDS, Pool, Urgency
 from docfleet.errors import UsageError
 
@@ -16,6 +17,8 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 T = TypeVar("T")
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+NODE = "node"
+"""What is paid for in a simulation, in the place of single slots."""
 
 
 class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +73,14 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_usd_per_month: NotNegative = 200.0
     """What is there whatever is read: database, Redis, storage, control plane."""
     engine_usd_per_page: NotNegative = 0.0
+
+    @property
+    def book(self) -> PriceBook:
+        """The same for `whole_cost`: a node counts as a slot of the pool `NODE`."""
+        return PriceBook(
+            pool_micros_per_hour={NODE: micros_of(self.node_usd_per_hour)},
+            base_micros_per_month=micros_of(self.base_usd_per_month),
+        )
 
 
 class Trouble(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

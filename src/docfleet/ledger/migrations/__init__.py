@@ -1,4 +1,9 @@
-"""The ledger's tables, step by step (Alembic). A step never changes once it is released."""
+"""The ledger's tables, step by step (Alembic). A step never changes once it is released.
+
+Steps are numbered 0001, 0002 … and only add: tables, indexes, columns that may be empty or have a default in the
+database. So whoever knows an earlier step works on, beside the newer ones. A step that does more, and before which the
+whole fleet has to stop, is named otherwise (`b0001`): earlier docfleets then refuse the ledger.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Builds the images where no registry is reachable: buildah with chroot isolation, on a base made by debootstrap.
 
-    sudo deploy/images/build-offline [TARGET …]
+    sudo deploy/images/build_offline.py [TARGET …]
 
-It needs root, buildah, debootstrap, a Debian mirror and a Python package index, and no daemon. Packages are fetched once,
-inside the base and by the pip configuration of this machine (index, proxy, certificates), which is mounted and never
-copied; the build itself runs without a network. `deploy/images/run-document` then tries the images.
+It needs root, buildah, debootstrap, a Debian mirror and a Python package index, and no daemon. Packages are fetched
+once, inside the base and by the pip configuration of this machine (index, proxy, certificates), which is mounted and
+never copied; the build itself asks no index. `deploy/images/run_document.py` then tries the images.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +62,9 @@ def make_base(buildah: Buildah, folder: Path, suite: str, mirror: str) -> str:
     shutil.rmtree(tree, ignore_errors=True)
     say(f"debootstrap {suite} from {mirror}")
     subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(tree), mirror], check=True, stdout=sys.stderr
+        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(tree), mirror],
+        check=True,
+        stdout=sys.stderr,
     )
     for left in (*(tree / "var/cache/apt/archives").glob("*.deb"), *(tree / "var/lib/apt/lists").glob("*_*")):
         left.unlink()
@@ -89,11 +92,16 @@ def pip_settings() -> dict[str, str]:
 
 def fetch_wheels(buildah: Buildah, base: str, folder: Path, locks: Sequence[str]) -> Path:
     """A folder with every wheel of these locks, fetched by the base's own Python: markers look at its exact version."""
-    wheels, config = folder / "wheels", folder / "pip.conf"
+    wheels, config, stamp = folder / "wheels", folder / "pip.conf", folder / "wheels.of"
+    texts = [(ROOT / "deploy/requirements" / f"{lock}.txt").read_bytes() for lock in locks]
+    image = buildah("inspect", "--type", "image", "--format", "{{.FromImageID}}", base)
+    wanted = sha256(b"".join([image.encode(), *texts])).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return wheels
     wheels.mkdir(exist_ok=True)
     settings = {**pip_settings(), "cert": str(CERTIFICATES)}
+    config.touch(mode=0o600)  # it may hold the password of an index
     config.write_text("[global]\n" + "".join(f"{name} = {value}\n" for name, value in settings.items()))
-    config.chmod(0o600)
     mounts = [f"{wheels}:/wheels", f"{ROOT / 'deploy/requirements'}:/requirements:ro", f"{config}:/etc/pip.conf:ro"]
     mounts.append(f"{CERTIFICATES}:{CERTIFICATES}:ro")
     local = {Path(word.removeprefix("file://")) for value in settings.values() for word in value.split()}
@@ -108,6 +116,7 @@ def fetch_wheels(buildah: Buildah, base: str, folder: Path, locks: Sequence[str]
     finally:
         buildah("rm", container)
         config.unlink()
+    stamp.write_text(wanted)
     return wheels
 
 
@@ -140,7 +149,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", nargs="*", choices=[*TARGETS, []], help=f"default: all of {', '.join(TARGETS)}")
     parser.add_argument("--folder", type=Path, default=ROOT / ".images", help="storage, wheels and base go here")
-    parser.add_argument("--suite", default="bookworm", help="Debian release of the base; python3 has to be 3.11 or later")
+    parser.add_argument(
+        "--suite", default="bookworm", help="Debian release of the base; python3 has to be 3.11 or later"
+    )
     parser.add_argument("--mirror", default="http://deb.debian.org/debian")
     parser.add_argument("--storage-driver", default="overlay", help="vfs where the kernel has no overlay; far slower")
     options = parser.parse_args()

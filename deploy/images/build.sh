@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the images with docker, podman or buildah, whichever works here: deploy/images/build [TARGET ...]
+# Builds the images with docker, podman or buildah, whichever works here: deploy/images/build.sh [TARGET ...]
 # Each becomes docfleet-TARGET:local. ENGINE=podman chooses one; BASE_IMAGE=... stands on another base.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -14,7 +14,7 @@ case "$ENGINE" in
     # health checks are none of OCI's, so that these leave them out of their own format
     podman | buildah) format=--format=docker ;;
     *)
-        echo "needs docker, podman or buildah; where no registry is reachable: deploy/images/build-offline" >&2
+        echo "needs docker, podman or buildah; where no registry is reachable: deploy/images/build_offline.py" >&2
         exit 2
         ;;
 esac

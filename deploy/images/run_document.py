@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a document through the built images: API, dispatcher and a worker for PDFs, over a SQLite ledger in one volume.
 
-    deploy/images/run-document [--engine docker|podman|buildah] [--prefix docfleet- --tag local]
+    deploy/images/run_document.py [--engine docker|podman|buildah] [--prefix docfleet- --tag local]
 
 Every container has a read-only root file system, no capability and no way to gain one, and its own unprivileged user.
 What is checked: each becomes healthy, nothing but /tmp and the data folder can be written, the text of the document is
@@ -39,11 +39,13 @@ ENVIRONMENT = {"DOCFLEET_SERVICE__MASTER_KEY_FILE": f"{DATA}/master.key", "DOCFL
 PYTHON = "/opt/docfleet/bin/python"
 PIECES = {
     "api": ("api", ["api", "--host", "127.0.0.1"]),
-    "dispatcher": ("dispatcher", ["dispatcher", "--liveness", "/tmp/alive-dispatcher"]),
-    "worker": ("worker-pdf", ["worker", "--pool", "pdf", "--liveness", "/tmp/alive-worker"]),
+    "dispatcher": ("dispatcher", ["dispatcher", "--liveness", "/tmp/alive"]),
+    "worker": ("worker-pdf", ["worker", "--pool", "pdf", "--liveness", "/tmp/alive"]),
 }
-"""Piece -> image and arguments. Liveness files have names of their own, since chroots share one /tmp here."""
-CANNOT_WRITE = f"import os; print([p for p in ('/', '/etc/docfleet', '/opt/docfleet') if os.access(p, os.W_OK)], os.getuid())"
+"""Piece -> image and arguments: those of the image, but for the API, which listens on this machine alone."""
+CANNOT_WRITE = (
+    "import os; print([p for p in ('/', '/etc/docfleet', '/opt/docfleet') if os.access(p, os.W_OK)], os.getuid())"
+)
 
 
 class Failed(Exception):
@@ -73,19 +75,23 @@ class Containers:
         return said([*self._engine, "run", "--rm", *self._options(), *entry, self._name_of(image), *arguments])
 
     def start(self, piece: str, image: str, arguments: Sequence[str]) -> None:
-        check = ["api"] if piece == "api" else ["file", arguments[-1]]
-        health = " ".join([PYTHON, "-I", "/opt/docfleet/lib/docfleet-image/healthcheck.py", *check])
-        said([
-            *self._engine, "run", "--detach", "--name", f"{self._run}-{piece}", *self._options(),
-            "--health-cmd", health, "--health-interval", "2s", self._name_of(image), *arguments,
-        ])  # fmt: skip
+        # podman has systemd look after health, which is not everywhere: then it is asked below
+        watched = [] if self._engine[0] == "docker" else ["--no-healthcheck"]
+        name = ["--detach", "--name", f"{self._run}-{piece}"]
+        said([*self._engine, "run", *name, *watched, *self._options(), self._name_of(image), *arguments])
 
     def is_well(self, piece: str) -> bool:
         """By the health check of its image."""
-        check = ["healthcheck", "run"] if self._engine[0] == "podman" else []
-        if check:
-            return subprocess.run([*self._engine, *check, f"{self._run}-{piece}"], capture_output=True).returncode == 0
-        return said([*self._engine, "inspect", "--format", "{{.State.Health.Status}}", f"{self._run}-{piece}"]) == "healthy"
+        name = f"{self._run}-{piece}"
+        if self._engine[0] == "docker":
+            return said([*self._engine, "inspect", "--format", "{{.State.Health.Status}}", name]) == "healthy"
+        image = self._name_of(PIECES[piece][0])
+        kind, *check = json.loads(
+            said([*self._engine, "image", "inspect", "--format", "{{json .HealthCheck.Test}}", image])
+        )
+        if kind != "CMD":
+            raise Failed(f"the health check of {image} is run by a shell: {kind}")
+        return subprocess.run([*self._engine, "exec", name, *check], capture_output=True, check=False).returncode == 0
 
     def stop(self, piece: str) -> int:
         name = f"{self._run}-{piece}"
@@ -93,7 +99,9 @@ class Containers:
         return int(said([*self._engine, "inspect", "--format", "{{.State.ExitCode}}", name]))
 
     def logs(self, piece: str) -> str:
-        done = subprocess.run([*self._engine, "logs", "--tail", "20", f"{self._run}-{piece}"], capture_output=True, text=True)
+        done = subprocess.run(
+            [*self._engine, "logs", "--tail", "20", f"{self._run}-{piece}"], capture_output=True, text=True
+        )
         return done.stdout + done.stderr
 
     def clear(self) -> None:
@@ -133,7 +141,7 @@ class Chroots:
     def is_well(self, piece: str) -> bool:
         image, arguments = PIECES[piece]
         check = ["api"] if piece == "api" else ["file", arguments[-1]]
-        command = [PYTHON, "-I", "/opt/docfleet/lib/docfleet-image/healthcheck.py", *check]
+        command = [PYTHON, "-I", "/usr/local/lib/docfleet/healthcheck.py", *check]
         return subprocess.run(self._command(image, command), capture_output=True, check=False).returncode == 0
 
     def stop(self, piece: str) -> int:
@@ -166,14 +174,18 @@ class Chroots:
 def said(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Failed(f"{' '.join(command[:2])} … {command[-1]}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        raise Failed(
+            f"{' '.join(command[:2])} … {command[-1]}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done.stdout.strip()
 
 
 def descendants(pid: int) -> list[int]:
+    """The deepest first; children belong to the thread that made them."""
     found: list[int] = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if Path(f"/proc/{pid}").exists() else []:
-        found += [*descendants(int(child)), int(child)]
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in thread.read_text().split():
+            found += [*descendants(int(child)), int(child)]
     return found
 
 
@@ -231,7 +243,7 @@ def try_images(engine: Containers | Chroots, data: Path, port: int) -> None:
     for piece, (image, arguments) in PIECES.items():
         engine.start(piece, image, arguments)
     wait_until_well(engine)
-    key = json.loads(engine.once("api", "keys", "create", "try", "--role", "submitter", "--json"))["key"]
+    key = json.loads(engine.once("api", "keys", "create", "try", "--role", "submitter", "--json"))["secret"]
     read_through(url, key, SAMPLE, ["Invoice"])
     read_through(url, key, SCAN, ["Name"])
     for piece in PIECES:
@@ -252,7 +264,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=["docker", "podman", "buildah"], default="docker")
     parser.add_argument("--prefix", default="docfleet-", help="what the names of the images begin with")
     parser.add_argument("--tag", default="local")
-    parser.add_argument("--folder", type=Path, help="storage of deploy/images/build-offline, for buildah and podman")
+    parser.add_argument("--folder", type=Path, help="storage of deploy/images/build_offline.py, for buildah and podman")
     options = parser.parse_args()
     storage = [f"--root={options.folder / 'storage'}", f"--runroot={options.folder / 'run'}"] if options.folder else []
     engine_type = Chroots if options.engine == "buildah" else Containers
@@ -263,7 +275,9 @@ def main() -> int:
         else:
             data.chmod(0o777)
         port = free_port()
-        engine = engine_type([options.engine, *storage], lambda image: f"{options.prefix}{image}:{options.tag}", data, port)
+        engine = engine_type(
+            [options.engine, *storage], lambda image: f"{options.prefix}{image}:{options.tag}", data, port
+        )
         try:
             try_images(engine, data, port)
         except (Failed, urllib.error.URLError) as error:
