@@ -39,6 +39,8 @@ class Burst(msgspec.Struct, frozen=True):
     sentinel: bool = False
     """Redis under Sentinel, whose master is killed in mid-burst."""
     down_window_seconds: float = 10.0
+    target_share: float = 0.5
+    """See `scaling.target_share`: with less of it a short burst is met by as many workers as a long one."""
     patience_seconds: float = 600.0
 
 
@@ -150,6 +152,7 @@ def running_up(folder: Path, plugins: Path, burst: Burst) -> Iterator[Up]:
         "SCALING__DECIDE_SECONDS": "1",
         "SCALING__DOWN_WINDOW_SECONDS": str(burst.down_window_seconds),
         "SCALING__DOWN_SHARE": "1",
+        "SCALING__TARGET_SHARE": str(burst.target_share),
     }
     path = os.pathsep.join([str(plugins), os.environ.get("PYTHONPATH", "")])
     environment = {f"DOCFLEET_{name}": value for name, value in settings.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from autoscale_driver import Burst, Story, run_burst, running_up
+from autoscale_driver import POOL, Burst, Story, run_burst, running_up
 from docfleet.errors import UsageError
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.stack.autoscaling import bounds_of, scaling_here
@@ -42,14 +42,15 @@ def check(story: Story, burst: Burst) -> None:
     grown = [reason for _, before, workers, reason in story.decisions if workers > before]
     shrunk = [reason for _, before, workers, reason in story.decisions if workers < before]
     assert any("waiting" in reason for reason in grown), grown
-    assert all(reason and f"→ {workers} " in reason for _, _, workers, reason in story.decisions), story.decisions
+    told = [f"{before} → {workers} {POOL} workers: " for _, before, workers, _ in story.decisions[1:]]
+    assert all(reason.startswith(line) for line, (_, _, _, reason) in zip(told, story.decisions[1:], strict=True))
     assert shrunk
 
 
 def test_workers_come_with_a_burst_and_go_after_it_and_every_document_is_read_once(
     tmp_path: Path, plugins: Path
 ) -> None:
-    burst = Burst(documents=90, max_workers=3)
+    burst = Burst(documents=40, max_workers=3, down_window_seconds=4.0, target_share=0.2)
     with running_up(tmp_path, plugins, burst) as up:
         story = run_burst(up, burst)
         env = {"DOCFLEET_URL": up.url, "DOCFLEET_API_KEY": up.key}
