@@ -31,7 +31,7 @@ from running import ROOT, SAMPLES
 from s3_server import running_s3_server
 
 COMPOSE = ROOT / "deploy" / "compose"
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 180.0
 GIVE_UP_SECONDS = 30.0
 
 prepare = module_of(COMPOSE / "prepare.py")

@@ -51,7 +51,7 @@ class _Hiding:
 
 sys.meta_path.insert(0, _Hiding)
 '''
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 180.0
 
 
 def packages_of(role: str) -> str:
