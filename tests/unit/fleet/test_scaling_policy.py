@@ -80,9 +80,6 @@ def need(decision: Decision, rule: str) -> int:
     return next(one.workers for one in decision.needs if one.rule == rule)
 
 
-# what each rule asks for
-
-
 def test_work_is_spread_over_half_of_its_target() -> None:
     assert need(decide(load(waiting(300.0), workers=10)), "target") == 10
 
@@ -109,9 +106,8 @@ def test_bulk_is_done_beside_what_is_more_urgent() -> None:
 
 def test_what_waits_more_urgently_is_not_lost_among_the_rest() -> None:
     critical = waiting(40.0, Urgency.CRITICAL, 10.0)
-    assert need(decide(load(waiting(100.0), critical, workers=40)), "target") == need(
-        decide(load(critical, waiting(100.0), workers=40)), "target"
-    )
+    orders = [load(waiting(100.0), critical, workers=40), load(critical, waiting(100.0), workers=40)]
+    assert len({need(decide(order), "target") for order in orders}) == 1
 
 
 def test_a_document_that_is_too_late_asks_for_no_more_than_what_it_takes() -> None:
@@ -193,9 +189,6 @@ def test_an_unknown_time_zone_is_refused_in_a_sentence() -> None:
         decide(load(), policy)
 
 
-# what holds it down
-
-
 def test_caps_hold_and_say_so() -> None:
     caps = Caps(quota_slots=7.5, budget_slots=4.0, budget_reason="3 USD are left")
     found = settled(load(waiting(90_000.0), workers=1), caps=caps)
@@ -261,8 +254,6 @@ def test_the_reason_is_one_line_with_figures() -> None:
     assert "\n" not in found.reason
     assert all(one.why for one in (*found.needs, *found.limits))
 
-
-# whatever it is told
 
 finite = st.floats(0, 1e6)
 weird = st.one_of(finite, st.sampled_from([nan, inf, -inf, -5.0]))
