@@ -104,7 +104,8 @@ class Panel:
 
     @cached_property
     def _slots(self) -> Ints:
-        return np.floor((self.local - self.local[0]) / self.step + 0.5).astype(np.int64)
+        slots: Ints = np.floor((self.local - self.local[0]) / self.step + 0.5).astype(np.int64)
+        return slots
 
     @cached_property
     def _step_of_slot(self) -> Ints:
