@@ -76,6 +76,34 @@ def test_a_forecast_comes_of_the_history(ledger: Ledger) -> None:
     assert book.forecast("pdf", HOUR) == (before, row[1]), "it is not due again"
 
 
+def test_a_service_that_was_down_is_no_demand_of_zero(ledger: Ledger) -> None:
+    """Hours that nobody counted are unknown, but for those before anybody did."""
+    book = FleetBook(ledger, "local")
+    book.count_events()
+    remember(ledger, 1)
+    now = book.now()
+    hour = int(now // HOUR) * HOUR
+    with ledger.unit_of_work() as session:
+        gone = {"a": hour - 100 * HOUR, "b": hour - 3 * HOUR}
+        session.execute(text("DELETE FROM fleet_history WHERE resolution = 3600 AND bucket IN (:a, :b)"), gone)
+        session.execute(text("UPDATE fleet_mark SET since = :since"), {"since": hour - 50 * HOUR})
+    series = Trainer(book, [Pool.PDF], TrainingOptions()).series(Pool.PDF, RESOLUTIONS[0], now + 120)
+    assert series is not None
+    by_hour = {series.start + step * HOUR: value for step, value in enumerate(series.values)}
+    assert by_hour[hour - 100 * HOUR] == 0.0
+    assert by_hour[hour - 3 * HOUR] is None
+    assert sum(value is None for value in series.values) == 1
+
+
+def test_an_hour_in_which_nothing_came_is_known(ledger: Ledger) -> None:
+    book = FleetBook(ledger, "local")
+    for _ in range(3):
+        book.count_events()
+    [step] = book.history("pdf", HOUR, 0, book.now() + 1)
+    assert (step.arrived, step.done) == (0, 0)
+    assert book.counted_since() is not None
+
+
 def test_a_pool_without_history_is_left_alone(ledger: Ledger) -> None:
     trainer = Trainer(FleetBook(ledger, "local"), [Pool.PDF, Pool.IMAGE], TrainingOptions())
     trainer.look(time.time())

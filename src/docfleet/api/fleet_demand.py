@@ -224,7 +224,10 @@ class HistoryStepOut(BaseModel):
 
 
 class HistoryOut(BaseModel):
-    """What arrived and was done in equal steps: documents; in the pool cloud, pages. Empty steps are left out."""
+    """What arrived and was done in equal steps: documents; in the pool cloud, pages.
+
+    Steps that nobody counted are left out.
+    """
 
     model_config = example(pool="pdf", step_seconds=3600, items=[_STEP])
 

@@ -139,6 +139,6 @@ class Fleet:
         return decoded(response, FleetForecast)
 
     def history(self, pool: str, step: str = "hour", days: float = 14.0) -> FleetHistory:
-        """What arrived and was done; steps in which nothing happened are left out."""
+        """What arrived and was done; steps that nobody counted are left out."""
         response = self._connection.request("GET", f"/v1/fleet/history/{pool}", params={"step": step, "days": days})
         return decoded(response, FleetHistory)

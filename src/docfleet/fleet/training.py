@@ -105,7 +105,10 @@ class Trainer:
             self._running = None
 
     def series(self, pool: Pool, resolution: Resolution, at: float) -> Series | None:
-        """What arrived in every full step until `at`; None where nothing ever did. Steps without arrivals are 0."""
+        """What arrived in every full step until `at`; None where nothing ever did.
+
+        Steps that nobody counted are unknown: the service was down. Before anybody did they are taken for empty.
+        """
         first = self._book.first_step(pool, resolution.seconds)
         # what happened a moment ago is not counted yet
         end = int((at - 60.0) // resolution.seconds) * resolution.seconds
@@ -113,7 +116,10 @@ class Trainer:
             return None
         start = max(first, end - resolution.most_steps * resolution.seconds)
         counts = {step.bucket: float(step.arrived) for step in self._book.history(pool, resolution.seconds, start, end)}
-        values = tuple(counts.get(bucket, 0.0) for bucket in range(start, end, resolution.seconds))
+        since = self._book.counted_since() or at
+        values = tuple(
+            counts.get(bucket, 0.0 if bucket < since else None) for bucket in range(start, end, resolution.seconds)
+        )
         return Series(float(start), float(resolution.seconds), values, self._options.timezone)
 
     def _start(self, pool: Pool, resolution: Resolution, series: Series, before: str | None, now: float) -> None:

@@ -81,7 +81,7 @@ class FleetBook:
             return fleet_history.count_events(session, self.region)
 
     def history(self, pool: str, resolution: int, since: float, until: float) -> list[HistoryStep]:
-        """Steps from `since` to before `until`; those in which nothing happened are left out."""
+        """Steps from `since` to before `until`, but those nobody counted, and empty ones before anybody did."""
         with self._ledger.reading() as session:
             return fleet_history.history(session, self.region, pool, resolution, since, until)
 
@@ -89,6 +89,11 @@ class FleetBook:
         """(pool, urgency) -> what arrived in the minutes that began from `since` on."""
         with self._ledger.reading() as session:
             return fleet_history.arrived(session, self.region, since)
+
+    def counted_since(self) -> float | None:
+        """When somebody began to count events; None: nobody has."""
+        with self._ledger.reading() as session:
+            return fleet_history.counted_since(session, self.region)
 
     def first_step(self, pool: str, resolution: int) -> int | None:
         with self._ledger.reading() as session:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import ColumnElement, bindparam, delete, func, select, text
 from sqlalchemy.orm import Session
 
+from docfleet.domain.urgency import Pool
 from docfleet.ledger.dialect import database_now, upserts
 from docfleet.ledger.fleet_load import NOW, in_region
 from docfleet.ledger.fleet_rows import FLEET_MARK, HISTORY, SERVICE_TIME
@@ -80,7 +81,7 @@ _MARK = select(FLEET_MARK.c.last_event, FLEET_MARK.c.next_event).where(FLEET_MAR
 _SET_MARK = {
     name: insert.values(
         region=bindparam("new_region"), last_event=bindparam("new_last"), next_event=bindparam("new_next"),
-        at=database_now(),
+        at=database_now(), since=database_now(),
     ).on_conflict_do_update(
         index_elements=["region"],
         set_={name: insert.excluded[name] for name in ("last_event", "next_event", "at")},
@@ -123,7 +124,19 @@ def count_events(session: Session, region: str) -> bool:
         _SET_MARK[session.get_bind().dialect.name],
         {"new_region": region, "new_last": max(after, upto), "new_next": max(newest, ready)},
     )
+    _mark_present(session, region)
     return upto < ready
+
+
+def _mark_present(session: Session, region: str) -> None:
+    """Somebody counts now: a step in which nothing happened is known to be empty."""
+    now = session.execute(select(database_now())).scalar_one()
+    rows = [
+        _step_row(region, pool, resolution, int(now // resolution) * resolution, "", [0.0] * len(_COUNTS))
+        for pool in Pool
+        for resolution in (FIVE_MINUTES, HOUR)
+    ]
+    session.execute(_ADD[session.get_bind().dialect.name], rows)
 
 
 def _count(session: Session, region: str, after: int, upto: int) -> None:
@@ -188,7 +201,8 @@ def service_times(session: Session) -> list[ServiceTime]:
 
 
 def history(session: Session, region: str, pool: str, resolution: int, since: float, until: float) -> list[HistoryStep]:
-    """The steps that begin from `since` to before `until`, rising; steps in which nothing happened are left out."""
+    """The steps that begin from `since` to before `until`, rising; steps nobody counted, or that were empty before
+    anybody did, are left out."""
     rows = session.execute(
         select(HISTORY.c.bucket, *(func.sum(HISTORY.c[name]) for name in _COUNTS))
         .where(*_of(region, pool, resolution), HISTORY.c.bucket >= since, HISTORY.c.bucket < until)
@@ -213,6 +227,11 @@ def arrived(session: Session, region: str, since: float) -> dict[tuple[str, str]
 
 def _of(region: str, pool: str, resolution: int) -> tuple[ColumnElement[bool], ...]:
     return HISTORY.c.region == region, HISTORY.c.pool == pool, HISTORY.c.resolution == resolution
+
+
+def counted_since(session: Session, region: str) -> float | None:
+    """When somebody began to count; None: nobody has."""
+    return session.execute(select(FLEET_MARK.c.since).where(FLEET_MARK.c.region == region)).scalar()
 
 
 def first_step(session: Session, region: str, pool: str, resolution: int) -> int | None:

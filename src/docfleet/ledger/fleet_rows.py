@@ -63,6 +63,8 @@ class FleetMarkRow(Base):
     next_event: Mapped[int] = mapped_column(BigInteger)
     """The newest that was seen: counted at the next look, when nobody can be writing before it any more."""
     at: Mapped[float]
+    since: Mapped[float]
+    """When counting began. Steps without a row are unknown from here on, and empty before."""
 
 
 class DemandRow(Base):

@@ -48,7 +48,7 @@ def upgrade() -> None:
         "fleet_mark",
         *_key("region"),
         *_of(sa.BigInteger, "last_event", "next_event"),
-        *_of(sa.Double, "at"),
+        *_of(sa.Double, "at", "since"),
     )
     op.create_table(
         "fleet_demand",
