@@ -1,4 +1,4 @@
-"""Finds the figures of `fleet_settings.toml`: `python -m bench.fleet_tuning`. Never sees what the benchmark runs.
+"""Tries figures for `fleet_settings.toml`: `python -m bench.fleet_tuning`. Never sees what the benchmark runs.
 
 Each policy gets the settings with the fewest worker hours among those whose p95 wait, over all series, is within
 `p95_seconds`; where none is, the one with the shortest wait.
