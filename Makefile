@@ -62,7 +62,7 @@ check-deploy: setup-dev  ## Check what is deployed: Dockerfile, compose file, wo
 	$(BIN)/yamllint --strict deploy .github
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/zizmor --offline .github
 	$(BIN)/python -m pytest -q tests/unit/test_deploy_images.py tests/unit/test_deploy_compose.py tests/unit/test_deploy_workflows.py
-	$(BIN)/python -m pytest -q tests/deploy
+	$(BIN)/python -m pytest -q tests/deploy tests/integration/test_role_packages.py tests/integration/test_compose_pieces.py
 	$(BIN)/python tools/check_deploy.py
 
 # what each image holds, and what builds them

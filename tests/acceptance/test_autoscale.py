@@ -47,6 +47,7 @@ def check(story: Story, burst: Burst) -> None:
     assert shrunk
 
 
+@pytest.mark.slow
 def test_workers_come_with_a_burst_and_go_after_it_and_every_document_is_read_once(
     tmp_path: Path, plugins: Path
 ) -> None:

@@ -123,6 +123,7 @@ def with_environment(system: SimpleNamespace, *command: object) -> list[object]:
 
 
 @pytest.mark.parametrize("name", ["hints", "limits"])
+@pytest.mark.slow
 def test_who_does_not_log_in_may_ask_for_a_pong_and_nothing_else(system: SimpleNamespace, name: str) -> None:
     with redis.Redis(port=system.ports[name]) as anybody:
         assert anybody.ping()
@@ -140,6 +141,7 @@ def test_who_does_not_log_in_may_ask_for_a_pong_and_nothing_else(system: SimpleN
             fleet.flushall()
 
 
+@pytest.mark.slow
 def test_a_document_goes_through_and_flower_s_app_sees_the_worker(system: SimpleNamespace, tmp_path: Path) -> None:
     env = {
         "DOCFLEET_CONFIG": str(system.mine / "docfleet.toml"),

@@ -146,6 +146,7 @@ def docfleet_api(hiding: Path, data: Path, *arguments: str) -> str:
     ).stdout  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_document_goes_through_the_sets_of_the_images(hiding: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     key = json.loads(docfleet_api(hiding, data, "keys", "create", "try", "--role", "submitter", "--json"))["secret"]
@@ -172,6 +173,7 @@ def test_a_document_goes_through_the_sets_of_the_images(hiding: Path, tmp_path: 
         assert "Unpack it" in archive.text
 
 
+@pytest.mark.slow
 def test_the_document_ai_server_reads_with_its_set(hiding: Path, tmp_path: Path) -> None:
     arguments = ("documentai-server", "--grpc-port", "0", "--rest-port", "0", "--readers", "1")
     with running("documentai-server", hiding, tmp_path, *arguments) as server:

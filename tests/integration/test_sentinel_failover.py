@@ -233,6 +233,7 @@ def test_a_hint_published_after_the_failover_is_there(trio: RedisWithSentinel) -
     hints.close()
 
 
+@pytest.mark.slow
 def test_a_silent_master_is_left_for_the_new_one(trio: RedisWithSentinel) -> None:
     """As behind a cut cable: its connections stay open, and nothing comes."""
     hints = Hints(options_of(trio))
@@ -254,6 +255,7 @@ def test_a_silent_master_is_left_for_the_new_one(trio: RedisWithSentinel) -> Non
     hints.close()
 
 
+@pytest.mark.slow
 def test_a_sentinel_may_be_lost_too(trio: RedisWithSentinel) -> None:
     trio.sentinels[0].kill()
     hints = Hints(options_of(trio))
