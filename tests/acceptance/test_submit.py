@@ -129,7 +129,7 @@ def test_ctrl_c_while_waiting_leaves_the_work_running(served: Service, inbox: Pa
         [journal] = wait_for(lambda: list(out.glob(".docfleet-submitted-*.jsonl")))
         wait_for(lambda: "sealed" in journal.read_text())
         os.killpg(process.pid, signal.SIGINT)
-        _, told = process.communicate(timeout=10)
+        _, told = process.communicate(timeout=40)
     finally:
         end(process)
     assert process.returncode == 130

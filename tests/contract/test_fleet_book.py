@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -192,7 +193,8 @@ def decider(place: Place, policy: ScalingPolicy = ScalingPolicy(max_workers=20),
     def caps_of(pool: Pool, times: PoolTimes) -> Caps:
         return caps
 
-    forecasts = Forecasts(place.book, 0.9, True, lambda: time.monotonic() * 1000)
+    looks = itertools.count(0.0, 100.0)  # each forecast is read anew
+    forecasts = Forecasts(place.book, 0.9, True, lambda: next(looks))
     plans = {Pool.PDF: PoolPlan(policy), Pool.IMAGE: PoolPlan(policy)}
     return Decider(Deciding(place.book, place.ledger.workers, plans, caps_of, forecasts))
 
