@@ -60,9 +60,9 @@ def make_base(buildah: Buildah, folder: Path, suite: str, mirror: str) -> str:
         return name
     tree = folder / "base"
     shutil.rmtree(tree, ignore_errors=True)
-    say(f"debootstrap {suite} from {mirror}")
+    say(f"debootstrap {suite} {mirror}".rstrip())
     subprocess.run(
-        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(tree), mirror],
+        ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(tree), *([mirror] if mirror else [])],
         check=True,
         stdout=sys.stderr,
     )
@@ -152,7 +152,7 @@ def main() -> int:
     parser.add_argument(
         "--suite", default="bookworm", help="Debian release of the base; python3 has to be 3.11 or later"
     )
-    parser.add_argument("--mirror", default="http://deb.debian.org/debian")
+    parser.add_argument("--mirror", default="", help="of Debian; default: that of debootstrap")
     parser.add_argument("--storage-driver", default="overlay", help="vfs where the kernel has no overlay; far slower")
     options = parser.parse_args()
     missing = [name for name in ("buildah", "debootstrap") if shutil.which(name) is None]
