@@ -43,6 +43,7 @@ def simulate(
         float | None,
         typer.Option(
             min=0.001,
+            max=1e8,
             help="Documents an hour on average: up to a million and more. "
             "\\[default: as recorded, 10,000 for a scenario]",
         ),
