@@ -27,6 +27,6 @@ def public_holidays(country: str, now: float) -> frozenset[str]:
         found = holidays.country_holidays(
             name, subdiv=part or None, years=range(this_year - YEARS_BACK, this_year + YEARS_AHEAD + 1)
         )
-    except (NotImplementedError, KeyError, AttributeError) as error:
+    except (NotImplementedError, KeyError, AttributeError) as error:  # the library's word for an unknown country
         raise UsageError(f"The public holidays of {country} are not known: take a code such as DE or US-CA.") from error
     return frozenset(day.isoformat() for day in found)

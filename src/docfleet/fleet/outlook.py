@@ -10,6 +10,7 @@ import msgspec
 from docfleet.domain.load import Outlook
 from docfleet.domain.urgency import Pool
 from docfleet.fleet.forecast.base import Forecast
+from docfleet.fleet.forecast.reading import upper
 from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.fleet_history import FIVE_MINUTES, HOUR
 
@@ -66,33 +67,12 @@ class Forecasts:
 
 def outlook_of(forecast: Forecast, since: float, until: float, level: float, unit_seconds: float) -> Outlook:
     """The fullest moment of a span of time. Not trusted where the forecast does not reach to its end. Pure."""
-    expected = _most(forecast, since, until, 0.5)
-    upper = _most(forecast, since, until, level)
-    if expected is None or upper is None:
+    steps = len(forecast.values[0]) if forecast.values else 0
+    if since < forecast.start or until >= forecast.start + steps * forecast.step_seconds:
         return Outlook(0.0, 0.0, False, f"the forecast of {forecast.model} is too old")
     per_second = unit_seconds / forecast.step_seconds
+    expected, most = (upper(forecast, quantile, since, until) for quantile in (0.5, level))
     return Outlook(
-        expected * per_second, max(upper, expected) * per_second, forecast.trust.trusted,
+        expected * per_second, max(most, expected) * per_second, forecast.trust.trusted,
         f"{forecast.model}: {forecast.trust.reason}",
     )  # fmt: skip
-
-
-def _most(forecast: Forecast, since: float, until: float, level: float) -> float | None:
-    """The greatest value of a quantile among the steps that touch the span; None where one of them is missing."""
-    first = int((since - forecast.start) // forecast.step_seconds)
-    last = int((until - forecast.start) // forecast.step_seconds)
-    steps = len(forecast.values[0]) if forecast.values else 0
-    if first < 0 or last >= steps:
-        return None
-    return max(_quantile(forecast, step, level) for step in range(first, last + 1))
-
-
-def _quantile(forecast: Forecast, step: int, level: float) -> float:
-    """Between two levels in proportion; beyond the outermost as there."""
-    levels = forecast.levels
-    above = next((place for place, known in enumerate(levels) if known >= level), len(levels) - 1)
-    below = max(0, above - 1) if levels[above] > level else above
-    low, high = forecast.values[below][step], forecast.values[above][step]
-    if levels[above] == levels[below]:
-        return high
-    return low + (high - low) * (level - levels[below]) / (levels[above] - levels[below])
