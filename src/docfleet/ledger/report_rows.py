@@ -7,6 +7,7 @@ from typing import cast
 from sqlalchemy import BigInteger, ForeignKey, LargeBinary, Table, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from docfleet.ledger import tally_rows
 from docfleet.ledger.rows import Base
 
 
@@ -44,3 +45,5 @@ class ReportRow(Base):
 
 
 REPORT = cast(Table, ReportRow.__table__)
+ALL_TABLES = tally_rows.ALL_TABLES
+"""With the tables of this module, which exist once it is imported."""
