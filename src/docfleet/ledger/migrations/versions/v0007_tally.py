@@ -30,6 +30,7 @@ def upgrade() -> None:
         *(_key(name) for name in ("region", "pool", "urgency", "measure", "detail")),
         sa.Column("amount", sa.Double, nullable=False),
     )
+    op.create_index("ix_tally_resolution_bucket", "tally", ["resolution", "bucket"])
     op.create_table(
         "tally_mark",
         _key("id", sa.Integer),
