@@ -16,8 +16,11 @@ from docfleet.reports import quantities as say
 from docfleet.reports.month_facts import Deaths, Exhaustion, Gap, MonthFacts, Objectives, Step
 
 HOUR = 3600.0
-LATE_DOCUMENTS = 20
-"""Fewer documents in an hour say nothing about a share of 95 %."""
+DAY = 86_400.0
+LATE_DOCUMENTS = 5
+"""Fewer that are late in an hour say nothing about a share of 95 %."""
+JOINED_SECONDS = 3 * HOUR
+"""What is no further apart is one incident."""
 BURST_LETTERS = 5
 """Dead letters in an hour."""
 STORM_DEATHS = 5
@@ -49,16 +52,22 @@ class Incident(msgspec.Struct, frozen=True):
 
 def incidents(facts: MonthFacts) -> tuple[Incident, ...]:
     """All of a month, by their beginning."""
-    hours, goal = facts.hours, facts.objectives
+    steps, seconds = steps_of(facts)
+    goal = facts.objectives
     found = [
-        *_runs(hours, lambda sums: _misses_availability(sums, goal), _broken),
-        *_runs(hours, lambda sums: _misses_in_time(sums, goal), _late),
-        *_runs(hours, lambda sums: sums.dead_letters >= BURST_LETTERS, _letters),
-        *(_gap(gap, hours) for gap in facts.troubles.gaps),
+        *_runs(steps, seconds, lambda sums: _misses_availability(sums, goal), _broken),
+        *_runs(steps, seconds, lambda sums: _misses_in_time(sums, goal), _late),
+        *_runs(steps, seconds, lambda sums: sums.dead_letters >= BURST_LETTERS, _letters),
+        *(_gap(gap, facts.hours) for gap in facts.troubles.gaps),
         *_storms(facts.troubles.deaths),
         *(_exhausted(one, facts.until) for one in facts.troubles.exhausted),
     ]
     return tuple(sorted(found, key=lambda one: (one.begin, one.kind, one.what)))
+
+
+def steps_of(facts: MonthFacts) -> tuple[Sequence[Step], float]:
+    """Hours, or days where the hours are forgotten; and how many seconds one has."""
+    return (facts.hours, HOUR) if facts.hours else (facts.days, DAY)
 
 
 def misses(sums: Sums, goal: Objectives) -> bool:
@@ -66,9 +75,9 @@ def misses(sums: Sums, goal: Objectives) -> bool:
     return _misses_availability(sums, goal) or _misses_in_time(sums, goal)
 
 
-def read(sums: Sums) -> int:
-    """Documents with results: what can have been read in time."""
-    return sums.succeeded + sums.partial
+def timed(sums: Sums) -> int:
+    """Documents that can have ended in time: all but those that the service failed, and the cancelled."""
+    return sums.ended - sums.broken
 
 
 def _misses_availability(sums: Sums, goal: Objectives) -> bool:
@@ -76,46 +85,47 @@ def _misses_availability(sums: Sums, goal: Objectives) -> bool:
 
 
 def _misses_in_time(sums: Sums, goal: Objectives) -> bool:
-    return read(sums) >= LATE_DOCUMENTS and sums.in_time < goal.in_time * read(sums)
+    late = timed(sums) - sums.in_time
+    return late >= LATE_DOCUMENTS and late > (1 - goal.in_time) * timed(sums)
 
 
 class _Run(msgspec.Struct):
-    """Hours that follow one another."""
+    """Bad steps of time with little between them."""
 
     begin: float
     end: float
-    hours: list[Sums]
+    sums: list[Sums]
 
     def of(self, name: str) -> int:
-        return sum(getattr(sums, name) for sums in self.hours)
+        return sum(getattr(one, name) for one in self.sums)
 
 
 def _runs(
-    hours: Sequence[Step], is_bad: Callable[[Sums], bool], tell: Callable[[_Run], Incident]
+    steps: Sequence[Step], seconds: float, is_bad: Callable[[Sums], bool], tell: Callable[[_Run], Incident]
 ) -> Iterable[Incident]:
     run: _Run | None = None
-    for step in hours:
+    for step in steps:
         if not is_bad(step.sums):
             continue
-        if run is not None and step.at <= run.end:
-            run.hours.append(step.sums)
-            run.end = step.at + HOUR
+        if run is not None and step.at - run.end < JOINED_SECONDS:
+            run.sums.append(step.sums)
+            run.end = step.at + seconds
             continue
         if run is not None:
             yield tell(run)
-        run = _Run(step.at, step.at + HOUR, [step.sums])
+        run = _Run(step.at, step.at + seconds, [step.sums])
     if run is not None:
         yield tell(run)
 
 
 def _broken(run: _Run) -> Incident:
-    broken, ended = run.of("broken"), sum(sums.ended for sums in run.hours)
+    broken, ended = run.of("broken"), sum(sums.ended for sums in run.sums)
     said = f"{say.count(broken)} of {say.counted(ended, 'document')} failed through the service's own fault"
     return Incident(IncidentKind.AVAILABILITY, run.begin, run.end, "Availability objective missed", said, broken)
 
 
 def _late(run: _Run) -> Incident:
-    whole, in_time = sum(read(sums) for sums in run.hours), run.of("in_time")
+    whole, in_time = sum(timed(sums) for sums in run.sums), run.of("in_time")
     said = f"{say.share(in_time, whole)} of {say.counted(whole, 'document')} in time"
     return Incident(IncidentKind.LATENCY, run.begin, run.end, "Latency objective missed", said, whole - in_time)
 
@@ -133,6 +143,8 @@ def _gap(gap: Gap, hours: Sequence[Step]) -> Incident:
         f"up to {say.counted(meanwhile, 'document')} accepted in these hours waited"
         if meanwhile
         else "no documents were accepted in these hours"
+        if hours
+        else "how many documents waited is forgotten"
     )
     what = f"Nobody dispatched in the region {gap.region or 'local'}"
     return Incident(IncidentKind.NOT_DISPATCHED, gap.begin, gap.end, what, effect + about, meanwhile)
@@ -144,7 +156,9 @@ def _storms(deaths: Sequence[Deaths]) -> Iterable[Incident]:
     for one in [*(one for one in deaths if one.count >= STORM_DEATHS), None]:
         if run and (one is None or one.at > run[-1].at + run[-1].seconds):
             count, workers = sum(x.count for x in run), max(x.workers for x in run)
-            said = f"{say.counted(count, 'attempt')} ended with the process, of {say.counted(workers, 'worker')} or more"
+            said = (
+                f"{say.counted(count, 'attempt')} ended with the process, of {say.counted(workers, 'worker')} or more"
+            )
             end = run[-1].at + run[-1].seconds
             yield Incident(
                 IncidentKind.WORKER_DEATHS, run[0].at, end, "Worker processes died one after the other", said, count

@@ -173,11 +173,13 @@ class MonthFacts(msgspec.Struct, frozen=True):
     counted_since: float | None
     """When counting began; None: nothing was ever counted."""
     counted_until: float
-    """Up to where is counted."""
+    """Up to where is counted. (`counted_since` is the moment of the first event.)"""
     kept_since: float
-    """Hours before are forgotten."""
+    """Days before are forgotten."""
+    days: tuple[Step, ...]
+    """Every day (UTC) of the month that is counted, if only in part; rising."""
     hours: tuple[Step, ...]
-    """Every hour of the month that is counted, rising."""
+    """Its hours, likewise; empty where those of its beginning are forgotten, or nothing is counted."""
     total: Sums
     before: Sums | None
     """Of the month before; None: it was not counted."""

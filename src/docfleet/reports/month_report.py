@@ -19,7 +19,8 @@ from collections.abc import Sequence
 import msgspec
 
 from docfleet.domain.pricing import usd_of
-from docfleet.reports.incidents import Incident, incidents, read
+from docfleet.domain.tallying import Sums
+from docfleet.reports.incidents import Incident, incidents, misses, steps_of, timed
 from docfleet.reports.month_facts import REFERENCE_DOCUMENTS, REFERENCE_USD, MonthFacts, PoolOutlook
 
 DAY = 86_400.0
@@ -50,7 +51,7 @@ class Day(msgspec.Struct, frozen=True):
     """Through their own fault."""
     broken: int
     counted: bool
-    """Whether any hour of it was."""
+    """Whether any of it was."""
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -62,9 +63,12 @@ class Service(msgspec.Struct, frozen=True):
     budget_left: Figure
     """Share of them that is left; below 0: overspent."""
     in_time: Figure
-    hours_counted: int
-    hours_missed: int
-    """Hours with documents in which an objective was missed."""
+    steps_used: int
+    """Hours in which documents ended; days where the hours are forgotten."""
+    steps_missed: int
+    """Of those, in which an objective was missed."""
+    step: str
+    """"hour" or "day"."""
 
 
 class Economy(msgspec.Struct, frozen=True):
@@ -118,7 +122,7 @@ class MonthReport(msgspec.Struct, frozen=True):
     change_pages: Figure
     needs: tuple[PoolNeed, ...]
     nodes: Figure
-    """Of all pools together."""
+    """Of the pools that are forecast, together."""
     incidents: tuple[Incident, ...]
 
 
@@ -155,17 +159,14 @@ def _coverage(facts: MonthFacts) -> float:
 
 
 def _days(facts: MonthFacts) -> tuple[Day, ...]:
-    count = round((facts.end - facts.begin) / DAY)
-    sums = [[0, 0, 0, 0] for _ in range(count)]
-    for step in facts.hours:
-        number = int((step.at - facts.begin) // DAY)
-        if 0 <= number < count:
-            amounts = (read(step.sums), step.sums.failed, step.sums.broken, 1)
-            sums[number] = [was + more for was, more in zip(sums[number], amounts, strict=True)]
-    return tuple(
-        Day(facts.begin + number * DAY, done, failed, broken, hours > 0)
-        for number, (done, failed, broken, hours) in enumerate(sums)
-    )
+    told = {step.at: step.sums for step in facts.days}
+    nothing = Sums()
+    days = []
+    for number in range(round((facts.end - facts.begin) / DAY)):
+        at = facts.begin + number * DAY
+        sums = told.get(at, nothing)
+        days.append(Day(at, sums.succeeded + sums.partial, sums.failed, sums.broken, at in told))
+    return tuple(days)
 
 
 def _service(facts: MonthFacts) -> Service:
@@ -174,13 +175,12 @@ def _service(facts: MonthFacts) -> Service:
     ended, budget = total.ended, (1 - goal.availability) * total.ended
     availability = known(1 - total.broken / ended) if ended else nothing
     left = known(1 - total.broken / budget) if budget else nothing
-    in_time = known(min(1.0, total.in_time / read(total))) if read(total) else Figure(None, "no document was read")
-    used = [step.sums for step in facts.hours if step.sums.ended]
-    missed = sum(
-        1 for sums in used
-        if sums.broken > (1 - goal.availability) * sums.ended or sums.in_time < goal.in_time * read(sums)
-    )  # fmt: skip
-    return Service(ended, availability, budget, left, in_time, len(used), missed)
+    of = timed(total)
+    in_time = known(min(1.0, total.in_time / of)) if of else nothing
+    steps, seconds = steps_of(facts)
+    used = [step.sums for step in steps if step.sums.ended]
+    missed = sum(misses(sums, goal) for sums in used)
+    return Service(ended, availability, budget, left, in_time, len(used), missed, "hour" if seconds == HOUR else "day")
 
 
 def _economy(facts: MonthFacts) -> Economy:
@@ -231,6 +231,8 @@ def _by_hand(facts: MonthFacts) -> tuple[Figure, Figure]:
     if not terms.by_hand_usd_per_document:
         told = Figure(None, "nobody has told what work by hand costs (reports.by_hand_usd_per_document)")
         return told, told
+    if not whole.documents and not whole.micros:
+        return Figure(None, "there was nothing to do"), known(terms.by_hand_usd_per_document)
     return known(whole.documents * terms.by_hand_usd_per_document), known(terms.by_hand_usd_per_document)
 
 
@@ -307,10 +309,10 @@ def _need(one: PoolOutlook, facts: MonthFacts) -> PoolNeed:
 
 
 def _nodes(needs: Sequence[PoolNeed], facts: MonthFacts) -> Figure:
-    """Whole nodes for all pools whose slots are processors of ours."""
+    """Whole nodes for all pools whose slots are processors of ours and that are forecast."""
     own = [need for need in needs if need.outlook.unit != "page"]
-    unknown = [need for need in own if need.nodes.value is None]
-    if not own or unknown:
-        return unknown[0].nodes if unknown else Figure(None, "there is no forecast")
-    slots = sum(need.slots.known for need in own)
+    told = [need.slots.value for need in own if need.slots.value is not None]
+    if not told:
+        return own[0].nodes if own else Figure(None, "there is no forecast")
+    slots = sum(told)
     return known(math.ceil(slots / facts.assumptions.node_slots - 1e-9))

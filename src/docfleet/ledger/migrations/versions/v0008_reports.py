@@ -21,7 +21,9 @@ def upgrade() -> None:
     op.create_table(
         "report",
         sa.Column("id", sa.String, primary_key=True, nullable=False),
-        sa.Column("tenant_id", sa.String, sa.ForeignKey("tenant.id", name="fk_report_tenant_id_tenant"), nullable=False),
+        sa.Column(
+            "tenant_id", sa.String, sa.ForeignKey("tenant.id", name="fk_report_tenant_id_tenant"), nullable=False
+        ),
         *(sa.Column(name, sa.String, nullable=False) for name in ("kind", "period")),
         sa.Column("complete", sa.Boolean, nullable=False),
         sa.Column("made_at", sa.Double, nullable=True),
