@@ -86,6 +86,11 @@ class Tallies:
         with self._ledger.reading() as session:
             return [TallyRow(*row) for row in session.execute(wanted)]
 
+    def now(self) -> float:
+        """Seconds since 1970 by the database's clock."""
+        with self._ledger.reading() as session:
+            return float(session.execute(select(database_now())).scalar_one())
+
     def counted_until(self) -> float | None:
         """Until when everything is counted, in seconds since 1970; None: nobody has begun to."""
         with self._ledger.reading() as session:
