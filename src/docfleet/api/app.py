@@ -26,6 +26,7 @@ from docfleet.api.limits import make_limits
 from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
 from docfleet.api.recognising import Recogniser
+from docfleet.api.reports import reports
 from docfleet.api.results import results
 from docfleet.api.statistics import statistics
 from docfleet.api.storing import SourceKeeper
@@ -43,6 +44,7 @@ RESOURCES = (
     costs,
     statistics,
     overview,
+    reports,
     keys,
     tenants,
     fleet,

@@ -1,4 +1,4 @@
-"""A new master key takes over what an earlier one encrypted: data keys (of reports, too), passwords, webhook secrets."""
+"""A new master key takes over what an earlier one encrypted: keys of data and reports, passwords, webhook secrets."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, exists, select, update
@@ -135,16 +135,18 @@ class Reports:
         return KeptReport(view, is_mine=True, replaced_key=before.store_key)
 
     def failed(
-        self, tenant: str, kind: ReportKind, period: str, code: str, message: str, retry_seconds: float
+        self, tenant: str, kind: ReportKind, period: str, code: str, message: str, delays_seconds: Sequence[float]
     ) -> ReportView:
-        """It could not be made; `due` tells of it again after `retry_seconds`. What was made before stays."""
+        """It could not be made. `due` tells of it again after the first delay, the next time after the second, and so
+        on; the last one goes on. What was made before stays."""
         with self._ledger.unit_of_work() as session:
             before = self._locked(session, tenant, kind, period)
+            delay = delays_seconds[min(before.failures, len(delays_seconds) - 1)]
             session.execute(
                 update(REPORT)
                 .where(REPORT.c.id == before.id)
                 .values(
-                    failures=REPORT.c.failures + 1, next_try_at=database_now() + retry_seconds, code=code,
+                    failures=before.failures + 1, next_try_at=database_now() + delay, code=code,
                     message=storable(message)[:MESSAGE_CHARACTERS],
                 )
             )  # fmt: skip

@@ -24,6 +24,7 @@ from docfleet.settings.cloud import (
     QuotaSettings,
 )
 from docfleet.settings.reading import LimitSettings, OutputSettings, ReadingSettings, WorkSettings
+from docfleet.settings.reports import ReportSettings
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettings, ServiceSettings
 
@@ -41,6 +42,7 @@ __all__ = [
     "ProcessorSettings",
     "QuotaSettings",
     "ReadingSettings",
+    "ReportSettings",
     "ScalingSettings",
     "ServiceSettings",
     "Settings",
@@ -76,6 +78,7 @@ class Settings(BaseSettings):
     quota: QuotaSettings = QuotaSettings()
     delivery: DeliverySettings = DeliverySettings()
     money: MoneySettings = MoneySettings()
+    reports: ReportSettings = ReportSettings()
     documentai: DocumentAISettings = DocumentAISettings()
     documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
 

@@ -14,6 +14,7 @@ from docfleet.dispatch.waking import PostgresWaking, SqliteWaking, Waking
 from docfleet.queues.options import QueueOptions
 from docfleet.runtime import Runtime, is_postgres, ledger_address
 from docfleet.stack.brain import Brain
+from docfleet.stack.reporting import report_chores
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger, write_gauges
 from docfleet.telemetry import logger
 
@@ -53,6 +54,7 @@ def dispatch_parts(
         count_use=runtime.budgets.count_use,
         show=lambda gauges: show(gauges | brain.gauges()),
         beside=brain.chores,
+        apart=report_chores(runtime),
         begin=brain.begin,
     )
 
