@@ -162,7 +162,7 @@ def _fields(
     """The fields, or why there are none."""
     file = next((one for one in view.results if one.format == "json" and one.path.endswith(".json")), None)
     if file is None:
-        return (), "not known: the document has no result in the format json"
+        return (), "not known: there is no result in the format json"
     if file.size_bytes > MOST_JSON_BYTES:
         return (), "not looked for: the result is too large; it holds them all the same"
     try:
@@ -170,4 +170,4 @@ def _fields(
         fields = fields_of(EncryptedStore(store, key).get(f"{view.result_key}/{file.path}"))
     except (DocfleetError, msgspec.DecodeError, RecursionError):
         return (), "not known: the result could not be read"
-    return fields, "" if fields else "none were found, or none were asked for"
+    return fields, "" if fields else "none were found, or the engine looks for none"

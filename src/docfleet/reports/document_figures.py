@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import msgspec
 
@@ -22,6 +23,7 @@ FIELD_ROWS = 200
 EVENT_ROWS = 120
 RESULT_ROWS = 60
 BARS = 60
+FEW = 6
 DOUBTED = 0.8
 _OPEN = ("waiting", "running")
 _SAID = {
@@ -47,6 +49,8 @@ class DocumentFigures(msgspec.Struct, frozen=True):
     """Percent of each page, or of the least certain one of some that follow one another; -1: not read."""
     certainty_note: str
     last_page: str
+    few: tuple[Bar, ...]
+    """Of a few pages each one by itself; else empty, and the chart has them."""
     engines: tuple[Bar, ...]
     pages: NamedTable
     fields: NamedTable
@@ -74,10 +78,11 @@ def document_figures(report: DocumentReport) -> DocumentFigures:
         certainty=_certainty(report.pages),
         certainty_note=_certainty_note(report.pages),
         last_page=say.count(len(report.pages)),
+        few=_few(report.pages),
         engines=_engines(report.pages),
         pages=_pages(report.pages),
         fields=_fields(report),
-        fields_note=f"Fields are {report.fields_missing}." if report.fields_missing else "",
+        fields_note=f"{report.fields_missing[0].upper()}{report.fields_missing[1:]}." if report.fields_missing else "",
         evidence=_evidence(view),
         results=_results(view),
         history=_history(report),
@@ -130,7 +135,7 @@ def _certainty(pages: Sequence[PageView]) -> tuple[int, ...]:
     if len(values) <= BARS:
         return tuple(values)
     edges = [round(number * len(values) / BARS) for number in range(BARS + 1)]
-    return tuple(min(values[first:after]) for first, after in zip(edges, edges[1:], strict=False))
+    return tuple(min(values[first:after]) for first, after in pairwise(edges))
 
 
 def _certainty_note(pages: Sequence[PageView]) -> str:
@@ -138,6 +143,15 @@ def _certainty_note(pages: Sequence[PageView]) -> str:
         return ""
     few = "" if len(pages) <= BARS else "Each column is the least certain of some pages that follow one another. "
     return f"{few}A page that was not read has no column."
+
+
+def _few(pages: Sequence[PageView]) -> tuple[Bar, ...]:
+    if len(pages) > FEW:
+        return ()
+    return tuple(
+        Bar(f"Page {page.number}", round(100 * (page.confidence or 0.0)), say.confidence(page.confidence))
+        for page in pages
+    )
 
 
 def _engines(pages: Sequence[PageView]) -> tuple[Bar, ...]:
@@ -213,7 +227,7 @@ def _evidence(view: DocumentView) -> NamedTable:
         ("Round", f"{view.round}: how often it was started"),
     )
     cells = tuple((name, fit_text(value, 300, run=72)) for name, value in pairs if value)
-    return NamedTable("Evidence", ("Fact", "Value"), cells, widths=("50", "1fr"), text=(1,))
+    return NamedTable("The document", ("Fact", "Value"), cells, widths=("50", "1fr"), text=(1,))
 
 
 def _results(view: DocumentView) -> NamedTable:
@@ -246,7 +260,7 @@ def _history(report: DocumentReport) -> NamedTable:
         known = f"more than {say.count(len(events))}" if report.more_events else say.count(len(events))
         note = f"The first and the last of {known} events; GET /v1/documents/…/events has them all."
     head = ("At (UTC)", "What", "Change", "Cause")
-    return NamedTable("History", head, cells, note, ("38", "22", "42", "1fr"), (1, 2, 3))
+    return NamedTable("Changes of state", head, cells, note, ("43", "20", "42", "1fr"), (1, 2, 3))
 
 
 def _moment(seconds: float) -> str:

@@ -136,7 +136,8 @@ class Whole(msgspec.Struct, frozen=True):
     """Of the run, name and value."""
     rest: str = ""
     """Where rows are that the tables leave out."""
-    cost_name: str = "Cost of this batch"
+    place: str = "Document"
+    """Heading of the column that says where a document is."""
 
 
 class BatchReport(msgspec.Struct, frozen=True):

@@ -94,7 +94,8 @@ class BatchFigures(msgspec.Struct, frozen=True):
     """file, pages, seconds, seconds a page"""
     reasons: tuple[Bar, ...]
     documents: ShownTable
-    """outcome key, file, outcome with code, pages, engine, confidence, seconds, folder"""
+    """outcome key, file, outcome with code, pages, engine, confidence, seconds, folder (or what `place` says)"""
+    place: str
     costs: tuple[tuple[str, str], ...]
     cost_note: str
     facts: tuple[tuple[str, str], ...]
@@ -150,6 +151,7 @@ def figures(report: BatchReport) -> BatchFigures:
         least_certain_documents=tables.least_certain_documents(whole.least_certain if whole else report.documents),
         slowest=tables.slowest(whole.slowest if whole else report.documents),
         reasons=_bars({words(code): pages for code, pages in report.pages_by_reason.items()}, "page"),
+        place=whole.place if whole else "Folder",
         documents=tables.documents(report.documents, sums.inputs if whole else None, rest),
         costs=_costs(report, sums),
         cost_note=(
@@ -307,7 +309,7 @@ def _of_service(whole: Whole) -> tuple[tuple[str, str], ...]:
 def _costs(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:
     cloud = sums.pages * CLOUD_PRICE_PER_PAGE_USD
     return (
-        (report.whole.cost_name if report.whole else "Cost of this run", say.dollars(report.cost_usd)),
+        ("Cost of this batch" if report.whole else "Cost of this run", say.dollars(report.cost_usd)),
         (
             f"The same {say.counted(sums.pages, 'page')} at the list price of Google Document AI OCR ¹",
             say.dollars(cloud),

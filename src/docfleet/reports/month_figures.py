@@ -72,7 +72,7 @@ def month_figures(report: MonthReport) -> MonthFigures:
         version=fit_text(facts.version, 40),
         status=_status(report),
         verdict=verdict(report),
-        tone=_tone(points),
+        tone=_tone(points, report.coverage),
         tiles=_tiles(report),
         days=tuple(DayColumn(day.read, day.failed, day.broken, day.counted) for day in report.days),
         days_peak=f"fullest day: {say.counted(fullest, 'document')}",
@@ -122,12 +122,14 @@ def _were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
-def _tone(points: tuple[Note, ...]) -> str:
-    """One thing that is bad makes a month no bad one."""
+def _tone(points: tuple[Note, ...], coverage: float) -> str:
+    """One thing that is bad makes a month no bad one, and one that is counted in part is not called a good one."""
     tones = [point.tone for point in points]
     if tones.count("bad") > 1:
         return "bad"
-    return "warn" if "bad" in tones else "good" if "good" in tones else "plain"
+    if "bad" in tones:
+        return "warn"
+    return "good" if "good" in tones and coverage >= 1 else "plain"
 
 
 def _status(report: MonthReport) -> str:

@@ -78,7 +78,7 @@ def _set_in_child(template: str, data: bytes, made: datetime, limits: PressLimit
         said = done.stderr.decode(errors="replace").strip().splitlines()
         why = said[-1][:SAID_CHARACTERS] if said and done.returncode > 0 else f"the typesetter died ({done.returncode})"
         _log.error("report_failed", template=template, exit_code=done.returncode, cause=why)
-        raise ReportFailed(f"The report could not be set: {why}")
+        raise ReportFailed(why if why.startswith("The report") else f"The report could not be set: {why}")
     return done.stdout
 
 
