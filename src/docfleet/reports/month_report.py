@@ -25,6 +25,8 @@ from docfleet.reports.month_facts import REFERENCE_DOCUMENTS, REFERENCE_USD, Mon
 
 DAY = 86_400.0
 HOUR = 3_600.0
+MOST_DOCUMENTS = 1e12
+"""A month: more than anybody has."""
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -258,8 +260,8 @@ def _break_even(standing: Figure, marginal: Figure, hand: Figure) -> Figure:
         if one.value is None:
             return one
     margin = hand.known - marginal.known
-    if margin <= 0:
-        return Figure(None, "a further document costs more here than by hand: no volume breaks even")
+    if margin * MOST_DOCUMENTS <= standing.known:
+        return Figure(None, "a further document costs as much here as by hand, or more: no volume breaks even")
     return known(math.ceil(standing.known / margin - 1e-9))
 
 

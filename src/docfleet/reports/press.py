@@ -68,7 +68,7 @@ def _set_in_child(template: str, data: bytes, made: datetime, limits: PressLimit
             check=False,
             cwd="/",
             start_new_session=True,
-            env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
+            env=_environment(),
         )
     except subprocess.TimeoutExpired as error:
         raise ReportFailed(f"The report was not set within {limits.seconds:g} s.") from error
@@ -80,6 +80,14 @@ def _set_in_child(template: str, data: bytes, made: datetime, limits: PressLimit
         _log.error("report_failed", template=template, exit_code=done.returncode, cause=why)
         raise ReportFailed(why if why.startswith("The report") else f"The report could not be set: {why}")
     return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+    if "PYTHONPATH" in kept:
+        # the child works elsewhere
+        kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, kept["PYTHONPATH"].split(os.pathsep)))
+    return kept
 
 
 __all__ = ["Press", "PressLimits"]
