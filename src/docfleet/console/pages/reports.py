@@ -56,7 +56,7 @@ class _Reports:
         with panel("Kept reports"):
             columns = {
                 "period": "Month", "state": "State", "made": "Made", "by": "By", "size": "Size", "note": "Note",
-                "file": "Download",
+                "file": "",
             }  # fmt: skip
             self._table = table(columns, numbers=("size",))
             self._table.add_slot("body-cell-state", _STATE)
