@@ -93,6 +93,12 @@ def client_of(served: Served, tenant: str = "acme", role: Role = Role.ADMIN) -> 
     return Client(served.url, served.key(tenant, role), retry_seconds=5)
 
 
+def made_by(served: Served) -> Office:
+    office = served.parts.office
+    assert office is not None
+    return office
+
+
 def words(pdf: bytes) -> str:
     document = pdfium.PdfDocument(pdf)
     said = "\n".join(page.get_textpage().get_text_bounded() for page in document)
@@ -404,8 +410,7 @@ def test_a_new_master_key_takes_over_the_keys_of_reports(runtime: Runtime) -> No
 
 def test_the_press_has_few_places_and_says_so(served: Served) -> None:
     press = Press(PressLimits(at_once=1, wait_seconds=0.05))
-    office = replace(served.parts.office, press=press)  # type: ignore[type-var]
-    assert office is not None
+    office = replace(made_by(served), press=press)
     refused: list[str] = []
 
     def ask() -> None:
@@ -423,8 +428,7 @@ def test_the_press_has_few_places_and_says_so(served: Served) -> None:
 
 
 def test_a_typesetter_without_memory_costs_its_report_only(served: Served) -> None:
-    office = replace(served.parts.office, press=Press(PressLimits(memory_bytes=1 << 20)))  # type: ignore[type-var]
-    assert office is not None
+    office = replace(made_by(served), press=Press(PressLimits(memory_bytes=1 << 20)))
     with pytest.raises(ReportFailed):
         office.month("acme", "2026-01")
 
@@ -436,8 +440,7 @@ def test_the_same_report_in_its_own_process_and_in_this_one(served: Served) -> N
         def typeset(self, *arguments: Any) -> bytes:
             return typeset(*arguments)
 
-    office = served.parts.office
-    assert office is not None
+    office = made_by(served)
     with served.parts.ledger.reading() as session:
         document = session.execute(text("SELECT id FROM document WHERE tenant_id = 'acme' LIMIT 1")).scalar_one()
     here = replace(office, press=Here()).document("acme", document, with_content=True)

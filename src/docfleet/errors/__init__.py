@@ -67,7 +67,7 @@
         ├── RateLimited               429 retryable
         ├── Overloaded                503 retryable
         ├── DemandUnknown             503 nobody has decided lately how many workers there are to be     retryable
-        ├── ReportFailed              500 a report that the typesetter did not set, or not in time
+        ├── ReportFailed              503 a report that the typesetter did not set, or not in time
         └── ServiceUnavailable        503 retryable
 
 The class is the policy: `code` is stable and machine-readable, the message is one sentence for a person, `remedy` says

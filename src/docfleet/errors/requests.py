@@ -142,7 +142,7 @@ class ReportFailed(RequestError):
     """The report could not be made."""
 
     code = "report_failed"
-    status = 500
+    status = 503
     remedy = "Ask for it again; if it fails again, report what the service logged as `report_failed` as a defect."
 
 

@@ -120,7 +120,7 @@ def _runs(
 
 def _broken(run: _Run) -> Incident:
     broken, ended = run.of("broken"), sum(sums.ended for sums in run.sums)
-    said = f"{say.count(broken)} of {say.counted(ended, 'document')} failed through the service's own fault"
+    said = f"{say.count(broken)} of {say.counted(ended, 'document')} failed through the service"
     return Incident(IncidentKind.AVAILABILITY, run.begin, run.end, "Availability objective missed", said, broken)
 
 
@@ -132,7 +132,7 @@ def _late(run: _Run) -> Incident:
 
 def _letters(run: _Run) -> Incident:
     letters = run.of("dead_letters")
-    said = f"{say.counted(letters, 'dead letter')}: work that was given up after all tries"
+    said = f"{say.counted(letters, 'dead letter')}: given up after all tries"
     return Incident(IncidentKind.DEAD_LETTERS, run.begin, run.end, "Burst of dead letters", said, letters)
 
 
