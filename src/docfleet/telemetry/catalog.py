@@ -140,11 +140,11 @@ _OF_METRIC: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("docfleet_documents_ended_total", "outcome"): OUTCOMES,
     ("docfleet_slices_total", "outcome"): ("done", "failed", "handed_back", "fenced", "no_ledger", "died"),
     ("docfleet_webhook_deliveries_total", "outcome"): ("delivered", "dead"),
-    ("docfleet_engine_requests_total", "outcome"): ("ok", "throttled", "error", "timeout"),
+    ("docfleet_engine_requests_total", "outcome"): ("ok", "throttled", "error", "timeout", "abandoned"),
     ("docfleet_retries_total", "cause"): ("error", "crash", "wait"),
     ("docfleet_slot_deaths_total", "cause"): (
         "worker_died", "out_of_memory", "timed_out", "lost", "stopped", "unanswered", "garbled", "unresponsive",
-        "did_not_start", "supervisor_stopped",
+        "did_not_start",
     ),
     ("docfleet_fleet_workers_ended_total", "cause"): ("stopped", "stalled", "silent"),
     ("docfleet_http_request_duration_seconds", "method"): ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
@@ -284,7 +284,12 @@ PAGE_DURATION = _histogram("engine_page_duration_seconds", Told.WORKER, "What re
 # --- engines that are called
 
 ENGINE_REQUESTS = _counter(
-    "engine_requests_total", Told.ENGINE, "Requests to a cloud engine.", "engine", "endpoint", "outcome"
+    "engine_requests_total",
+    Told.ENGINE,
+    "Requests to a cloud engine. `throttled`: it said 429; `abandoned`: another was faster with the same pages.",
+    "engine",
+    "endpoint",
+    "outcome",
 )
 ENGINE_DURATION = _histogram(
     "engine_request_duration_seconds", Told.ENGINE, "What requests to a cloud engine take.", "engine", "endpoint"
@@ -324,15 +329,15 @@ DOCUMENTAI_DURATION = _histogram(
 METRICS: Mapping[str, Metric] = {one.name: one for one in tuple(globals().values()) if isinstance(one, Metric)}
 """All of them, by name, in the order of this file."""
 
-PROCESS: Mapping[str, str] = {
-    "process_cpu_seconds_total": "counter",
-    "process_max_fds": "gauge",
-    "process_open_fds": "gauge",
-    "process_resident_memory_bytes": "gauge",
-    "process_start_time_seconds": "gauge",
-    "process_virtual_memory_bytes": "gauge",
+PROCESS: Mapping[str, tuple[Kind, str]] = {
+    "process_cpu_seconds_total": (Kind.COUNTER, "Processor time of the process."),
+    "process_max_fds": (Kind.GAUGE, "Files it may have open."),
+    "process_open_fds": (Kind.GAUGE, "Files it has open."),
+    "process_resident_memory_bytes": (Kind.GAUGE, "Memory it holds."),
+    "process_start_time_seconds": (Kind.GAUGE, "When it started, since 1970."),
+    "process_virtual_memory_bytes": (Kind.GAUGE, "Addresses it has mapped."),
 }
-"""Of every process, told by `prometheus_client`."""
+"""Of every process, read by `prometheus_client`. Those of its slots and sandboxes are not in it."""
 
 
 def samples_of(metric: Metric) -> tuple[str, ...]:

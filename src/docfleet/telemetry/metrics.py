@@ -14,8 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -179,12 +178,21 @@ def trace_source(current: Callable[[], str]) -> None:
     _trace_source = current
 
 
-@contextmanager
-def timing(metric: Metric, *labels: str) -> Iterator[None]:
+class timing:
     """Puts the seconds of the block into a histogram; not those of one that raised."""
-    started = time.perf_counter()
-    yield
-    observe(metric, time.perf_counter() - started, *labels)
+
+    __slots__ = ("_labels", "_metric", "_started")
+
+    def __init__(self, metric: Metric, *labels: str) -> None:
+        self._metric = metric
+        self._labels = labels
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None:
+            observe(self._metric, time.perf_counter() - self._started, *self._labels)
 
 
 def add(measured: Sequence[Measured]) -> None:
