@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from docfleet.telemetry import metrics
 from docfleet.telemetry.catalog import HTTP_DURATION, HTTP_IN_FLIGHT
-from docfleet.telemetry.metrics import Reading
+from docfleet.telemetry.metrics import Measured, reading
 
 NO_ROUTE = "none"
 _EVENT_STREAM = b"text/event-stream"
@@ -21,8 +21,8 @@ class InFlight:
     def __init__(self) -> None:
         self.number = 0
 
-    def __call__(self) -> Iterable[Reading]:
-        return [(HTTP_IN_FLIGHT, (), float(self.number))]
+    def __call__(self) -> Iterable[Measured]:
+        return [reading(HTTP_IN_FLIGHT, self.number)]
 
 
 class Measuring:

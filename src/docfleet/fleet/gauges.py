@@ -8,7 +8,7 @@ from docfleet.domain.load import ClassLoad, PoolLoad
 from docfleet.ledger.fleet_values import Demand
 from docfleet.telemetry import catalog
 from docfleet.telemetry.catalog import Metric
-from docfleet.telemetry.metrics import Measured, Reading
+from docfleet.telemetry.metrics import Labels, Measured, reading
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _POOL: Mapping[Metric, Callable[[Demand, PoolLoad], float]] = {
@@ -30,7 +30,7 @@ _CLASS: Mapping[Metric, Callable[[ClassLoad], float]] = {
 NAMES = tuple(metric.name for metric in (*_POOL, *_CLASS))
 
 
-def readings(demands: Iterable[Demand]) -> Iterator[Reading]:
+def readings(demands: Iterable[Demand]) -> Iterator[tuple[Metric, Labels, float]]:
     """Every gauge of every pool that has been looked at."""
     for demand in demands:
         load = demand.detail.load
@@ -46,7 +46,7 @@ def readings(demands: Iterable[Demand]) -> Iterator[Reading]:
 
 def measured(demands: Iterable[Demand]) -> list[Measured]:
     """The same, to be shown beside what a process has measured."""
-    return [Measured(metric.name, labels, value) for metric, labels, value in readings(demands)]
+    return [reading(metric, value, *labels) for metric, labels, value in readings(demands)]
 
 
 def exposition(demands: Sequence[Demand]) -> str:

@@ -17,6 +17,7 @@ from enum import StrEnum
 import msgspec
 
 from docfleet import errors
+from docfleet.domain.tallying import LATENCY_BOUNDS, Outcome
 from docfleet.domain.urgency import Pool, Urgency
 from docfleet.domain.work import Step
 
@@ -84,10 +85,7 @@ SECONDS = doubled(0.001, 18)
 """1 ms to 131 s."""
 PAGES = doubled(1.0, 10)
 """1 to 512."""
-DOCUMENT_SECONDS = (
-    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0,
-    86400.0,
-)  # fmt: skip
+DOCUMENT_SECONDS = LATENCY_BOUNDS[:-1]
 """Every target of `domain.urgency.TARGET_SECONDS` is a bound: so many documents were in time."""
 
 ROLES = ("api", "dispatcher", "worker", "cloud", "documentai-server", "serve", "up", "console")
@@ -95,7 +93,6 @@ ROLES = ("api", "dispatcher", "worker", "cloud", "documentai-server", "serve", "
 STAGES = ("wait", "claim", "fetch", "plan", "read", "assemble", "store", "finish")
 """What the time of a slice goes into, in this order."""
 _ENGINES = ("rapidocr", "tesseract", "null", "documentai")
-OUTCOMES = ("succeeded", "partial", "failed", "broken", "cancelled")
 _WAITS = ("handed_back", "quota_exhausted", "engine_away", "engine_not_set_up", "store_unavailable", "read")
 
 
@@ -137,9 +134,9 @@ LABELS: Mapping[str, Label] = {
     "quota": Label("`<processor type>/<requests or pages>`."),
 }
 _OF_METRIC: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("docfleet_documents_ended_total", "outcome"): OUTCOMES,
+    ("docfleet_documents_ended_total", "outcome"): tuple(map(str, Outcome)),
     ("docfleet_slices_total", "outcome"): ("done", "failed", "handed_back", "fenced", "no_ledger", "died"),
-    ("docfleet_webhook_deliveries_total", "outcome"): ("delivered", "dead"),
+    ("docfleet_webhook_deliveries_total", "outcome"): ("delivered", "failed", "dead"),
     ("docfleet_engine_requests_total", "outcome"): ("ok", "throttled", "error", "timeout", "abandoned"),
     ("docfleet_retries_total", "cause"): ("error", "crash", "wait"),
     ("docfleet_slot_deaths_total", "cause"): (
@@ -243,7 +240,10 @@ BUDGET_SPENT = _gauge(
 REGION_SEEN = _gauge(
     "region_seen_timestamp_seconds", Told.LEADER, "When a dispatcher last led a region, since 1970.", "region"
 )
-DELIVERIES = _counter("webhook_deliveries_total", Told.LEADER, "Webhook messages that ended.", "outcome")
+DELIVERIES = _counter(
+    "webhook_deliveries_total", Told.DISPATCHER,
+    "Tries to deliver a webhook message. `failed`: it is tried again; `dead`: it is given up.", "outcome",
+)  # fmt: skip
 DELIVERIES_WAITING = _gauge("webhook_deliveries_waiting", Told.LEADER, "Webhook messages to be sent, or tried again.")
 
 # --- every process

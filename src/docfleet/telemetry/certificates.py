@@ -10,7 +10,7 @@ from pathlib import Path
 
 from docfleet.telemetry import logger
 from docfleet.telemetry.catalog import CERTIFICATE_EXPIRY
-from docfleet.telemetry.metrics import Reading
+from docfleet.telemetry.metrics import Measured, reading
 
 _log = logger("metrics")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -74,11 +74,11 @@ class Certificates:
         self._files = {purpose: path for purpose, path in files.items() if path is not None}
         self._read: dict[str, tuple[tuple[int, int], float | None]] = {}
 
-    def __call__(self) -> Iterable[Reading]:
+    def __call__(self) -> Iterable[Measured]:
         for purpose, path in self._files.items():
             expiry = self._expiry(purpose, path)
             if expiry is not None:
-                yield CERTIFICATE_EXPIRY, (purpose,), expiry
+                yield reading(CERTIFICATE_EXPIRY, expiry, purpose)
 
     def _expiry(self, purpose: str, path: Path) -> float | None:
         """None: there is no certificate that can be read."""

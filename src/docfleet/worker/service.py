@@ -32,7 +32,7 @@ from docfleet.runtime import Runtime
 from docfleet.settings import Settings
 from docfleet.telemetry import logger, metrics, shown_level
 from docfleet.telemetry.catalog import DIRECT_MODE, SLOTS
-from docfleet.telemetry.metrics import Reading
+from docfleet.telemetry.metrics import Measured, reading
 from docfleet.worker.beating import Heart
 from docfleet.worker.broker_mode import BrokerMode
 from docfleet.worker.direct_mode import DirectMode
@@ -163,12 +163,12 @@ class Supervisor:
         except LedgerError as error:
             log.warning("worker_unseen", message=error.message)
 
-    def _readings(self) -> list[Reading]:
+    def _readings(self) -> list[Measured]:
         pools, free = ",".join(self._pools), self._slots.idle_count()
         return [
-            (SLOTS, (pools, "free"), float(free)),
-            (SLOTS, (pools, "busy"), float(len(self._slots.busy()))),
-            (DIRECT_MODE, (), float(self._direct.on.is_set())),
+            reading(SLOTS, free, pools, "free"),
+            reading(SLOTS, len(self._slots.busy()), pools, "busy"),
+            reading(DIRECT_MODE, self._direct.on.is_set()),
         ]
 
     # --- slots

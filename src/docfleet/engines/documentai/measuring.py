@@ -24,7 +24,7 @@ from docfleet.telemetry.catalog import (
     QUOTA_LIMIT,
     QUOTA_USED,
 )
-from docfleet.telemetry.metrics import Reading
+from docfleet.telemetry.metrics import Measured, reading
 
 ENGINE = "documentai"
 WINDOW_SECONDS = 60.0
@@ -70,7 +70,7 @@ class Use:
         metrics.count(ENGINE_REQUESTS, 1.0, ENGINE, endpoint.breaker, outcome)
         metrics.observe(ENGINE_DURATION, seconds, ENGINE, endpoint.breaker)
 
-    def readings(self) -> list[Reading]:
+    def readings(self) -> list[Measured]:
         """Limits, use and breakers of every endpoint that is set up."""
         found: dict[tuple[str, str], tuple[float | None, float | None]] = {}
         endpoints = [
@@ -81,8 +81,8 @@ class Use:
         for endpoint in endpoints:
             limits = self._facts.quota_limits(endpoint.quota)
             found[endpoint.breaker, kind_of(endpoint)] = (limits.requests_per_minute, limits.pages_per_minute)
-        shown: list[Reading] = [
-            (BREAKER_STATE, (name,), _STATES[self._breakers.state(name)])
+        shown = [
+            reading(BREAKER_STATE, _STATES[self._breakers.state(name)], name)
             for name in dict.fromkeys(endpoint.breaker for endpoint in endpoints)
         ]
         used = self._used()
@@ -91,8 +91,8 @@ class Use:
             for what, limit, use in (("requests", requests, calls), ("pages", pages, sheets)):
                 if limit is not None:
                     shown += [
-                        (QUOTA_LIMIT, (name, f"{kind}/{what}"), limit),
-                        (QUOTA_USED, (name, f"{kind}/{what}"), float(use)),
+                        reading(QUOTA_LIMIT, limit, name, f"{kind}/{what}"),
+                        reading(QUOTA_USED, use, name, f"{kind}/{what}"),
                     ]
         return shown
 

@@ -28,7 +28,7 @@ from docfleet.sandbox import Sandbox
 from docfleet.settings import Settings
 from docfleet.telemetry import logger, metrics
 from docfleet.telemetry.catalog import SLOTS
-from docfleet.telemetry.metrics import Reading
+from docfleet.telemetry.metrics import Measured, reading
 from docfleet.worker.cloud.batch_keeping import BatchKeeper
 from docfleet.worker.cloud.beating import Heart
 from docfleet.worker.cloud.finishing import Ends
@@ -110,9 +110,9 @@ class CloudWorker:
         finally:
             self._end(signals_seen)
 
-    def _readings(self) -> list[Reading]:
-        free = float(max(0, self.gatherer.senders.free()))
-        return [(SLOTS, (Pool.CLOUD, "free"), free), (SLOTS, (Pool.CLOUD, "busy"), self._calls - free)]
+    def _readings(self) -> list[Measured]:
+        free = max(0, self.gatherer.senders.free())
+        return [reading(SLOTS, free, Pool.CLOUD, "free"), reading(SLOTS, self._calls - free, Pool.CLOUD, "busy")]
 
     @property
     def _calls(self) -> int:
