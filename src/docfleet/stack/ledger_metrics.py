@@ -8,6 +8,7 @@ for the database, and the dispatcher's loop for neither. A ledger that fails lea
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ from docfleet.telemetry.metrics import Labels, Measured
 
 REFRESH_SECONDS = 5.0
 _JOIN_SECONDS = 2.0
+_SILENT_SECONDS = 30.0
 _AHEAD = {"1h": 3600.0, "24h": 86400.0}
 _PLAIN = {
     Measure.ACCEPTED: catalog.ACCEPTED,
@@ -157,14 +159,15 @@ class LedgerMetrics:
         self._kept: list[Measured] = []
         self._ended: defaultdict[Labels, int] = defaultdict(int)
         self._looked_at: float | None = None
-        self._ledger_up = True
+        self._answered_at: float | None = None
+        self._ledger_failed = False
         self._broker_up: bool | None = None
 
     def readings(self) -> list[Measured]:
         leads = self._leading.is_set()
         told = [
             Measured(catalog.LEADS.name, (self._region,), float(leads)),
-            Measured(catalog.LEDGER_UP.name, (), float(self._ledger_up)),
+            Measured(catalog.LEDGER_UP.name, (), float(self._is_ledger_up())),
         ]
         if self._broker_up is not None:
             told.append(Measured(catalog.BROKER_UP.name, (), float(self._broker_up)))
@@ -182,11 +185,18 @@ class LedgerMetrics:
                 self._kept, self._looked_at = [], None
                 self._ended.clear()
         except LedgerError as error:
-            if self._ledger_up:
+            if not self._ledger_failed:
                 _log.warning("ledger_unavailable", message=error.message)
-            self._ledger_up = False
+            self._ledger_failed = True
         else:
-            self._ledger_up = True
+            self._ledger_failed = False
+            self._answered_at = time.monotonic()
+
+    def _is_ledger_up(self) -> bool:
+        """One that neither answers nor fails is not up."""
+        if self._ledger_failed or self._answered_at is None:
+            return False
+        return time.monotonic() - self._answered_at < _SILENT_SECONDS
 
     def _look(self) -> list[Measured]:
         runtime, region = self._runtime, self._region

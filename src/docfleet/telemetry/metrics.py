@@ -49,7 +49,7 @@ class Measured(msgspec.Struct, array_like=True):
 
 
 Source = Callable[[], Iterable[Measured]]
-"""Gives gauges, and whatever else somebody keeps elsewhere, at the moment of a scrape; it does not wait for anything."""
+"""Gives gauges, and whatever else is kept elsewhere, at the moment of a scrape; it does not wait for anything."""
 
 
 def reading(metric: Metric, value: float, *labels: str) -> Measured:
@@ -245,9 +245,8 @@ def read() -> list[Measured]:
     for source in tuple(_sources):
         try:
             for one in source():
-                _put_together(
-                    live.setdefault((one.metric, one.labels), Measured(one.metric, one.labels, 0.0, {}, {})), one
-                )
+                empty = Measured(one.metric, one.labels, 0.0, {}, {})
+                _put_together(live.setdefault((one.metric, one.labels), empty), one)
         except Exception:
             # a defect in one must not take all others from those who watch
             _log.exception("metrics_source_failed")
