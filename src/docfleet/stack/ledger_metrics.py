@@ -65,6 +65,7 @@ _log = logger(__name__)
 def of_tallies(rows: Iterable[TallyRow], region: str) -> list[Measured]:
     """Sums since ever as counters and histograms. Pure.
 
+    Of this region, and of the documents of tenants that belong to none; those of another one its own dispatcher tells.
     What has not happened yet is told as 0, as far as it is known what may: the first of its kind is an increase then,
     and not a series that was not there before.
     """
@@ -73,7 +74,9 @@ def of_tallies(rows: Iterable[TallyRow], region: str) -> list[Measured]:
     for metric, labels in _expected(region):
         sums[metric, labels] += 0.0
     for row in rows:
-        measure, of_class = Measure(row.measure), (row.region, row.pool, row.urgency)
+        if row.region not in ("", region):
+            continue
+        measure, of_class = Measure(row.measure), (region, row.pool, row.urgency)
         if measure in _LATENCY:
             key = (_LATENCY[measure], of_class)
             if measure in (Measure.DURATION_SUM, Measure.WAIT_SUM):
@@ -85,12 +88,12 @@ def of_tallies(rows: Iterable[TallyRow], region: str) -> list[Measured]:
         elif measure is Measure.ENDED:
             sums[catalog.ENDED, (*of_class, row.detail)] += row.amount
         elif measure is Measure.LEASES_LOST:
-            sums[catalog.LEASES_LOST, (row.region, row.pool)] += row.amount
+            sums[catalog.LEASES_LOST, (region, row.pool)] += row.amount
         elif measure in _PLAIN:
             sums[_PLAIN[measure], of_class] += row.amount
         else:
             metric = _BY_DETAIL[measure]
-            sums[metric, metrics.bounded(metric, (row.region, row.pool, row.detail))] += row.amount
+            sums[metric, metrics.bounded(metric, (region, row.pool, row.detail))] += row.amount
     return [
         Measured(metric.name, labels, sums[metric, labels], counts.get((metric, labels), {}))
         for metric, labels in {**sums, **counts}
@@ -202,7 +205,7 @@ class LedgerMetrics:
         runtime, region = self._runtime, self._region
         moment = standing.look(runtime.ledger, self._looked_at)
         self._looked_at = moment.at
-        told = of_tallies(runtime.tallies.totals(region), region) + of_moment(moment)
+        told = of_tallies(runtime.tallies.totals(), region) + of_moment(moment)
         counted = runtime.tallies.counted_until()
         if counted is not None:
             told.append(Measured(catalog.COUNTED_AT.name, (region,), counted))
