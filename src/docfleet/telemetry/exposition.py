@@ -20,7 +20,8 @@ import msgspec
 
 from docfleet.errors import UsageError
 from docfleet.telemetry import metrics
-from docfleet.telemetry.catalog import METRICS, PROCESS, Kind, Metric
+from docfleet.telemetry.catalog import METRICS, PROCESS
+from docfleet.telemetry.kinds import Kind, Metric
 from docfleet.telemetry.metrics import Measured
 
 if TYPE_CHECKING:
