@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from docfleet.errors import UsageError
@@ -26,6 +26,7 @@ from docfleet.settings.cloud import (
 from docfleet.settings.reading import LimitSettings, OutputSettings, ReadingSettings, WorkSettings
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettings, ServiceSettings
+from docfleet.settings.telemetry import TelemetrySettings
 
 __all__ = [
     "ApiSettings",
@@ -44,6 +45,7 @@ __all__ = [
     "ScalingSettings",
     "ServiceSettings",
     "Settings",
+    "TelemetrySettings",
     "WorkSettings",
     "read_settings",
 ]
@@ -78,6 +80,7 @@ class Settings(BaseSettings):
     money: MoneySettings = MoneySettings()
     documentai: DocumentAISettings = DocumentAISettings()
     documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     @classmethod
     def settings_customise_sources(

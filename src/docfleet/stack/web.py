@@ -17,6 +17,7 @@ from docfleet.runtime import Runtime
 from docfleet.settings import ApiSettings
 from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
+from docfleet.telemetry.otlp import exporting
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -174,7 +175,8 @@ def api_process(runtime: Runtime, liveness: Path | None) -> None:
     """The role `api`: answers until SIGTERM or SIGINT."""
     settings = runtime.settings
     check_tls(settings.api)
-    with stopping_on_signals() as stop, listening(settings.api) as sock:
+    traces = exporting(settings.telemetry.otlp_options(), "api", settings.service.region)
+    with traces, stopping_on_signals() as stop, listening(settings.api) as sock:
         alive = Liveness(liveness)
         if not wait_for_ledger(runtime, stop, alive):
             return

@@ -8,13 +8,42 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Told(Protocol):
+    """A span under way."""
+
+    @property
+    def trace_id(self) -> str: ...
+
+    @property
+    def span_id(self) -> str: ...
+
+
+_about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def about(document_id: str, place: Told | None = None) -> Iterator[None]:
+    """Events of this thread in the block are about this document, and carry the ids of its trace when it has one."""
+    fields = {"document": document_id}
+    if place is not None:
+        fields |= {"trace_id": place.trace_id, "span_id": place.span_id}
+    token = _about.set(fields)
+    try:
+        yield
+    finally:
+        _about.reset(token)
 
 
 class Logger:
@@ -43,7 +72,7 @@ class Logger:
 
     def _show(self, level: int, event: str, fields: dict[str, Any]) -> None:
         if level >= Logger._level:
-            _backend().log(level, event, part=self._name, **fields)
+            _backend().log(level, event, part=self._name, **{**_about.get(), **fields})
 
 
 def configure_logs(level: str = "warning") -> None:

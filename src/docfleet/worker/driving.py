@@ -12,6 +12,7 @@ import msgspec
 from docfleet.errors import LedgerError
 from docfleet.ledger import Ledger
 from docfleet.telemetry import logger
+from docfleet.telemetry.traces import tell
 from docfleet.worker.messages import Claimed, Ended, Next, Reply, Work
 from docfleet.worker.slot_process import Holding, SlotProcess
 from docfleet.worker.slots import Slots
@@ -57,6 +58,8 @@ class Driver:
             self._died(slot)
             return "died"
         self._slots.give_back(slot, reply)
+        for span in reply.spans:
+            tell(span)
         return reply.outcome
 
     def work(self, slice_id: int) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from docfleet.telemetry.traces import Span
+
 
 class SlotConfig(msgspec.Struct, frozen=True):
     """The first line a slot gets. Secrets travel through the pipe only: no file, no argument, no environment."""
@@ -60,6 +62,8 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     resident_bytes: int
     slices: int
     """Worked on since the slot started."""
+    spans: tuple[Span, ...] = ()
+    """What it has to tell of its order, for the supervisor to send."""
 
 
 Reply = Ready | Claimed | Ended

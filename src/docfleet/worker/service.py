@@ -31,6 +31,7 @@ from docfleet.ledger.service_values import WorkerFacts
 from docfleet.runtime import Runtime
 from docfleet.settings import Settings
 from docfleet.telemetry import logger, shown_level
+from docfleet.telemetry.otlp import exporting
 from docfleet.worker.beating import Heart
 from docfleet.worker.broker_mode import BrokerMode
 from docfleet.worker.direct_mode import DirectMode
@@ -67,7 +68,8 @@ def run_worker(
     pools = _pools(pool)
     count = slots or settings.fleet.slots or len(os.sched_getaffinity(0))
     stop = stop or threading.Event()
-    with Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
+    traces = exporting(settings.telemetry.otlp_options(), "worker", settings.service.region)
+    with traces, Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
         runtime.master_key  # noqa: B018 - a missing one is a reason not to start at all
         ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:

@@ -33,6 +33,8 @@ from docfleet.settings import Settings
 from docfleet.store import Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
 from docfleet.store.passwords import open_passwords
+from docfleet.telemetry import spans
+from docfleet.telemetry.traces import Value, span
 from docfleet.worker.engine_shelf import EngineShelf
 from docfleet.worker.escalating import ThirdStep
 from docfleet.worker.patience import patiently
@@ -170,7 +172,12 @@ class ServicePlace:
             passwords = open_passwords(
                 self._parts.master_key, document.sealed_passwords, document.tenant, document.sha256
             )
-        return self._parts.sandbox.open(self._source(claim), document.media_type, passwords)
+        with span(spans.FETCH, bytes=document.size_bytes):
+            source = self._source(claim)
+        with span(spans.OPEN) as told:
+            opened = self._parts.sandbox.open(source, document.media_type, passwords)
+            told.set(pages=opened.pages, repaired=opened.repaired)
+        return opened
 
     def _pages_and_rest(
         self, claim: Claim, opened: Opened, numbers: Sequence[int]
@@ -196,10 +203,13 @@ class ServicePlace:
     def _pages(self, claim: Claim, opened: Opened, numbers: Sequence[int]) -> list[ReadPage]:
         plan = self._reading_plan(claim)
         pages: list[ReadPage] = []
-        for page in read_pages(self._parts.sandbox, plan, numbers, repaired=opened.repaired):
-            pages.append(page)
-            if not self._parts.may_go_on() and len(pages) < len(numbers):
-                raise Interrupted
+        with span(spans.READ, pages=len(numbers)) as told:
+            for page in read_pages(self._parts.sandbox, plan, numbers, repaired=opened.repaired):
+                pages.append(page)
+                told.add("page", **_said(page))
+                if not self._parts.may_go_on() and len(pages) < len(numbers):
+                    raise Interrupted
+            told.set(pages_failed=sum(page.reading.outcome != PAGE_READ for page in pages))
         return pages
 
     def _reading_plan(self, claim: Claim) -> ReadingPlan:
@@ -215,7 +225,8 @@ class ServicePlace:
 
     def _keep(self, claim: Claim, pages: Sequence[ReadPage]) -> str:
         key = f"{claim.result_prefix}/pages.msgpack"
-        self._store(claim).put(key, encode_pages(pages))
+        with span(spans.KEEP):
+            self._store(claim).put(key, encode_pages(pages))
         return key
 
     def _write(self, claim: Claim, opened: Opened, pages: Pages) -> DocumentSummary:
@@ -239,9 +250,12 @@ class ServicePlace:
             max_page_pixels=settings.limits.max_page_pixels,
         )
         try:
-            outcome = assemble(job, draft)
+            with span(spans.WRITE, formats=",".join(form.name for form in formats)):
+                outcome = assemble(job, draft)
             prefix = f"contents/{document.content_id}/results/{claim.slice_id}-{claim.token}"
-            files = self._put(self._store(claim), prefix, draft, formats)
+            with span(spans.STORE) as told:
+                files = self._put(self._store(claim), prefix, draft, formats)
+                told.set(files=len(files), bytes=sum(file.size_bytes for file in files))
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise ScratchFull() from error
@@ -280,6 +294,15 @@ def _options(options_json: str) -> ReadingOptions:
 
 def _outcome(page: ReadPage) -> PageOutcome:
     return PageOutcome.of_reading(page.reading, page.page.quality.score if page.page.quality else None)
+
+
+def _said(page: ReadPage) -> dict[str, Value]:
+    """Of a page, for the trace: its words stay here."""
+    reading = page.reading
+    return {
+        "page": reading.page, "engine": reading.engine, "reason": reading.reason, "outcome": reading.outcome,
+        "seconds": reading.seconds,
+    }  # fmt: skip
 
 
 def _written(draft: Path, formats: Sequence[ExportFormat]) -> Iterator[tuple[str, str, str]]:

@@ -32,6 +32,8 @@ from docfleet.pipeline.assemble import encode_pages
 from docfleet.pipeline.recognise import ReadPage
 from docfleet.store.encryption import EncryptedStore
 from docfleet.telemetry import logger
+from docfleet.telemetry.spans import KEEP
+from docfleet.telemetry.traces import at, span
 from docfleet.worker.cloud.holding import Held, Holding
 from docfleet.worker.cloud.orders import cloud_slices
 from docfleet.worker.cloud.parts import ENGINE, CloudParts
@@ -150,7 +152,8 @@ class Ends:
         document = held.claim.document
         if document.wrapped_key is None:
             raise SourceDamaged("The document was erased.")
-        EncryptedStore(self._parts.store, self._parts.master_key.unwrap(document.wrapped_key)).put(key, data)
+        with at(held.place), span(KEEP):
+            EncryptedStore(self._parts.store, self._parts.master_key.unwrap(document.wrapped_key)).put(key, data)
 
     def _finish(
         self,
@@ -185,7 +188,7 @@ class Ends:
                 raise Fenced
             write()
         except Fenced:
-            log.warning("claim_lost", slice=held.claim.slice_id, document=held.claim.document.source.name)
+            log.warning("claim_lost", slice=held.claim.slice_id, document=held.claim.document.id)
         except LedgerUnavailable as error:
             log.error("result_let_go", slice=held.claim.slice_id, message=error.message)
         except DocfleetError as error:

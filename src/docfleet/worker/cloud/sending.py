@@ -21,6 +21,7 @@ from docfleet.errors import DocfleetError, EngineFailed, FormatError, LedgerErro
 from docfleet.ledger.money_values import Ask
 from docfleet.ledger.waits import seconds_waited
 from docfleet.telemetry import logger
+from docfleet.telemetry.traces import at
 from docfleet.worker.cloud.finishing import Ends, refusal
 from docfleet.worker.cloud.holding import Held
 from docfleet.worker.cloud.parts import ENGINE, CloudParts
@@ -128,7 +129,8 @@ class Sender:
             may_hedge=all(len(held.reservations) > 1 for held in helds),
             patience=options.patience_seconds if is_full else 0.0,
         )
-        outcome = self._parts.caller.call(call)
+        with at(*[held.place for held in helds]):
+            outcome = self._parts.caller.call(call)
         for held in helds:
             held.calls += bool(outcome.attempts)
         match outcome:

@@ -27,6 +27,7 @@ from docfleet.runtime import Runtime, is_postgres, ledger_address, sandbox_limit
 from docfleet.sandbox import Sandbox
 from docfleet.settings import Settings
 from docfleet.telemetry import logger
+from docfleet.telemetry.otlp import exporting
 from docfleet.worker.cloud.batch_keeping import BatchKeeper
 from docfleet.worker.cloud.beating import Heart
 from docfleet.worker.cloud.finishing import Ends
@@ -58,7 +59,8 @@ def run_cloud_worker(
     second signal ends that time. Raises UsageError, EngineUnavailable when the cloud engine is not set up.
     """
     stop = stop or threading.Event()
-    with Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
+    traces = exporting(settings.telemetry.otlp_options(), "cloud-worker", settings.service.region)
+    with traces, Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
         runtime.master_key  # noqa: B018 - a missing one is a reason not to start at all
         ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:
