@@ -13,8 +13,8 @@ from docfleet.domain.work import DocumentState
 from docfleet.errors import document_error_codes
 
 LATENCY_BOUNDS = (
-    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0,
-    86400.0, inf,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
+    14400.0, 86400.0, inf,
 )  # fmt: skip
 """Seconds; upper bounds of the buckets, themselves included. Every target of `domain.urgency` is one of them."""
 

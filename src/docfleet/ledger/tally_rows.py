@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from sqlalchemy import BigInteger, Table
+from sqlalchemy import BigInteger, Index, Table
 from sqlalchemy.orm import Mapped, mapped_column
 
 from docfleet.ledger import fleet_rows
@@ -15,6 +15,7 @@ class TallyRow(Base):
     """One sum of one step of time."""
 
     __tablename__ = "tally"
+    __table_args__ = (Index(None, "resolution", "bucket"),)
 
     tenant_id: Mapped[str] = mapped_column(primary_key=True)
     """Empty: of all tenants together."""

@@ -5,6 +5,8 @@ Additive: two new tables and a column with a default.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,7 +16,7 @@ revision = "0007"
 down_revision = "0006"
 
 
-def _key(name: str, kind: type[sa.types.TypeEngine[object]] = sa.String) -> sa.Column[object]:
+def _key(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.String) -> sa.Column[Any]:
     return sa.Column(name, kind, primary_key=True, nullable=False, autoincrement=False)
 
 
@@ -30,6 +32,7 @@ def upgrade() -> None:
         *(_key(name) for name in ("region", "pool", "urgency", "measure", "detail")),
         sa.Column("amount", sa.Double, nullable=False),
     )
+    op.create_index("ix_tally_resolution_bucket", "tally", ["resolution", "bucket"])
     op.create_table(
         "tally_mark",
         _key("id", sa.Integer),
