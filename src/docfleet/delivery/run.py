@@ -14,12 +14,13 @@ import msgspec
 from docfleet.delivery.sending import Sender
 from docfleet.delivery.signing import open_secret
 from docfleet.delivery.tracing import Try
-from docfleet.domain.delivery import Answer, Receiver, Verdict, judge, share_out
+from docfleet.domain.delivery import Answer, DeliveryState, Receiver, Verdict, judge, share_out
 from docfleet.errors import DocfleetError, LedgerError, StoreError
 from docfleet.ledger.webhook_values import ClaimedDelivery
 from docfleet.ledger.webhooks import Webhooks
 from docfleet.store.encryption import MasterKey
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import DELIVERIES
 
 _log = logger("delivery")
 
@@ -65,6 +66,10 @@ def run_delivery(parts: DeliveryParts, stop: Event) -> None:
         senders.run()
     finally:
         senders.close()
+
+
+OUTCOMES = {DeliveryState.DELIVERED: "delivered", DeliveryState.DEAD: "dead", DeliveryState.WAITING: "failed"}
+"""What a try comes to, as its metric says."""
 
 
 class _Senders:
@@ -144,6 +149,7 @@ class _Senders:
             verdict = judge(answer, delivery.attempts, options.retry_seconds, self._parts.jitter())
             told.ended(answer, verdict)
             self._finish(delivery, answer, verdict)
+            metrics.count(DELIVERIES, 1.0, OUTCOMES[verdict.state])
             _log.info(
                 "delivery_tried", document=delivery.document_id, delivery=delivery.id, webhook=delivery.webhook_id,
                 attempt=delivery.attempts, state=verdict.state.value, reason=verdict.reason,

@@ -15,7 +15,9 @@ from docfleet.dispatch.telling import LOOK_SECONDS, Telling
 from docfleet.dispatch.waking import PostgresWaking, SqliteWaking, Waking
 from docfleet.queues.options import QueueOptions
 from docfleet.runtime import Runtime, is_postgres, ledger_address
-from docfleet.stack.brain import Brain
+from docfleet.stack.brain import Brain, pools_of
+from docfleet.stack.ledger_metrics import ledger_metrics
+from docfleet.stack.metrics import telling
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger, write_gauges
 from docfleet.telemetry import logger
 from docfleet.telemetry.otlp import exporting
@@ -30,11 +32,11 @@ def dispatch_parts(
     """Opens ledger and store. On Postgres any number of dispatchers may run, on SQLite those of one machine."""
     service, fleet = runtime.settings.service, runtime.settings.fleet
     brain = Brain(runtime)
-    telling = Telling(runtime.ledger, service.region)
+    traces = Telling(runtime.ledger, service.region)
 
     def begin() -> None:
         brain.begin()
-        telling.begin()
+        traces.begin()
 
     leader: Leader
     waking: Waking
@@ -61,7 +63,7 @@ def dispatch_parts(
         alive=alive,
         count_use=runtime.budgets.count_use,
         show=lambda gauges: show(gauges | brain.gauges()),
-        beside=[*brain.chores, Chore("traces", LOOK_SECONDS, telling.look)],
+        beside=[*brain.chores, Chore("traces", LOOK_SECONDS, traces.look)],
         begin=begin,
     )
 
@@ -72,7 +74,8 @@ def keep_house(runtime: Runtime, stop: threading.Event, parts: DispatchParts) ->
         target=run_delivery, args=(_delivery_parts(runtime), stop), name="delivery", daemon=True
     )
     delivering.start()
-    run_dispatcher(parts, stop)
+    with ledger_metrics(runtime, parts.leading, pools_of(runtime.settings)):
+        run_dispatcher(parts, stop)
     delivering.join(_JOIN_SECONDS)
 
 
@@ -91,7 +94,7 @@ def dispatcher_process(runtime: Runtime, liveness: Path | None, metrics: Path | 
     """The role `dispatcher`: runs until SIGTERM or SIGINT. Refuses unsafe broker settings (`UnsafeBroker`)."""
     settings = runtime.settings
     traces = exporting(settings.telemetry.otlp_options(), "dispatcher", settings.service.region)
-    with traces, stopping_on_signals() as stop:
+    with traces, stopping_on_signals() as stop, telling(settings, "dispatcher"):
         alive = Liveness(liveness)
         if (options := runtime.queue_options) is not None:
             _check_broker(options)

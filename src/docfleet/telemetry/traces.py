@@ -22,6 +22,7 @@ from contextvars import ContextVar
 
 import msgspec
 
+from docfleet.telemetry import metrics
 from docfleet.telemetry.spans import Kind, declared
 
 Value = str | int | float | bool
@@ -176,6 +177,7 @@ def start_tracing(ratio: float, sink: Callable[[Span], None], tell_failed: bool 
     """
     global _tracing
     _tracing = _Tracing(ratio, sink, tell_failed)
+    metrics.trace_source(current_trace_id)
 
 
 def stop_tracing() -> None:

@@ -37,7 +37,8 @@ from docfleet.ledger import Claim, Ledger
 from docfleet.runtime import Runtime
 from docfleet.sandbox.confine import resident_bytes, tie_to_parent
 from docfleet.settings import Settings
-from docfleet.telemetry import configure_logs, logger
+from docfleet.telemetry import configure_logs, logger, metrics
+from docfleet.telemetry.catalog import STAGE_DURATION
 from docfleet.telemetry.logs import about
 from docfleet.telemetry.traces import Collected, at, place_of_attempt, start_tracing
 from docfleet.worker.engine_shelf import EngineShelf
@@ -142,7 +143,7 @@ class Slot:
             outcome = self._obey(order)
             if outcome != "nothing":
                 self._worked_at = time.monotonic()
-            self._say(Ended(outcome, resident_bytes(), self._slices, self._spans.take()))
+            self._say(Ended(outcome, resident_bytes(), self._slices, metrics.take(), self._spans.take()))
 
     def _rest(self) -> float:
         """Between two orders; seconds until the next call."""
@@ -163,6 +164,7 @@ class Slot:
         os.write(self._config.reply_fd, line(reply))
 
     def _obey(self, order: Work | Next) -> str:
+        asked = time.perf_counter()
         try:
             claim = self._claim(order)
         except LedgerUnavailable as error:
@@ -174,11 +176,12 @@ class Slot:
         document = claim.document
         place = place_of_attempt(document.id, document.trace, claim.slice_id, claim.token, claim.started_at)
         with about(document.id, place), at(place):
-            return self._follow(claim)
+            return self._follow(claim, time.perf_counter() - asked)
 
-    def _follow(self, claim: Claim) -> str:
+    def _follow(self, claim: Claim, claiming_seconds: float) -> str:
         self._orders.slice_id = claim.slice_id
-        self._say(Claimed(claim.slice_id, claim.token))
+        self._say(Claimed(claim.slice_id, claim.token, claim.document.pool, claim.step))
+        metrics.observe(STAGE_DURATION, claiming_seconds, claim.document.pool, "claim")
         self._slices += 1
         started = time.monotonic()
         outcome = self._work(claim)
@@ -251,6 +254,8 @@ def main() -> None:
     config = msgspec.json.decode(_first_line(), type=SlotConfig)
     tie_to_parent(config.parent)
     configure_logs(config.log_level)
+    if config.measure:
+        metrics.enable()
     orders = Orders()
     threading.Thread(target=orders.listen, name="orders", daemon=True).start()
     settings = Settings.model_validate(config.settings)
