@@ -13,7 +13,7 @@ import msgspec
 
 from docfleet.delivery.sending import Sender
 from docfleet.delivery.signing import open_secret
-from docfleet.delivery.tracing import Try
+from docfleet.delivery.tracing import Try, code_of
 from docfleet.domain.delivery import Answer, DeliveryState, Receiver, Verdict, judge, share_out
 from docfleet.errors import DocfleetError, LedgerError, StoreError
 from docfleet.ledger.webhook_values import ClaimedDelivery
@@ -92,7 +92,7 @@ class _Senders:
                 taken = self._take_up()
                 self._prune()
             except LedgerError as error:
-                _log.warning("deliveries_not_readable", error=str(error))
+                _log.warning("deliveries_not_readable", error=error)
                 pause = min(2 * pause, 5.0)
                 self._stop.wait(pause)
                 continue
@@ -152,7 +152,7 @@ class _Senders:
             metrics.count(DELIVERIES, 1.0, OUTCOMES[verdict.state])
             _log.info(
                 "delivery_tried", document=delivery.document_id, delivery=delivery.id, webhook=delivery.webhook_id,
-                attempt=delivery.attempts, state=verdict.state.value, reason=verdict.reason,
+                attempt=delivery.attempts, state=verdict.state.value, code=code_of(answer),
                 seconds=round(answer.seconds, 3),
             )  # fmt: skip
             with self._lock:

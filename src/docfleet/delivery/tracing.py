@@ -44,7 +44,7 @@ class Try:
         }
         if answer.status:
             about["http.response.status_code"] = answer.status
-        error = _error(answer)
+        error = code_of(answer)
         if error:
             about["error.type"] = error
         tell(
@@ -55,7 +55,7 @@ class Try:
         )  # fmt: skip
 
 
-def _error(answer: Answer) -> str:
+def code_of(answer: Answer) -> str:
     """Its code alone: what follows the colon may quote an address."""
     if answer.error:
         return answer.error.partition(":")[0]

@@ -114,7 +114,7 @@ def _check_broker(options: QueueOptions) -> None:
     try:
         check_broker(options)
     except BrokerUnavailable as error:
-        _log.warning("broker_not_there_yet", error=error.message)
+        _log.warning("broker_not_there_yet", error=error)
 
 
 def _drop(gauges: dict[str, float]) -> None: ...

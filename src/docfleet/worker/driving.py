@@ -100,7 +100,7 @@ class Driver:
             try:
                 self._ledger().release_worker(item.worker, item.crashed, item.working_on, item.cause)
             except LedgerError as error:
-                log.warning("release_failed", slot=item.worker, message=error.message)
+                log.warning("release_failed", slot=item.worker, error=error)
                 self._unreleased.append(item)
                 return
 

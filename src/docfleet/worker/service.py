@@ -140,7 +140,7 @@ class Supervisor:
             try:
                 self._ledger.see_worker(self.name, "direct" if self._direct.on.is_set() else "broker")
             except LedgerError as error:
-                log.warning("worker_unseen", message=error.message)
+                log.warning("worker_unseen", error=error)
 
     def _is_stalled(self) -> bool:
         seconds = self._settings.fleet.idle_restart_seconds
@@ -163,7 +163,7 @@ class Supervisor:
             self._ledger.announce(facts)
             self._is_announced = True
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
 
     def _readings(self) -> list[Measured]:
         pools, free = ",".join(self._pools), self._slots.idle_count()
@@ -216,7 +216,7 @@ class Supervisor:
         try:
             self._ledger.end_worker(self.name, "stalled" if at_once else "stopped")
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
         shutil.rmtree(self._scratch, ignore_errors=True)
         log.info("worker_stopped", worker=self.name)
 
@@ -227,7 +227,7 @@ def touch(liveness_file: Path | None) -> None:
         try:
             liveness_file.touch()
         except OSError as error:
-            log.warning("liveness_file", path=str(liveness_file), message=str(error))
+            log.warning("liveness_file", file=str(liveness_file), error=error)
 
 
 def _pools(text: str) -> list[str]:
@@ -260,7 +260,7 @@ def open_ledger(runtime: Runtime, stop: threading.Event, liveness_file: Path | N
         try:
             return runtime.ledger
         except LedgerUnavailable as error:
-            log.warning("ledger_awaited", message=error.message)
+            log.warning("ledger_awaited", error=error)
             touch(liveness_file)
             stop.wait(1.0)
     return None

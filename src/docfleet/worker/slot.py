@@ -39,7 +39,7 @@ from docfleet.sandbox.confine import resident_bytes, tie_to_parent
 from docfleet.settings import Settings
 from docfleet.telemetry import configure_logs, logger, metrics
 from docfleet.telemetry.catalog import STAGE_DURATION
-from docfleet.telemetry.logs import about
+from docfleet.telemetry.logs import about, guard_process
 from docfleet.telemetry.traces import Collected, at, place_of_attempt, start_tracing
 from docfleet.worker.engine_shelf import EngineShelf
 from docfleet.worker.messages import (
@@ -168,7 +168,7 @@ class Slot:
         try:
             claim = self._claim(order)
         except LedgerUnavailable as error:
-            log.warning("ledger_unavailable", message=error.message)
+            log.warning("ledger_unavailable", error=error)
             self._may_hold = True
             return "no_ledger"
         if claim is None:
@@ -208,13 +208,13 @@ class Slot:
         except Interrupted:
             return self._fail(claim, Failure(FailureKind.WAIT, "handed_back"))
         except LedgerUnavailable as error:
-            log.error("result_let_go", slice=claim.slice_id, message=error.message)
+            log.error("result_let_go", slice=claim.slice_id, error=error)
             return "no_ledger"
         except ScratchFull as error:
             log.warning("scratch_full", slice=claim.slice_id, bytes=claim.document.size_bytes)
             return self._fail(claim, Failure(FailureKind.WAIT, error.code, after_seconds=STORE_PAUSE_SECONDS))
         except StoreError as error:
-            log.warning("store_unavailable", slice=claim.slice_id, message=error.message)
+            log.warning("store_unavailable", slice=claim.slice_id, error=error)
             return self._fail(claim, Failure(FailureKind.WAIT, "store_unavailable", after_seconds=STORE_PAUSE_SECONDS))
         except EngineUnavailable as error:
             # another worker may have it, or it may be installed by the next try
@@ -254,6 +254,7 @@ def main() -> None:
     config = msgspec.json.decode(_first_line(), type=SlotConfig)
     tie_to_parent(config.parent)
     configure_logs(config.log_level)
+    guard_process()
     if config.measure:
         metrics.enable()
     orders = Orders()

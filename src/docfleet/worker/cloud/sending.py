@@ -61,7 +61,7 @@ class Sender:
                 return
             content = self._preparers.join([held.file for held in paid if held.file is not None])
         except LedgerError as error:
-            log.warning("money_awaited", message=error.message)
+            log.warning("money_awaited", error=error)
             self._requeue(alive, LEDGER_PAUSE)
             return
         except DocfleetError as error:
@@ -229,7 +229,7 @@ class Sender:
                     self._ends.hand_back(held, AWAY_WAIT, failure.retry_after or LEDGER_PAUSE)
             case FailureKind.SETUP:
                 self._settle_attempts(helds, outcome.attempts)
-                log.error("engine_not_set_up", code=failure.code, message=failure.message)
+                log.error("engine_not_set_up", code=failure.code)
                 message = failure.error().message
                 self._out_of_reach(helds, SETUP_WAIT, self._parts.options.setup_seconds, message)
             case FailureKind.BROKEN:

@@ -156,7 +156,7 @@ class CloudWorker:
             try:
                 self._parts.ledger.see_worker(self.name, "direct")
             except LedgerError as error:
-                log.warning("worker_unseen", message=error.message)
+                log.warning("worker_unseen", error=error)
 
     def _announce(self) -> None:
         region = self._settings.service.region
@@ -165,7 +165,7 @@ class CloudWorker:
             self._parts.ledger.announce(facts)
             self._is_announced = True
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
 
     def _end(self, signals_seen: list[int]) -> None:
         metrics.unwatch(self._readings)
@@ -188,7 +188,7 @@ class CloudWorker:
         try:
             self._parts.ledger.end_worker(self.name, "stopped")
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
         shutil.rmtree(self._scratch, ignore_errors=True)
         log.info("worker_stopped", worker=self.name)
 
