@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from docfleet.domain.load import ClassLoad, PoolLoad
 from docfleet.ledger.fleet_values import Demand
 from docfleet.telemetry import catalog
-from docfleet.telemetry.catalog import Metric
+from docfleet.telemetry.kinds import Metric
 from docfleet.telemetry.metrics import Labels, Measured, reading
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

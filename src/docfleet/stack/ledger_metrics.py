@@ -30,7 +30,8 @@ from docfleet.ledger.tallies import TallyRow
 from docfleet.runtime import Runtime
 from docfleet.stack.metrics import is_wanted
 from docfleet.telemetry import catalog, logger, metrics
-from docfleet.telemetry.catalog import Metric
+from docfleet.telemetry.kinds import Metric
+from docfleet.telemetry.labels import LABELS, values_of
 from docfleet.telemetry.metrics import Labels, Measured
 
 REFRESH_SECONDS = 5.0
@@ -114,7 +115,7 @@ def _expected(region: str) -> Iterator[tuple[Metric, Labels]]:
     ours = [code for code, error in document_error_codes().items() if error.is_ours]
     for pool in pools:
         yield catalog.LEASES_LOST, (region, pool)
-        for cause in catalog.values_of(catalog.RETRIES, "cause"):
+        for cause in values_of(catalog.RETRIES, "cause"):
             yield catalog.RETRIES, (region, pool, cause)
         for code in ours:
             yield catalog.DEAD_LETTERS_MADE, (region, pool, code)
@@ -144,7 +145,7 @@ def of_forecast(forecast: Forecast, region: str, pool: str, now: float) -> list[
         if not 0 <= step < len(columns):
             continue
         per_hour = 3600.0 / forecast.step_seconds
-        for level in catalog.LABELS["level"].values:
+        for level in LABELS["level"].values:
             value = at_level(forecast.levels, columns[step], float(level)) * per_hour
             told.append(Measured(catalog.FORECAST.name, (region, pool, ahead, level), value))
     return told
@@ -214,7 +215,7 @@ class LedgerMetrics:
             kept = self._forecasts.kept(pool, HOUR)
             if kept is not None:
                 told += of_forecast(kept.forecast, region, pool, moment.at)
-            for cause in catalog.values_of(catalog.WORKERS_ENDED, "cause"):
+            for cause in values_of(catalog.WORKERS_ENDED, "cause"):
                 self._ended[region, pool, cause] += 0
         for one in moment.ended:
             if one.region == region:

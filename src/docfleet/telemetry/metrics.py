@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from docfleet.telemetry import logger
-from docfleet.telemetry.catalog import METRICS, OTHER, Kind, Metric, values_of
+from docfleet.telemetry.catalog import METRICS
+from docfleet.telemetry.kinds import Kind, Metric
+from docfleet.telemetry.labels import OTHER, values_of
 
 MOST_SERIES = 2000
 """Of one metric: beyond that, labels as configured count as `other` too."""
