@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from docfleet.errors import UsageError
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
     money: MoneySettings = MoneySettings()
     documentai: DocumentAISettings = DocumentAISettings()
     documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
-    telemetry: TelemetrySettings = TelemetrySettings()
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     @classmethod
     def settings_customise_sources(

@@ -27,6 +27,7 @@ from docfleet.stack.metrics import begin_counting_requests, metrics_below, telli
 from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
 from docfleet.stack.web import address_of, check_tls, listening, make_api, serve_http
+from docfleet.telemetry.otlp import exporting
 
 _TEND_SECONDS = 0.2
 _REQUEST_SECONDS = 3.0
@@ -54,6 +55,7 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
     _refuse_servers(service)
     settings = offering_engines(settings)
     with ExitStack() as opened:
+        opened.enter_context(exporting(settings.telemetry.otlp_options(), "serve", service.region))
         stop = opened.enter_context(stopping_on_signals())
         # what is made in the folder is for this user alone: the folder itself may have been there, open to everybody
         opened.callback(os.umask, os.umask(0o077))

@@ -18,6 +18,7 @@ from docfleet.settings import ApiSettings
 from docfleet.stack.metrics import begin_counting_requests, telling
 from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
+from docfleet.telemetry.otlp import exporting
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -176,7 +177,8 @@ def api_process(runtime: Runtime, liveness: Path | None) -> None:
     settings = runtime.settings
     check_tls(settings.api)
     begin_counting_requests(settings, "api")
-    with stopping_on_signals() as stop, listening(settings.api) as sock, telling(settings, "api"):
+    traces = exporting(settings.telemetry.otlp_options(), "api", settings.service.region)
+    with traces, stopping_on_signals() as stop, listening(settings.api) as sock, telling(settings, "api"):
         alive = Liveness(liveness)
         if not wait_for_ledger(runtime, stop, alive):
             return
