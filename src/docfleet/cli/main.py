@@ -32,6 +32,7 @@ COMMANDS = {
     "serve": "docfleet.cli.serve:serve",
     "up": "docfleet.cli.up:up",
     "api": "docfleet.cli.api:api",
+    "console": "docfleet.cli.console:console",
     "dispatcher": "docfleet.cli.dispatcher:dispatcher",
     "worker": "docfleet.cli.worker:worker",
     "ledger": "docfleet.cli.ledger:ledger",
