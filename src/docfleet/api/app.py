@@ -28,6 +28,7 @@ from docfleet.api.measuring import InFlight, Measuring
 from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
 from docfleet.api.recognising import Recogniser
+from docfleet.api.reports import reports
 from docfleet.api.results import results
 from docfleet.api.statistics import statistics
 from docfleet.api.storing import SourceKeeper
@@ -46,6 +47,7 @@ RESOURCES = (
     costs,
     statistics,
     overview,
+    reports,
     keys,
     tenants,
     fleet,

@@ -27,6 +27,7 @@ COMMANDS = {
     "fleet": "docfleet.cli.fleet:fleet",
     "costs": "docfleet.cli.costs:costs",
     "budgets": "docfleet.cli.budgets:budgets",
+    "report": "docfleet.cli.report:report",
     "engines": "docfleet.cli.engines:engines",
     "codes": "docfleet.cli.codes:codes",
     "serve": "docfleet.cli.serve:serve",

@@ -25,6 +25,7 @@ from docfleet.settings.cloud import (
 )
 from docfleet.settings.console import ConsoleSettings
 from docfleet.settings.reading import LimitSettings, OutputSettings, ReadingSettings, WorkSettings
+from docfleet.settings.reports import ReportSettings
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettings, ServiceSettings
 from docfleet.settings.telemetry import TelemetrySettings
@@ -44,6 +45,7 @@ __all__ = [
     "ProcessorSettings",
     "QuotaSettings",
     "ReadingSettings",
+    "ReportSettings",
     "ScalingSettings",
     "ServiceSettings",
     "Settings",
@@ -81,6 +83,7 @@ class Settings(BaseSettings):
     quota: QuotaSettings = QuotaSettings()
     delivery: DeliverySettings = DeliverySettings()
     money: MoneySettings = MoneySettings()
+    reports: ReportSettings = ReportSettings()
     documentai: DocumentAISettings = DocumentAISettings()
     documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)

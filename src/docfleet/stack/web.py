@@ -36,6 +36,7 @@ def make_api(runtime: Runtime) -> FastAPI:
     from docfleet.api.limits import TlsFiles
     from docfleet.api.parts import ApiOptions, ApiParts
     from docfleet.ledger.service_values import ReadingOptions
+    from docfleet.stack.reporting import report_office
 
     settings = runtime.settings
     api, service, reading = settings.api, settings.service, settings.reading
@@ -68,6 +69,7 @@ def make_api(runtime: Runtime) -> FastAPI:
         master_key=runtime.master_key,
         options=options,
         budgets=runtime.budgets,
+        office=report_office(runtime),
         broker_is_up=hints.is_up if hints is not None else None,
     )
     return make_app(parts)
