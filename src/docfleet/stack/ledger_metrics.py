@@ -194,7 +194,7 @@ class LedgerMetrics:
                 self._ended.clear()
         except LedgerError as error:
             if not self._ledger_failed:
-                _log.warning("ledger_unavailable", message=error.message)
+                _log.warning("ledger_unavailable", error=error)
             self._ledger_failed = True
         else:
             self._ledger_failed = False
