@@ -23,6 +23,7 @@ from docfleet.api.fleet_demand import fleet_demand
 from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
+from docfleet.api.originals import originals
 from docfleet.api.parts import ApiParts
 from docfleet.api.recognising import Recogniser
 from docfleet.api.results import results
@@ -34,6 +35,7 @@ from docfleet.api.webhooks import webhooks
 RESOURCES = (
     documents,
     results,
+    originals,
     events,
     batches,
     dead_letters,
