@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,15 @@ _BELIEVED_SECONDS = 5.0
 _MOST_REMEMBERED = 4096
 
 
+_open: weakref.WeakSet[DocumentFiles] = weakref.WeakSet()
+
+
+async def forget_copies(document: str) -> None:
+    """The document was deleted from here: nothing of it stays in this process."""
+    for files in list(_open):
+        await files.forget(document)
+
+
 class Stored(msgspec.Struct, frozen=True):
     """What the API tells of bytes before it sends them."""
 
@@ -42,6 +52,7 @@ class DocumentFiles:
         self._press = press
         self._clock = clock
         self._told: dict[tuple[str, str], tuple[float, Stored]] = {}
+        _open.add(self)
 
     async def picture(self, api: Api, session: str, document: str, number: int, width: float) -> bytes:
         """Page `number` (from 1) as WebP. Raises `ApiProblem`, and `DocumentError` for what the file is."""
@@ -72,7 +83,6 @@ class DocumentFiles:
             return await asyncio.to_thread(_page_of, paged, number)
 
     async def forget(self, document: str) -> None:
-        """The document was deleted: nothing of it stays here."""
         for key in [key for key in self._told if key[1].split("/")[3] == document]:
             del self._told[key]
         await self._press.leave()
@@ -123,8 +133,14 @@ class DocumentFiles:
         known = self._told.get((session, address))
         if known is not None and now < known[0]:
             return known[1]
-        async with api.stream(address, method="HEAD", headers={"accept-encoding": "identity"}) as response:
-            headers = response.headers
+        try:
+            async with api.stream(address, method="HEAD", headers={"accept-encoding": "identity"}) as response:
+                headers = response.headers
+        except ApiProblem as problem:
+            if problem.status == 410:
+                await self.forget(address.split("/")[3])
+            raise
+        else:
             stored = Stored(
                 headers.get("etag", "").strip('"'),
                 int(headers.get("content-length", 0)),
