@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from fastapi import FastAPI
@@ -71,6 +70,7 @@ class DocumentRoutes:
             (f"{one}/text/{{format}}", self._text, "GET"),
             (f"{one}/results/{{format}}/{{path:path}}", self._result, "GET"),
             (f"{one}/source", self._source, "GET"),
+            ("/data/batches/{batch}/report", self._report, "GET"),
         ):
             host.add_route(path, self._answering(answer), methods=[method], include_in_schema=False)
 
@@ -78,9 +78,9 @@ class DocumentRoutes:
         async def answered(request: Request) -> Response:
             signed = request.scope[SIGNED]
             try:
-                document = request.path_params.get("document")
-                if document is not None and not (document.isalnum() and len(document) <= 64):
-                    raise ApiProblem(404, "not_found", "There is no such document")
+                for id in (request.path_params.get(name, "0") for name in ("document", "batch")):
+                    if not (id.isalnum() and len(id) <= 64):
+                        raise ApiProblem(404, "not_found", "There is nothing under this id")
                 return await answer(request, self._make_api(signed), signed.id)
             except ApiProblem as problem:
                 return _refusal(problem.status or 502, problem.code, problem.detail or problem.title, problem.remedy)
@@ -157,6 +157,9 @@ class DocumentRoutes:
 
     async def _source(self, request: Request, api: Api, _: str) -> Response:
         return await _passed_on(request, api, f"/v1/documents/{request.path_params['document']}/source")
+
+    async def _report(self, request: Request, api: Api, _: str) -> Response:
+        return await _passed_on(request, api, f"/v1/batches/{request.path_params['batch']}/report")
 
 
 def _said(request: Request, names: tuple[str, ...]) -> dict[str, list[str]]:

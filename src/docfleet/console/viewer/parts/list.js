@@ -17,7 +17,7 @@ export class DocumentList {
     this.status = el("div", { class: "df-list-status", role: "status" });
     this.fresh = el("button", { type: "button", class: "df-button df-fresh", hidden: true, on: { click: () => this.scroller.scrollTo({ top: 0 }) } });
     this.all = el("input", { type: "checkbox", "aria-label": "Select all that are loaded", on: { change: () => this.chooseAll(this.all.checked) } });
-    root.className = "df-list";
+    root.classList.add("df-list");
     root.setAttribute("role", "grid");
     root.replaceChildren(this.makeHead(), this.scroller, this.fresh, this.status);
     this.draw = calmly(() => this.drawNow(), 40);

@@ -19,7 +19,7 @@ export class Uploads {
       el("button", { type: "button", class: "df-button df-strong", on: { click: () => this.files.click() } }, "Choose files"),
       el("button", { type: "button", class: "df-button", on: { click: () => this.folder.click() } }, "Choose a folder"),
       this.files, this.folder);
-    root.className = "df-upload";
+    root.classList.add("df-upload");
     root.replaceChildren(this.zone, this.summary, this.list);
     this.onDrag = (event) => this.dragged(event);
     for (const name of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(name, this.onDrag);

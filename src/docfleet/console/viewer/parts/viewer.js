@@ -18,7 +18,7 @@ export class Viewer {
     this.live = el("div", { class: "df-hidden", "aria-live": "polite" });
     this.body = el("div", { class: "df-panel", role: "tabpanel", tabIndex: 0 });
     this.side = el("section", { class: "df-side", "aria-label": "What was read" }, this.makeTabs(), this.body);
-    root.className = "df-viewer";
+    root.classList.add("df-viewer");
     root.replaceChildren(this.makePager(), el("div", { class: "df-columns" }, this.thumbs.root, this.stage.root, this.side), this.live);
     this.resizer = new ResizeObserver(() => this.fold());
     this.resizer.observe(root);
@@ -95,7 +95,9 @@ export class Viewer {
         problem = error.message;
       }
     } else if (this.options.ended) {
-      problem = "This document was not written as JSON: there is nothing to lay over its pages. Read it again with the format json.";
+      problem = this.options.has.length
+        ? "This document was not written as JSON: there is nothing to lay over its pages. Read it again with the format json."
+        : "Nothing was read of this document.";
     }
     if (asking.signal.aborted) return;
     this.view = view;
