@@ -267,7 +267,12 @@ export class Stage {
       if (this.wanted !== url) return;
       this.wanted = "";
       this.picture = width;
-      this.image.src = url;
+      // what is loaded is shown itself: asked for again it would be sent again, since nothing keeps it
+      next.className = "df-picture";
+      next.alt = this.image.alt;
+      next.draggable = false;
+      this.image.replaceWith(next);
+      this.image = next;
       const ratio = next.naturalHeight / next.naturalWidth;
       if (Math.abs(ratio - this.ratio) > 0.002) {
         this.ratio = ratio;
