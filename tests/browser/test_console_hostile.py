@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_files import write_pdf
 
 from console_service import ConsoleService
-from page_files import write_pdf
 
 WATCH = """
 window.hacked = [];
@@ -17,7 +16,12 @@ window.alert = window.confirm = window.prompt = () => { window.hacked.push('dial
 document.addEventListener('securitypolicyviolation', (event) => window.hacked.push('blocked ' + event.blockedURI));
 """
 EVIL = '<img src=x onerror="window.hacked.push(1)"><script>window.hacked.push(2)</script>'
-LINES = (EVIL, "{{ constructor.constructor('window.hacked.push(3)')() }}", "javascript:window.hacked.push(4)", "</script>")
+LINES = (
+    EVIL,
+    "{{ constructor.constructor('window.hacked.push(3)')() }}",
+    "javascript:window.hacked.push(4)",
+    "</script>",
+)
 NAMES = (
     f"{EVIL}.pdf",
     "harmless\u202efdp.exe",
@@ -29,14 +33,19 @@ LABELS = {"javascript:window.hacked.push(6)": EVIL, "__proto__": "\u202e<b>bold<
 
 
 @pytest.fixture(scope="module")
-def documents(service: ConsoleService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def documents(service: ConsoleService, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     path = write_pdf(tmp_path_factory.mktemp("hostile") / "evil.pdf", [{}, {"Rotate": 90}], LINES)
     made = []
     with service.api() as api:
         batch = api.post("/v1/batches", json={"name": EVIL, "labels": LABELS}).json()["id"]
         for name in NAMES:
             with path.open("rb") as content:
-                said = {"name": name, "batch": batch, "reuse": "false", "labels": [f"{k}={v}" for k, v in LABELS.items()]}
+                said = {
+                    "name": name,
+                    "batch": batch,
+                    "reuse": "false",
+                    "labels": [f"{k}={v}" for k, v in LABELS.items()],
+                }
                 answer = api.post("/v1/documents", params=said, content=content.read())
             assert answer.status_code == 202, answer.text
             made.append(answer.json()["id"])
@@ -44,7 +53,7 @@ def documents(service: ConsoleService, tmp_path_factory: pytest.TempPathFactory)
         made.append(damaged.json()["id"])
     for document in made:
         service.wait_for_end(document)
-    yield [batch, *made]
+    return [batch, *made]
 
 
 def untouched(page: Any) -> None:
@@ -88,7 +97,9 @@ def test_nothing_of_a_document_is_ever_executed(signed_in: Any, service: Console
     untouched(page)
 
 
-def test_results_and_originals_are_saved_and_never_shown(signed_in: Any, service: ConsoleService, documents: list[str]) -> None:
+def test_results_and_originals_are_saved_and_never_shown(
+    signed_in: Any, service: ConsoleService, documents: list[str]
+) -> None:
     page = signed_in("viewer", f"/documents/{documents[1]}")
     for part in ("source", "results/json/document.json", "results/md/document.md"):
         answer = page.request.get(f"{service.console}/data/documents/{documents[1]}/{part}")
@@ -101,7 +112,9 @@ def test_results_and_originals_are_saved_and_never_shown(signed_in: Any, service
 
 def test_what_changes_something_must_come_from_the_console(service: ConsoleService, signed_in: Any) -> None:
     page = signed_in("submitter", "/documents")
-    answer = page.request.post(f"{service.console}/data/uploads?name=a.pdf", data=b"%PDF-", headers={"origin": "https://evil.example"})
+    answer = page.request.post(
+        f"{service.console}/data/uploads?name=a.pdf", data=b"%PDF-", headers={"origin": "https://evil.example"}
+    )
     assert answer.status == 403
 
 

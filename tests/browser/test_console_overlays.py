@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from console_service import ConsoleService, console_service, sign_in
 from ink import measure, show_page
 from page_files import TURNED_AND_CUT, write_pdf
+
+from console_service import ConsoleService, console_service, sign_in
 from running import SAMPLES
 
 LARGE = {"viewport": {"width": 1800, "height": 1500}, "device_scale_factor": 2}

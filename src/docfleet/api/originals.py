@@ -110,7 +110,7 @@ def read_again(
 def _fields(said: AgainIn, was: ReadingOptions) -> SubmissionFields:
     return SubmissionFields(
         engine=was.engine if said.engine is None else said.engine,
-        mode=said.mode or was.mode,  # type: ignore[arg-type]
+        mode=said.mode or was.mode,
         formats=was.formats if said.formats is None else said.formats,
         languages=was.languages if said.languages is None else said.languages,
         features=(was.features or ("none",)) if said.features is None else said.features,

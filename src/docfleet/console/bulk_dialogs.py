@@ -36,6 +36,8 @@ class BulkBar:
                 _button("Delete …", self._delete, "danger-text")
             self._all = _button("Choose all that fit the filters", self._choose_all)
         self._bar.set_visibility(False)
+        # what is asked in a dialog opens another one, which must not go with the first
+        self._dialogs = tag("div")
 
     def show(self, told: Any) -> None:
         """What the list says is chosen."""
@@ -112,7 +114,7 @@ class BulkBar:
     def _run(self, title: str, done: str, ids: Sequence[str], act: Act) -> None:
         """Goes on while the page is open; the dialog tells how far it is and stops it."""
         stopped = False
-        with ui.dialog().props("persistent") as dialog, tag("div", classes="dialog"):
+        with self._dialogs, ui.dialog().props("persistent") as dialog, tag("div", classes="dialog"):
             tag("h2", title)
             bar = ui.linear_progress(0, show_value=False).props(f'aria-label="{done}"')
             said = tag("p").props("role=status")
@@ -142,7 +144,7 @@ class BulkBar:
             self.on_done()
             if not account.refused and not account.left:
                 dialog.close()
-                with self._bar:
+                with self._dialogs:
                     self._session.say(f"{count(account.done)} {done}.")
 
         background_tasks.create(work(), name=f"console: {title}")

@@ -83,7 +83,7 @@ class Actions:
         async def go() -> None:
             await self._session.api.delete(self._address)
             await forget_copies(self._facts["id"])
-            ui.navigate.to(self._session.url("/documents"))
+            ui.navigate.to("/documents")
 
         text = "Its file and results can be read no more from then on. This cannot be taken back."
         confirm("Delete this document?", text, "Delete", go)
@@ -111,7 +111,7 @@ class Actions:
                     said["password"] = password.value
                 made = await self._session.api.post(f"{self._address}/read-again", said)
                 dialog.close()
-                ui.navigate.to(self._session.url(f"/documents/{made['id']}"))
+                ui.navigate.to(f"/documents/{made['id']}")
 
             _buttons(dialog, "Read again", go)
         dialog.on("hide", dialog.delete)

@@ -51,7 +51,7 @@ def write_index(json_file: Path, target: Path) -> PageIndex:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             ranges, text_at = _ranges(data)
             try:
-                text = msgspec.json.decode(data[text_at - 1 : -1], type=str) if text_at else ""
+                text = msgspec.json.decode(data[text_at - 1 : -1], type=str)
             except msgspec.MsgspecError as error:
                 raise not_paged() from error
     index = PageIndex(ranges, len(text))
@@ -65,29 +65,29 @@ def write_index(json_file: Path, target: Path) -> PageIndex:
 
 
 def _ranges(data: mmap.mmap) -> tuple[dict[int, tuple[int, int]], int]:
-    """The pages, and where the string of the text begins (behind its quote); 0 without one."""
+    """The pages, and where the string of the text begins, behind its quote."""
     at = data.find(_PAGES)
     if at < 0 or data[-1:] != b"}":
         raise not_paged()
     at += len(_PAGES)
-    found = data.rfind(_TEXT)
-    # without any page the array closes at once
-    end = found if found >= 0 else data.rfind(b"]")
-    starts = []
+    end = data.rfind(_TEXT)
+    if end < at - 1:
+        raise not_paged()
+    starts: list[int] = []
     next_at = data.find(_PAGE, at, end)
-    if next_at not in (at, -1) or (next_at < 0 and data[at : at + 1] != b"]"):
+    if next_at not in (at, -1) or (next_at < 0 and end != at):
         raise not_paged()
     while next_at >= 0:
         starts.append(next_at)
         next_at = data.find(_PAGE, next_at + 1, end)
     # a comma between two pages
     ranges = {}
-    for start, after in zip(starts, [*starts[1:], end + 1], strict=True):
+    for start, after in zip(starts, [*starts[1:], end + 1][: len(starts)], strict=True):
         number = _NUMBER.match(data, start + len(_PAGE))
         if number is None:
             raise not_paged()
         ranges[int(number[0])] = (start, after - 1)
-    return ranges, found + len(_TEXT) if found >= 0 else 0
+    return ranges, end + len(_TEXT)
 
 
 class PagedJson:

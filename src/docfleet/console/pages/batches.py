@@ -68,7 +68,7 @@ def _new_batch(session: Session) -> None:
         async def go() -> None:
             made = await session.api.post("/v1/batches", {"name": name.value or ""})
             dialog.close()
-            ui.navigate.to(session.url(f"/batches/{made['id']}"))
+            ui.navigate.to(f"/batches/{made['id']}")
 
         with tag("div", classes="dialog-buttons"):
             ui.button("Cancel", on_click=dialog.close).props("flat no-caps").classes("quiet")

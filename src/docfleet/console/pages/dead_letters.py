@@ -127,7 +127,7 @@ class DeadLetters:
         read = {page["number"] for page in known if page["state"] == "read"}
         wanted = [page for page in pages if page not in read]
         await self._session.api.post(f"/v1/documents/{letter['document_id']}/retry", {"pages": wanted or pages})
-        self._session.say(f"Pages {_pages(letter)} are tried again.")
+        self._session.say(f"Tried again: page {_pages(letter)}.")
         await self.refresh()
 
     def _change(self, choice: dict[str, str], what: str) -> None:
@@ -138,14 +138,15 @@ class DeadLetters:
         async def retry() -> None:
             said = await self._session.api.post("/v1/dead-letters/retry", choice)
             if said["count"]:
-                self._session.say(f"{count(said['count'])} documents were started again.")
+                many = "1 document was" if said["count"] == 1 else f"{count(said['count'])} documents were"
+                self._session.say(f"{many} started again.")
             else:
                 self._session.say("None could be started again: their documents have not ended yet.", bad=True)
             await self.refresh()
 
         async def discard() -> None:
             said = await self._session.api.post("/v1/dead-letters/discard", choice)
-            self._session.say(f"{count(said['count'])} were taken off the list.")
+            self._session.say(f"Taken off the list: {count(said['count'])}.")
             await self.refresh()
 
         ui.button(f"Retry {what}", on_click=retry).props("outline dense no-caps")

@@ -22,6 +22,7 @@ from docfleet.console.parts import (
     stat_tile,
     status_chip,
     tag,
+    when,
 )
 from docfleet.console.session import Session
 from docfleet.console.viewer.style import use_style
@@ -63,7 +64,7 @@ class DocumentPage:
             problem_banner("Your key may see how documents stand, but not what is in them.", "info")
         with ui.expansion("History", on_value_change=self._history).classes("panel-like").props("dense") as history:
             self._events = tag("div", classes="history")
-        self._is_history_open = lambda: bool(history.value)
+        self._history_panel = history
 
     # --- at the top
 
@@ -102,8 +103,7 @@ class DocumentPage:
         self._actions.show(facts)
         if self._viewer is not None and not first:
             self._viewer.set_options(**self._seen())
-        if self._is_history_open():
-            await self._history()
+        await self._history()
 
     def _seen(self) -> dict[str, Any]:
         facts = self._facts
@@ -199,7 +199,7 @@ class DocumentPage:
     # --- what happened
 
     async def _history(self) -> None:
-        if not self._is_history_open():
+        if not self._history_panel.value:
             return
         events, more = await events_of(self._session.api, self._facts["id"])
         self._events.clear()
@@ -235,8 +235,6 @@ def _version(facts: dict[str, Any]) -> str:
 
 
 def _seconds_between(start: str, end: str | None) -> float | None:
-    from docfleet.console.figures import when
-
     first, last = when(start), when(end)
     return None if first is None or last is None else (last - first).total_seconds()
 
