@@ -17,6 +17,7 @@ from docfleet.console.client import open_http
 from docfleet.console.document_files import DocumentFiles
 from docfleet.console.document_routes import DocumentRoutes
 from docfleet.console.guard import Guard
+from docfleet.console.libraries import Libraries
 from docfleet.console.options import ConsoleOptions
 from docfleet.console.pictures import Press
 from docfleet.console.scratch import Scratch
@@ -49,7 +50,7 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
     guarded: ASGIApp = Guard(host, options, sessions.owns_page)
     try:
         async with host.router.lifespan_context(host):
-            yield GZipMiddleware(guarded, minimum_size=1000, compresslevel=6)
+            yield GZipMiddleware(Libraries(guarded), minimum_size=1000, compresslevel=6)
     finally:
         files.close()
         await http.aclose()
