@@ -24,11 +24,8 @@ from docfleet.api.fleet_demand import fleet_demand
 from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
-<<<<<<< HEAD
-from docfleet.api.originals import originals
-=======
 from docfleet.api.measuring import InFlight, Measuring
->>>>>>> main
+from docfleet.api.originals import originals
 from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
 from docfleet.api.recognising import Recogniser

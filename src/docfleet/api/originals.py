@@ -16,6 +16,7 @@ from docfleet.api.inputs import DocumentId, IdempotencyKey, Parts, Passwords, Te
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import DocumentOut
 from docfleet.api.sending import PART_PARAMETERS, PART_RESPONSES, StoredBytes, send_stored
+from docfleet.api.tracing import Upload
 from docfleet.domain.access import Permission
 from docfleet.domain.urgency import Urgency
 from docfleet.errors import Conflict, Gone, IdempotencyMismatch, NotFound, Overloaded, ServiceUnavailable
@@ -98,9 +99,14 @@ def read_again(
         asked = msgspec.json.encode([view.id, options.key, submission.urgency, said.reuse, sealed is not None])
         digest = hashlib.sha256(asked).hexdigest()
         submission = replace(submission, idempotency_key=idempotency_key, request_digest=digest)
-    accepted = parts.desk.submit(submission).accepted
+    upload = Upload(request.headers.get("traceparent", ""))
+    upload.stored(view.size_bytes, view.media_type)
+    accepted = parts.desk.submit(replace(submission, trace=upload.kept())).accepted
     parts.on_accepted()
-    shown = DocumentOut.of(parts.desk.document(caller.tenant, accepted.document_id), parts.options.public_url)
+    made = parts.desk.document(caller.tenant, accepted.document_id)
+    if not accepted.replayed:
+        upload.accepted(made.id, made.created_at)
+    shown = DocumentOut.of(made, parts.options.public_url)
     response.headers["location"] = shown.url
     if accepted.replayed:
         response.headers["idempotent-replayed"] = "true"
