@@ -67,6 +67,8 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/documents/{document_id}/results"): _RESULT_READERS,
     ("GET", "/v1/documents/{document_id}/results/{format}"): _RESULT_READERS,
     ("GET", "/v1/documents/{document_id}/results/{format}/{path:path}"): _RESULT_READERS,
+    ("GET", "/v1/documents/{document_id}/source"): _RESULT_READERS,
+    ("POST", "/v1/documents/{document_id}/read-again"): _SUBMITTERS,
     ("POST", "/v1/batches"): _SUBMITTERS,
     ("GET", "/v1/batches"): _READERS,
     ("GET", "/v1/batches/{batch_id}"): _READERS,

@@ -25,6 +25,7 @@ from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
 from docfleet.api.measuring import InFlight, Measuring
+from docfleet.api.originals import originals
 from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
 from docfleet.api.recognising import Recogniser
@@ -40,6 +41,7 @@ from docfleet.telemetry import metrics
 RESOURCES = (
     documents,
     results,
+    originals,
     events,
     batches,
     dead_letters,
