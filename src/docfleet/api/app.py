@@ -24,6 +24,7 @@ from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
 from docfleet.api.parts import ApiParts
+from docfleet.api.quotas import quotas
 from docfleet.api.recognising import Recogniser
 from docfleet.api.results import results
 from docfleet.api.storing import SourceKeeper
@@ -43,6 +44,7 @@ RESOURCES = (
     tenants,
     fleet,
     fleet_demand,
+    quotas,
     health,
 )
 _PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}

@@ -12,13 +12,13 @@ from docfleet.api.inputs import Parts, Text, Who
 from docfleet.api.parts import budgets_of
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import example, moment
-from docfleet.domain.access import Permission
+from docfleet.domain.access import SYSTEM_TENANT, Permission
 from docfleet.domain.budgeting import ALL, WARN_PERCENT, BudgetPolicy
-from docfleet.domain.costing import Saving
+from docfleet.domain.costing import Saving, WholeCost
 from docfleet.domain.forecasting import Forecast
 from docfleet.domain.pricing import micros_of, usd_of
-from docfleet.errors import Conflict, NotFound
-from docfleet.ledger.money_values import BudgetView, Costs, MonthSpend
+from docfleet.errors import Conflict, Forbidden, NotFound
+from docfleet.ledger.money_values import BudgetView, Costs, MonthSpend, TenantCost
 
 costs = Resource("Costs")
 _AT = "2026-03-14T09:26:53.589000Z"
@@ -45,6 +45,21 @@ _BUDGET = {
     "set_at": _AT,
     "set_by": "4f0c9a1b2d3e4f5a",
 }
+_WHOLE = {
+    "documents": 9800,
+    "pages": 50730,
+    "usd": 124.06,
+    "engine_usd": 12.39,
+    "busy_usd": 1.2,
+    "idle_usd": 10.4,
+    "storage_usd": 0.07,
+    "hosting_usd": 0.0,
+    "base_usd": 100.0,
+    "usd_per_document": 0.012659,
+    "usd_per_page": 0.002445,
+    "target_usd_per_document": 0.08,
+}
+_TENANT = {"tenant": "acme", "whole": _WHOLE, "deduplication_usd": 0.75}
 Month = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$", description="As in 2026-11, UTC. Default: this month.")]
 Engine = Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 
@@ -107,8 +122,7 @@ class WholeOut(BaseModel):
     target_usd_per_document: float | None = Field(description="What is aimed at; null: nothing.")
 
     @classmethod
-    def of(cls, told: Costs) -> WholeOut:
-        whole = told.whole
+    def of(cls, whole: WholeCost, target_micros: int) -> WholeOut:
         document, page = whole.per_document_micros, whole.per_page_micros
         return cls(
             documents=whole.documents, pages=whole.pages, usd=usd_of(whole.micros),
@@ -117,7 +131,7 @@ class WholeOut(BaseModel):
             hosting_usd=usd_of(whole.hosting_micros), base_usd=usd_of(whole.base_micros),
             usd_per_document=None if document is None else usd_of(round(document)),
             usd_per_page=None if page is None else usd_of(round(page)),
-            target_usd_per_document=usd_of(told.target_micros) if told.target_micros else None,
+            target_usd_per_document=usd_of(target_micros) if target_micros else None,
         )  # fmt: skip
 
 
@@ -193,11 +207,7 @@ class CostsOut(BaseModel):
             "cascade_usd": 61.5, "cascade_processor": "OCR_PROCESSOR", "local_pages": 41000,
             "deduplication_usd": 0.75, "duplicate_documents": 210, "duplicate_pages": 500, "packing_requests": 1390,
         },
-        whole={
-            "documents": 9800, "pages": 50730, "usd": 124.06, "engine_usd": 12.39, "busy_usd": 1.2, "idle_usd": 10.4,
-            "storage_usd": 0.07, "hosting_usd": 0.0, "base_usd": 100.0, "usd_per_document": 0.012659,
-            "usd_per_page": 0.002445, "target_usd_per_document": 0.08,
-        },
+        whole=_WHOLE,
         all_cloud={"usd": 74.6, "saved_usd": -49.46, "return_on_cost": -0.3987}, by_hand=None,
         forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
         budgets=[_BUDGET],
@@ -234,12 +244,35 @@ class CostsOut(BaseModel):
                 duplicate_documents=told.deduplication.documents, duplicate_pages=told.deduplication.pages,
                 packing_requests=told.requests_saved,
             ),
-            whole=WholeOut.of(told),
+            whole=WholeOut.of(told.whole, told.target_micros),
             all_cloud=ComparedOut.of(told.all_cloud) if told.all_cloud else None,
             by_hand=ComparedOut.of(told.by_hand) if told.by_hand else None,
             forecast=ForecastOut.of(told.forecast) if told.forecast else None,
             budgets=[BudgetOut.of(view) for view in told.budgets],
         )  # fmt: skip
+
+
+class TenantCostOut(BaseModel):
+    """What one tenant cost."""
+
+    model_config = example(**_TENANT)
+
+    tenant: str
+    whole: WholeOut
+    deduplication_usd: float = Field(description="What the pages of its duplicates cost when they were read first.")
+
+    @classmethod
+    def of(cls, one: TenantCost) -> TenantCostOut:
+        return cls(
+            tenant=one.tenant, whole=WholeOut.of(one.whole, 0), deduplication_usd=usd_of(one.duplicate_micros)
+        )  # fmt: skip
+
+
+class TenantCostsOut(BaseModel):
+    model_config = example(month="2026-03", items=[_TENANT])
+
+    month: str
+    items: list[TenantCostOut]
 
 
 class BudgetsOut(BaseModel):
@@ -270,6 +303,15 @@ class BudgetIn(BaseModel):
 def read_costs(parts: Parts, caller: Who, month: Month = None) -> CostsOut:
     """What a month cost, what was saved, and what it will have cost at its end."""
     return CostsOut.of(budgets_of(parts).costs(caller.tenant, month))
+
+
+@costs.route("GET", "/v1/costs/tenants", Permission.READ_COSTS, out=TenantCostsOut, problems=(Forbidden,))
+def read_tenant_costs(parts: Parts, caller: Who, month: Month = None) -> TenantCostsOut:
+    """What each tenant cost in a month, the dearest first. For keys of the system tenant."""
+    if caller.tenant != SYSTEM_TENANT:
+        raise Forbidden("What other tenants cost is told to keys of the system tenant only.")
+    asked, found = budgets_of(parts).tenant_costs(month)
+    return TenantCostsOut(month=asked, items=[TenantCostOut.of(one) for one in found])
 
 
 @costs.route("GET", "/v1/budgets", Permission.READ_COSTS, out=BudgetsOut)

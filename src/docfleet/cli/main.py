@@ -23,6 +23,7 @@ COMMANDS = {
     "retry": "docfleet.cli.retry:retry",
     "dead-letters": "docfleet.cli.dead_letters:dead_letters",
     "fleet": "docfleet.cli.fleet:fleet",
+    "quotas": "docfleet.cli.quotas:quotas",
     "costs": "docfleet.cli.costs:costs",
     "budgets": "docfleet.cli.budgets:budgets",
     "engines": "docfleet.cli.engines:engines",

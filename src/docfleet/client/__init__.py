@@ -25,6 +25,7 @@ from docfleet.client.values import (
     Identity,
     PageStatus,
     ResultFile,
+    TenantCost,
     Webhook,
     WholeCost,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "PageStatus",
     "ResultFile",
     "Submitted",
+    "TenantCost",
     "Webhook",
     "WholeCost",
     "retry_after_of",

@@ -319,6 +319,19 @@ class Costs(msgspec.Struct, frozen=True):
     budgets: list[Budget] = []
 
 
+class TenantCost(msgspec.Struct, frozen=True):
+    """What one tenant cost in a month, with its part of what all share."""
+
+    tenant: str
+    whole: WholeCost = WholeCost()
+    deduplication_usd: float = 0.0
+
+
+class TenantCosts(msgspec.Struct, frozen=True):
+    month: str
+    items: list[TenantCost] = []
+
+
 class Identity(msgspec.Struct, frozen=True):
     """Who the service takes this client for."""
 

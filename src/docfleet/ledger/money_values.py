@@ -106,6 +106,17 @@ class BudgetView(msgspec.Struct, frozen=True):
     set_at: float
 
 
+class TenantCost(msgspec.Struct, frozen=True):
+    """What one tenant cost in a month."""
+
+    tenant: str
+    month: str
+    whole: WholeCost
+    """With its part of what all share: idle workers, base, hosting."""
+    duplicate_micros: int
+    """What the pages of its duplicates cost when they were read first."""
+
+
 class Costs(msgspec.Struct, frozen=True):
     """The account of one tenant and month."""
 

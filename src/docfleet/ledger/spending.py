@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 from sqlalchemy import BigInteger, bindparam, case, cast, func, select
@@ -24,6 +24,7 @@ from docfleet.ledger.money_values import (
     LocalReading,
     MonthSpend,
     ReservationState,
+    TenantCost,
 )
 from docfleet.ledger.use import Prices, use_of
 from docfleet.ledger.use_values import TenantUse, Use
@@ -190,6 +191,11 @@ def whole_cost_of(use: Use, tenant: str, engine_micros: int) -> WholeCost:
 
     Idle workers are shared as the busy ones are, or, where none was busy, as what stands.
     """
+    return whole_costs_of(use, {tenant: engine_micros})[tenant]
+
+
+def whole_costs_of(use: Use, engine_micros: Mapping[str, int]) -> dict[str, WholeCost]:
+    """The same for every tenant that used anything or is named here, with what the calls of each cost."""
     is_busy = any(one.work_micros for one in use.tenants.values())
     parts = {
         name: Part(
@@ -197,9 +203,24 @@ def whole_cost_of(use: Use, tenant: str, engine_micros: int) -> WholeCost:
         )
         for name, one in use.tenants.items()
     }
-    parts.setdefault(tenant, Part())
-    parts[tenant] = msgspec.structs.replace(parts[tenant], engine_micros=engine_micros)
-    return share_out(use.amounts.rounded(0, 0), parts)[tenant]
+    for tenant, micros in engine_micros.items():
+        parts[tenant] = msgspec.structs.replace(parts.get(tenant, Part()), engine_micros=micros)
+    return share_out(use.amounts.rounded(0, 0), parts)
+
+
+def tenant_costs(session: Session, month: str, now: float, prices: Prices) -> list[TenantCost]:
+    """Of every tenant that cost anything, the dearest first. `now`: the database's time."""
+    use = use_of(session, month, now, prices)
+    calls = {
+        tenant: one.settled + one.reserved
+        for (tenant, engine, processor), one in sums_of(session, month).items()
+        if tenant != ALL and engine == ALL and processor == ALL
+    }
+    found = [
+        TenantCost(tenant, month, whole, use.tenants.get(tenant, TenantUse()).duplicate_micros)
+        for tenant, whole in whole_costs_of(use, calls).items()
+    ]
+    return sorted(found, key=lambda one: (-one.whole.micros, one.tenant))
 
 
 def _all_in_the_cloud(use: Use, tenant: str, whole: WholeCost, rate: Rate) -> Saving:

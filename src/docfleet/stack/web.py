@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from docfleet.errors import DocfleetError, UsageError
-from docfleet.runtime import Runtime
+from docfleet.runtime import DOCUMENTAI, Runtime, engine_options
 from docfleet.settings import ApiSettings
 from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
@@ -32,6 +32,8 @@ def make_api(runtime: Runtime) -> FastAPI:
     from docfleet.api.app import make_app
     from docfleet.api.limits import TlsFiles
     from docfleet.api.parts import ApiOptions, ApiParts
+    from docfleet.engines.documentai.options import read_options
+    from docfleet.fleet.cloud_quotas import open_cloud_quotas
     from docfleet.ledger.service_values import ReadingOptions
 
     settings = runtime.settings
@@ -66,6 +68,12 @@ def make_api(runtime: Runtime) -> FastAPI:
         options=options,
         budgets=runtime.budgets,
         broker_is_up=hints.is_up if hints is not None else None,
+        quotas=open_cloud_quotas(
+            read_options(engine_options(settings)[DOCUMENTAI]),
+            runtime.quota_redis(),
+            service.data_folder,
+            runtime.ledger,
+        ),
     )
     return make_app(parts)
 
