@@ -12,6 +12,7 @@ from docfleet.api.inputs import Parts, Text, Who
 from docfleet.api.parts import budgets_of
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import example, moment
+from docfleet.api.statistics import Whose, whose
 from docfleet.domain.access import SYSTEM_TENANT, Permission
 from docfleet.domain.budgeting import ALL, WARN_PERCENT, BudgetPolicy
 from docfleet.domain.costing import Saving, WholeCost
@@ -19,6 +20,7 @@ from docfleet.domain.forecasting import Forecast
 from docfleet.domain.pricing import micros_of, usd_of
 from docfleet.errors import Conflict, Forbidden, NotFound
 from docfleet.ledger.money_values import BudgetView, Costs, MonthSpend, TenantCost
+from docfleet.ledger.tallies import ALL_TENANTS
 
 costs = Resource("Costs")
 _AT = "2026-03-14T09:26:53.589000Z"
@@ -33,6 +35,7 @@ _SPEND = {
     "slices": 1800,
 }
 _BUDGET = {
+    "tenant": "acme",
     "engine": "documentai",
     "month": None,
     "limit_usd": 50.0,
@@ -172,6 +175,7 @@ class BudgetOut(BaseModel):
 
     model_config = example(**_BUDGET)
 
+    tenant: str | None = Field(description="null: all tenants together.")
     engine: str | None = Field(description="null: all engines together.")
     month: str | None = Field(description="null: every month that has no budget of its own.")
     limit_usd: float
@@ -188,6 +192,7 @@ class BudgetOut(BaseModel):
     def of(cls, view: BudgetView) -> BudgetOut:
         budget = view.budget
         return cls(
+            tenant=None if budget.scope.tenant == ALL else budget.scope.tenant,
             engine=None if budget.scope.engine == ALL else budget.scope.engine,
             month=None if budget.month == ALL else budget.month,
             limit_usd=usd_of(budget.limit_micros), policy=budget.policy, warn_percent=budget.warn_percent,
@@ -209,7 +214,7 @@ class CostsOut(BaseModel):
         },
         whole=_WHOLE,
         all_cloud={"usd": 74.6, "saved_usd": -49.46, "return_on_cost": -0.3987}, by_hand=None,
-        forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
+        standing_month_usd=200.0, forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
         budgets=[_BUDGET],
     )  # fmt: skip
 
@@ -227,6 +232,9 @@ class CostsOut(BaseModel):
     )
     by_hand: ComparedOut | None = Field(
         description="Against people who type the pages; null: the service does not know what they cost."
+    )
+    standing_month_usd: float | None = Field(
+        description="Your part of what stands for a whole month, whatever is read (base, hosting); null: not known yet."
     )
     forecast: ForecastOut | None = Field(description="null for a month that is not the present one.")
     budgets: list[BudgetOut]
@@ -247,6 +255,7 @@ class CostsOut(BaseModel):
             whole=WholeOut.of(told.whole, told.target_micros),
             all_cloud=ComparedOut.of(told.all_cloud) if told.all_cloud else None,
             by_hand=ComparedOut.of(told.by_hand) if told.by_hand else None,
+            standing_month_usd=None if told.standing_month_micros is None else usd_of(told.standing_month_micros),
             forecast=ForecastOut.of(told.forecast) if told.forecast else None,
             budgets=[BudgetOut.of(view) for view in told.budgets],
         )  # fmt: skip
@@ -314,10 +323,12 @@ def read_tenant_costs(parts: Parts, caller: Who, month: Month = None) -> TenantC
     return TenantCostsOut(month=asked, items=[TenantCostOut.of(one) for one in found])
 
 
-@costs.route("GET", "/v1/budgets", Permission.READ_COSTS, out=BudgetsOut)
-def list_budgets(parts: Parts, caller: Who, month: Month = None) -> BudgetsOut:
+@costs.route("GET", "/v1/budgets", Permission.READ_COSTS, out=BudgetsOut, problems=(Forbidden,))
+def list_budgets(parts: Parts, caller: Who, month: Month = None, tenant: Whose = None) -> BudgetsOut:
     """The budgets, and how they stand in this month or in that."""
-    return BudgetsOut(items=[BudgetOut.of(view) for view in budgets_of(parts).budgets(caller.tenant, month)])
+    asked = whose(caller, tenant)
+    views = budgets_of(parts).budgets(None if asked == ALL_TENANTS else asked, month)
+    return BudgetsOut(items=[BudgetOut.of(view) for view in views])
 
 
 @costs.route("PUT", "/v1/budgets", Permission.MANAGE_BUDGETS, out=BudgetOut, problems=(Conflict,))

@@ -204,7 +204,7 @@ def _uses(one: EndpointPicture) -> list[QuotaUseOut]:
 
 def _away(one: EndpointPicture) -> str | None:
     if one.barred:
-        return f"It is not set up there: {one.barred}."
+        return f"The service does not let us in there ({one.barred}): see to processor, region and credentials."
     if one.is_away and one.breaker is not None:
         return f"Its breaker is open: {one.breaker.reason}."
     if one.quota is not None and one.quota.paused_seconds > 0:

@@ -77,6 +77,15 @@ class ModelScore(msgspec.Struct, frozen=True):
     wape: float
 
 
+class SaidStep(msgspec.Struct, frozen=True):
+    """What the newest forecast made before a step said of it."""
+
+    at: datetime
+    low: float
+    likely: float
+    high: float
+
+
 class FleetForecast(msgspec.Struct, frozen=True):
     """What is forecast for a pool: documents a step; in the pool `cloud` pages."""
 
@@ -91,6 +100,8 @@ class FleetForecast(msgspec.Struct, frozen=True):
     trusted: bool = False
     trust: str = ""
     scores: tuple[ModelScore, ...] = ()
+    said: tuple[SaidStep, ...] = ()
+    """Of steps that are past, as far as earlier forecasts are kept."""
 
 
 class HistoryStep(msgspec.Struct, frozen=True):

@@ -248,6 +248,8 @@ class Budget(msgspec.Struct, frozen=True):
     limit_usd: float
     policy: str
     """At the limit: "stop", "degrade" (the local engine's reading stands) or "queue" (pages wait)."""
+    tenant: str | None = None
+    """None: all tenants together."""
     engine: str | None = None
     """None: all engines together."""
     month: str | None = None
@@ -314,6 +316,8 @@ class Costs(msgspec.Struct, frozen=True):
     """Against every page sent to the processor type that `saved` names; None: it has no price."""
     by_hand: Compared | None = None
     """Against people who type the pages; None: the service does not know what they cost."""
+    standing_month_usd: float | None = None
+    """This tenant's part of what stands for a whole month, whatever is read; None: not known yet."""
     forecast: Forecast | None = None
     """None: not the present month."""
     budgets: list[Budget] = []

@@ -23,7 +23,8 @@ _OPERATIONS = (
 _FILES = (
     select(
         CLOUD_FILE.c.place, CLOUD_FILE.c.state, func.count().label("count"),
-        func.sum(CLOUD_FILE.c.pages).label("pages"), (database_now() - func.min(CLOUD_FILE.c.staged_at)).label("seconds"),
+        func.sum(CLOUD_FILE.c.pages).label("pages"),
+        (database_now() - func.min(CLOUD_FILE.c.staged_at)).label("seconds"),
     )
     .where(CLOUD_FILE.c.state.in_([FileState.STAGED.value, FileState.SENT.value]))
     .group_by(CLOUD_FILE.c.place, CLOUD_FILE.c.state)

@@ -120,8 +120,8 @@ class Budgets:
         if not self._write(change):
             raise NotFound("There is no such budget.")
 
-    def budgets(self, tenant: str, month: str | None = None) -> list[BudgetView]:
-        """The tenant's budgets and how they stand in this month (or that)."""
+    def budgets(self, tenant: str | None, month: str | None = None) -> list[BudgetView]:
+        """The tenant's budgets (None: everybody's) and how they stand in this month (or that)."""
         with self._ledger.reading() as session:
             return spending.budgets(session, tenant, self._month(session, month))
 

@@ -137,6 +137,9 @@ class Costs(msgspec.Struct, frozen=True):
     """Against sending every page to the processor type above; None: it has no price."""
     by_hand: Saving | None
     """Against people who type the pages; None: nobody has told what they cost."""
+    standing_month_micros: int | None
+    """The tenant's part of what stands for a whole month, whatever is read, at present prices; None: nobody has a part
+    yet."""
     forecast: Forecast | None
     """None for a month that is over or has not begun."""
     budgets: tuple[BudgetView, ...]

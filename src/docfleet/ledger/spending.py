@@ -10,7 +10,18 @@ from sqlalchemy import BigInteger, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.budgeting import ALL
-from docfleet.domain.costing import CostTerms, Part, Saving, WholeCost, apportion, by_hand_micros, share_out
+from docfleet.domain.costing import (
+    HOUR_SECONDS,
+    CostTerms,
+    Part,
+    Saving,
+    Usage,
+    WholeCost,
+    amounts,
+    apportion,
+    by_hand_micros,
+    share_out,
+)
 from docfleet.domain.forecasting import Forecast, forecast
 from docfleet.domain.months import DAY_SECONDS, month_bounds, month_of
 from docfleet.domain.pricing import Rate, price_of_pages
@@ -107,11 +118,12 @@ def month_spend(session: Session, tenant: str, month: str) -> list[MonthSpend]:
     ]  # fmt: skip
 
 
-def budgets(session: Session, tenant: str, month: str) -> list[BudgetView]:
-    """The tenant's budgets and how they stand in this month."""
+def budgets(session: Session, tenant: str | None, month: str) -> list[BudgetView]:
+    """The tenant's budgets and how they stand in this month; None: those of everybody."""
     sums = sums_of(session, month)
     views = []
-    for row in session.execute(select(BUDGET).where(BUDGET.c.tenant_id == tenant)):
+    asked = select(BUDGET) if tenant is None else select(BUDGET).where(BUDGET.c.tenant_id == tenant)
+    for row in session.execute(asked):
         budget = budget_of(row)
         known = sums.get((budget.scope.tenant, budget.scope.engine, ALL), Sums(0, 0))
         views.append(
@@ -181,6 +193,7 @@ def costs(
         target_micros=prices.terms.target_micros_per_document,
         all_cloud=_all_in_the_cloud(use, tenant, whole, rate) if rate else None,
         by_hand=_by_hand(whole, prices.terms),
+        standing_month_micros=_standing(use, whole, month, prices),
         forecast=forecast_of(session, tenant, month, money, now),
         budgets=tuple(budgets(session, tenant, month)),
     )
@@ -221,6 +234,17 @@ def tenant_costs(session: Session, month: str, now: float, prices: Prices) -> li
         for tenant, whole in whole_costs_of(use, calls).items()
     ]
     return sorted(found, key=lambda one: (-one.whole.micros, one.tenant))
+
+
+def _standing(use: Use, whole: WholeCost, month: str, prices: Prices) -> int | None:
+    """Base and hosting of the whole month, in the same part as of what has passed of it."""
+    fleet = use.fleet.base_micros + use.fleet.hosting_micros
+    first, after = month_bounds(month)
+    hosted = prices.terms.hosted_versions * (after - first) / HOUR_SECONDS
+    all_of_it = amounts(Usage(hosted_hours=hosted, months=1.0), prices.book)
+    if not fleet:
+        return None if all_of_it.base + all_of_it.hosting else 0
+    return round((all_of_it.base + all_of_it.hosting) * (whole.base_micros + whole.hosting_micros) / fleet)
 
 
 def _all_in_the_cloud(use: Use, tenant: str, whole: WholeCost, rate: Rate) -> Saving:
