@@ -46,6 +46,7 @@
     ├── BrokerUnavailable             Redis cannot be reached; nothing is lost                   retryable
     ├── UnsafeBroker                  settings under which Redis would hang or lose more than it must    exit 2
     ├── ServerFailed                  a Postgres or Redis of our own cannot be found or started
+    ├── ConsoleUnavailable            the web console is not installed, or cannot be opened             503, exit 2
     ├── ForecastFailed                no forecast came of the demand; the one before stands          retryable
     ├── ServiceUnreachable            the client got no answer                                   exit 2, retryable
     ├── BadSignature                  a webhook that is not from the service, or not from now    400
@@ -114,6 +115,7 @@ from docfleet.errors.parts import (
     BrokerUnavailable,
     BudgetApproval,
     BudgetDegraded,
+    ConsoleUnavailable,
     EngineUnavailable,
     Fenced,
     ForecastFailed,
@@ -164,6 +166,7 @@ __all__ = [
     "BudgetDegraded",
     "BudgetExhausted",
     "Conflict",
+    "ConsoleUnavailable",
     "Damaged",
     "DemandUnknown",
     "DocfleetError",

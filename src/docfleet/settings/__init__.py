@@ -23,6 +23,7 @@ from docfleet.settings.cloud import (
     ProcessorSettings,
     QuotaSettings,
 )
+from docfleet.settings.console import ConsoleSettings
 from docfleet.settings.reading import LimitSettings, OutputSettings, ReadingSettings, WorkSettings
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettings, ServiceSettings
@@ -30,6 +31,7 @@ from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettin
 __all__ = [
     "ApiSettings",
     "CascadeSettings",
+    "ConsoleSettings",
     "DeliverySettings",
     "DocumentAIServerSettings",
     "DocumentAISettings",
@@ -71,6 +73,7 @@ class Settings(BaseSettings):
     output: OutputSettings = OutputSettings()
     service: ServiceSettings = ServiceSettings()
     api: ApiSettings = ApiSettings()
+    console: ConsoleSettings = ConsoleSettings()
     fleet: FleetSettings = FleetSettings()
     scaling: ScalingSettings = ScalingSettings()
     quota: QuotaSettings = QuotaSettings()

@@ -15,6 +15,7 @@ import uvicorn
 from docfleet.errors import DocfleetError, UsageError
 from docfleet.runtime import DOCUMENTAI, Runtime, engine_options
 from docfleet.settings import ApiSettings
+from docfleet.stack.mounting import add_console
 from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
 
@@ -187,5 +188,7 @@ def api_process(runtime: Runtime, liveness: Path | None) -> None:
         if not wait_for_ledger(runtime, stop, alive):
             return
         print(f"docfleet API on {address_of(settings.api, sock)}", flush=True)
-        serve_http(make_api(runtime), settings.api, sock, stop, alive.touch, settings.fleet.grace_seconds)
+        app = make_api(runtime)
+        add_console(app, runtime)
+        serve_http(app, settings.api, sock, stop, alive.touch, settings.fleet.grace_seconds)
         alive.end()
