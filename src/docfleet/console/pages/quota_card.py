@@ -1,0 +1,136 @@
+"""One endpoint of the cloud engine on the page of quotas: what is used, refused and learnt, and if it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from docfleet.console.parts import NONE, count, duration, panel, percent, table, tag
+from docfleet.console.redrawn import Bar, Words
+
+Facts = Mapping[str, Any]
+NEARLY = 0.8
+"""Share of a quota from which on it is told as nearly used up."""
+CALLS = {
+    "span": "",
+    "requests": "Calls",
+    "pages": "Pages",
+    "answered": "Answered",
+    "throttled": "429",
+    "errors": "Errors",
+    "timeouts": "Timeouts",
+    "hedges": "Hedges",
+    "sent_away": "No leave",
+    "mean": "Mean",
+}
+STATES = {"closed": ("works", "good"), "half_open": ("is tried again", "warning"), "open": ("not called", "bad")}
+WAITS = {
+    "requests": "The quota of requests is used up just now.",
+    "pages": "The quota of pages is used up just now.",
+    "concurrent": "As many calls are under way as may be.",
+    "paused": "The service asked for a pause.",
+    "urgent": "An urgent page is first.",
+    "away": "It is not called at present.",
+}
+UNITS = {"requests": "requests a minute", "pages": "pages a minute", "calls": "calls at a time"}
+
+
+def name_of(one: Facts) -> str:
+    """What tells it from the others."""
+    version = f" {one['version']}" if one["version"] else ""
+    return f"{one['project']} {one['location']} {one['processor']}{version}"
+
+
+class EndpointCard:
+    """Made once for an endpoint; `show` with every look."""
+
+    def __init__(self, one: Facts) -> None:
+        self._uses: dict[str, UseLine] = {}
+        with panel(classes="endpoint") as self.element:
+            with tag("div", classes="panel-head"):
+                with tag("h2"):
+                    tag("span", str(one["location"]))
+                    tag("span", f" {one['type']}", "quiet-text")
+                self._state = Words(classes="chip")
+            version = f", version {one['version']}" if one["version"] else ""
+            tag("p", f"{one['processor']} of {one['project']}{version}, at {one['host']}", "hint break")
+            self._away = Words("p", "break away")
+            self._holder = tag("div", classes="uses")
+            self._lines = Words("p", "hint")
+            self._calls = table(CALLS, numbers=[name for name in CALLS if name != "span"])
+
+    def show(self, one: Facts) -> None:
+        breaker = one["breaker"]
+        state = ("nobody tells", "quiet") if breaker is None else STATES[breaker["state"]]
+        self._state.show(*(("not called", "bad") if one["away"] and state[1] == "good" else state))
+        self._away.show(away_said(one), "bad" if one["away"] else "")
+        self._away.element.set_visibility(bool(away_said(one)))
+        for use in one["quotas"]:
+            if use["quota"] not in self._uses:
+                with self._holder:
+                    self._uses[use["quota"]] = UseLine(str(use["quota"]))
+            self._uses[use["quota"]].show(use)
+        lines = standing_lines(one)
+        self._lines.show(" ".join(lines))
+        rows = [row for row in (calls_row("last minute", one["minute"]), calls_row("last hour", one["hour"])) if row]
+        if rows != self._calls.rows:
+            self._calls.rows = rows
+        self._calls.set_visibility(bool(rows))
+
+
+class UseLine:
+    """One limit, as a bar and in words."""
+
+    def __init__(self, quota: str) -> None:
+        with tag("div", classes="use"):
+            with tag("div", classes="panel-head"):
+                tag("span", UNITS.get(quota, quota))
+                self._figures = Words("strong")
+            self._bar = Bar(f"Use of {UNITS.get(quota, quota)}")
+            self._note = Words("p", "hint")
+
+    def show(self, use: Facts) -> None:
+        share = use["share"]
+        limit = "no limit" if use["limit"] is None else count(use["limit"])
+        self._figures.show(f"{NONE if use['used'] is None else count(use['used'])} / {limit}")
+        tone = "" if share is None or share < NEARLY else "bad" if share >= 1 else "warning"
+        self._bar.show(share or 0.0, tone)
+        self._note.show(use_said(use))
+
+
+def use_said(use: Facts) -> str:
+    """What its workers let themselves use of it, and why."""
+    share = "" if use["share"] is None else f"{percent(use['share'], 0)} of it."
+    if use["learnt"] is not None:
+        refused, now = count(use["learnt"]), count(use["allowed"])
+        return f"{share} The service refused at {refused}: workers let themselves {now} now.".strip()
+    if use["limit"] is None:
+        return "It is not limited."
+    return share or "Nobody tells how much of it is used."
+
+
+def away_said(one: Facts) -> str:
+    """Why nothing is sent there, and until when; else why somebody waits."""
+    if one["away"]:
+        left = one["breaker"]["left_seconds"] if one["breaker"] else 0.0
+        again = f" It is tried again in {duration(left)}." if left else ""
+        return f"{one['away']}{again}"
+    return WAITS.get(one["waits_for"] or "", "")
+
+
+def standing_lines(one: Facts) -> list[str]:
+    lines = []
+    if one["under_way"] is not None:
+        lines.append(f"{count(one['under_way'])} calls under way.")
+    if one["paused_seconds"]:
+        lines.append(f"Left alone for {duration(one['paused_seconds'])} yet.")
+    if one["slowdowns"]:
+        lines.append(f"Slowed down {count(one['slowdowns'])} times after a 429.")
+    return lines
+
+
+def calls_row(span: str, calls: Facts | None) -> dict[str, Any] | None:
+    if calls is None:
+        return None
+    figures = {name: count(calls[name]) for name in CALLS if name in calls}
+    return {"id": span, "span": span, **figures, "mean": duration(calls["mean_seconds"])}
