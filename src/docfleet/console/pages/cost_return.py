@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from docfleet.console.parts import count, money, panel, percent, stat_tile, tag
+from docfleet.console.parts import count, money, panel, stat_tile, tag
 from docfleet.console.redrawn import Words
 from docfleet.domain.returns import (
     REFERENCE_BY_HAND_USD,
@@ -117,7 +117,7 @@ def return_said(gain: float | None) -> tuple[str, str, str]:
     if gain is None:
         return money(None), "nothing is spent", ""
     told = f"each dollar {'saves' if gain >= 0 else 'loses'} {money(abs(gain))}"
-    return percent(gain, 0) if abs(gain) < 100 else f"{gain:,.0f} ×", told, tone_of(gain)
+    return f"{gain:,.0%}", told, tone_of(gain)
 
 
 def tone_of(amount: float) -> str:

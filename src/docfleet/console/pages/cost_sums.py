@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from docfleet.console.pages.fleet_plot import LEGEND
 from docfleet.console.parts import NONE, axis, count, money, percent
+from docfleet.console.wording import counted
 
 Facts = Mapping[str, Any]
 PARTS = (
-    ("engine_usd", "Calls of engines"),
-    ("busy_usd", "Workers on pages"),
-    ("idle_usd", "Workers beside that: waiting, starting"),
+    ("engine_usd", "Engines: their calls"),
+    ("busy_usd", "Work: workers on pages"),
+    ("idle_usd", "Idle: workers beside that, waiting and starting"),
     ("storage_usd", "Storage"),
-    ("hosting_usd", "Own processors, deployed"),
+    ("hosting_usd", "Hosting: own processors, deployed"),
     ("base_usd", "Base: databases, broker, API"),
 )
 PART_COLUMNS = {"part": "Part", "month": "This month", "document": "A document", "share": "Share"}
@@ -118,8 +120,8 @@ def saved_rows(costs: Facts) -> list[dict[str, Any]]:
             "deduplication",
             "Deduplication",
             money(saved["deduplication_usd"]),
-            f"{count(saved['duplicate_documents'])} documents, {count(saved['duplicate_pages'])} pages that were read "
-            "before: what engines took for them then",
+            f"{counted(saved['duplicate_documents'], 'document')}, {counted(saved['duplicate_pages'], 'page')} that "
+            "were read before: what engines took for them then",
         ),
         (
             "packing",
@@ -151,8 +153,8 @@ def target_said(whole: Facts) -> tuple[str, str]:
     if target is None:
         return "nothing is aimed at", ""
     if each <= target:
-        return f"aimed at {money(target)}: {percent(1 - each / target, 0)} below", "good"
-    return f"aimed at {money(target)}: {percent(each / target - 1, 0)} above", "bad"
+        return f"aimed at ${target:g}: {percent(1 - each / target, 0)} below", "good"
+    return f"aimed at ${target:g}: {each / target - 1:,.0%} above", "bad"
 
 
 def forecast_said(costs: Facts) -> tuple[str, str]:
@@ -172,7 +174,7 @@ def day_plot(statistics: Facts) -> dict[str, Any]:
     return {
         "xAxis": axis("category", data=[day[5:] for day in days]),
         "yAxis": [axis(name="$", min=0), axis(min=0, splitLine={"show": False})],
-        "legend": {"show": True, "bottom": 0, "itemHeight": 8, "textStyle": {"color": "var(--muted)"}},
+        "legend": LEGEND,
         "grid": {"left": 8, "right": 8, "top": 24, "bottom": 32, "containLabel": True},
         "series": [
             {"name": "engines, $", "type": "bar", "data": [round(one["cost_usd"], 6) for one in statistics["steps"]]},
@@ -193,7 +195,7 @@ def month_plot(months: Sequence[Facts]) -> dict[str, Any]:
     return {
         "xAxis": axis("category", data=[one["month"] for one in months]),
         "yAxis": [axis(name="$", min=0), axis(name="$ each", min=0, splitLine={"show": False})],
-        "legend": {"show": True, "bottom": 0, "itemHeight": 8, "textStyle": {"color": "var(--muted)"}},
+        "legend": LEGEND,
         "grid": {"left": 8, "right": 8, "top": 24, "bottom": 32, "containLabel": True},
         "series": [
             *(

@@ -89,7 +89,9 @@ class FleetPage:
             self._held = Words("p", "hint")
             self._chart = chart({"series": []}, label="Forecast against what came", height="16rem")
             self._uncounted = empty_state(
-                "Nothing was counted here yet", "The dispatcher counts what arrives, hour by hour.", symbol="show_chart"
+                "Nothing is counted here yet",
+                "The dispatcher counts what arrives; an hour is shown once it is over.",
+                symbol="show_chart",
             )
 
     # --- the quick ones
@@ -145,8 +147,9 @@ class FleetPage:
         self._trust.show(trust_said(forecast, pool))
         self._held.show(held_said(history, forecast))
         unit = "pages" if pool == "cloud" else "documents"
-        self._draw(plot(history, forecast, self._hours, datetime.now(UTC)), in_words(history, forecast, unit))
-        is_empty = not history["items"] and forecast is None
+        options = plot(history, forecast, self._hours, datetime.now(UTC))
+        self._draw(options, in_words(history, forecast, unit))
+        is_empty = not any(series["data"] for series in options["series"])
         self._chart.set_visibility(not is_empty)
         self._uncounted.set_visibility(is_empty)
 

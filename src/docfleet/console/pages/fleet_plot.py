@@ -10,6 +10,14 @@ from docfleet.console.parts import ago, axis, when
 
 SPANS = {"24 hours": 24, "7 days": 168}
 """So many hours back and ahead."""
+LEGEND = {
+    "show": True,
+    "bottom": 0,
+    "itemWidth": 16,
+    "itemHeight": 8,
+    "itemGap": 24,
+    "textStyle": {"color": "var(--muted)"},
+}
 _LEVELS = (0.05, 0.5, 0.95)
 Facts = Mapping[str, Any]
 Point = tuple[str, float]
@@ -25,25 +33,32 @@ def plot(history: Facts, forecast: Facts | None, hours: int, now: datetime) -> d
     ]
     said = [] if forecast is None else _within(said_of(forecast), since, until)
     low, likely, high = ([(at, column[place]) for at, column in said] for place in range(3))
+    # the band: the upper area, of which the lower one covers what is below it
+    band = [
+        _line("95 %", high, "var(--c2)", width=0, area="var(--info-soft)", z=1),
+        _line("5 %", low, "var(--c2)", width=0, area="var(--panel)", z=2),
+        _line("likely", likely, "var(--c2)", dashed=True, z=3),
+    ]
     return {
-        "xAxis": axis("time", min=since.isoformat(), max=(until if said else now).isoformat()),
-        "yAxis": axis(splitLine={"show": False}, min=0),
-        "legend": {
-            "show": True,
-            "bottom": 0,
-            "icon": "roundRect",
-            "itemHeight": 4,
-            "textStyle": {"color": "var(--muted)"},
-        },
-        "grid": {"left": 8, "right": 12, "top": 12, "bottom": 32, "containLabel": True},
+        "xAxis": _time_axis(since, until if said else now, hours),
+        "yAxis": axis(splitLine={"show": False}, min=0, minInterval=1),
+        "legend": LEGEND,
+        "grid": {"left": 8, "right": 16, "top": 24, "bottom": 32, "containLabel": True},
         "series": [
-            # the band: the upper area, of which the lower one covers what is below it
-            _line("95 %", high, "var(--c2)", width=0, area="var(--info-soft)", z=1),
-            _line("5 %", low, "var(--c2)", width=0, area="var(--panel)", z=2),
-            _line("likely", likely, "var(--c2)", dashed=True, z=3),
+            *(band if said else ()),
             {**_line("came", came, "var(--c1)", z=4), "markLine": _now_line(now)},
         ],
     }
+
+
+def _time_axis(since: datetime, until: datetime, hours: int) -> dict[str, Any]:
+    label = {
+        "color": "var(--muted)",
+        "fontSize": 11,
+        "hideOverlap": True,
+        "formatter": "{HH}:{mm}" if hours <= 48 else "{MM}-{dd}",
+    }
+    return axis("time", min=since.isoformat(), max=until.isoformat(), axisLabel=label)
 
 
 def said_of(forecast: Facts) -> list[tuple[str, tuple[float, float, float]]]:

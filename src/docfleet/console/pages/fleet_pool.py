@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from docfleet.console.parts import NONE, ago, count, duration, empty_state, panel, table, tag
+from docfleet.console.parts import NONE, ago, count, duration, panel, table, tag
 from docfleet.console.redrawn import Redrawn, Words
+from docfleet.console.wording import counted
 
 STALE_SECONDS = 60.0
 """A demand that was not renewed for so long is nobody's."""
 PRIORITIES = {
     "priority": "Priority",
     "target": "Target",
-    "documents": "Documents",
+    "documents": "Docs",
     "pages": "Pages",
     "slices": "Slices",
     "work": "Work",
@@ -40,7 +41,8 @@ class PoolPanel:
                 self._waiting = _fact("Waiting")
                 self._decided = _fact("Decided")
             self._classes = table(PRIORITIES, numbers=[name for name in PRIORITIES if name != "priority"])
-            self._idle = empty_state("Nothing waits and nothing runs here.", symbol="done_all")
+            self._classes.classes("tight")
+            self._idle = tag("p", "Nothing waits and nothing runs here.", "hint")
             with tag("details", classes="why"):
                 tag("summary", "Why this size")
                 self._needs = Redrawn(classes="needs")
@@ -50,15 +52,15 @@ class PoolPanel:
         load = demand["load"] or {}
         alive, wanted = int(load.get("alive", 0)), int(demand["workers"])
         self._state.show(*standing(alive, wanted, float(demand["age_seconds"])))
-        self._size.show(f"{count(alive)} of {count(wanted)} workers")
+        self._size.show(f"{count(alive)} of {counted(wanted, 'worker')}")
         slots = alive * float(load.get("slots_per_worker", 1.0))
         in_direct_mode = f", {direct} in direct mode" if direct else ""
-        self._slots.show(f" · {count(slots)} slots{in_direct_mode}")
+        self._slots.show(f" · {counted(slots, 'slot')}{in_direct_mode}")
         self._reason.show(str(demand["reason"]))
-        unit = "pages" if demand["pool"] == "cloud" else "documents"
+        unit = "page" if demand["pool"] == "cloud" else "document"
         arriving = float(load.get("arriving_documents_per_second", 0.0))
         busy = float(load.get("arriving_seconds_per_second", 0.0))
-        self._arriving.show(f"{count(arriving * 3600)} {unit} an hour, which keeps {busy:.1f} slots busy")
+        self._arriving.show(f"{counted(arriving * 3600, unit)} an hour, which keeps {busy:.1f} slots busy")
         classes = list(load.get("by_priority", ()))
         self._waiting.show(waiting_said(classes))
         self._decided.show(f"{ago(demand['decided_at'])}, changed {ago(demand['changed_at'])}")
@@ -96,7 +98,7 @@ def waiting_said(classes: Sequence[Facts]) -> str:
     slices = sum(int(one["waiting_slices"]) for one in classes)
     if not slices:
         return "nothing"
-    return f"{count(slices)} slices: {duration(work)} of work for one slot, the oldest for {duration(oldest)}"
+    return f"{counted(slices, 'slice')}: {duration(work)} of work for one slot, the oldest for {duration(oldest)}"
 
 
 def class_row(one: Facts) -> dict[str, Any]:

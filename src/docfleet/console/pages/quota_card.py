@@ -7,21 +7,22 @@ from typing import Any
 
 from docfleet.console.parts import NONE, count, duration, panel, percent, table, tag
 from docfleet.console.redrawn import Bar, Words
+from docfleet.console.wording import counted
 
 Facts = Mapping[str, Any]
 NEARLY = 0.8
 """Share of a quota from which on it is told as nearly used up."""
+COLUMNS = {"what": "Calls", "minute": "Last minute", "hour": "Last hour"}
 CALLS = {
-    "span": "",
-    "requests": "Calls",
-    "pages": "Pages",
+    "requests": "Sent",
+    "pages": "Pages in them",
     "answered": "Answered",
-    "throttled": "429",
+    "throttled": "Refused with 429",
     "errors": "Errors",
     "timeouts": "Timeouts",
-    "hedges": "Hedges",
-    "sent_away": "No leave",
-    "mean": "Mean",
+    "hedges": "Second calls for late ones",
+    "sent_away": "Times without leave to call",
+    "mean_seconds": "Mean time of a call",
 }
 STATES = {"closed": ("works", "good"), "half_open": ("is tried again", "warning"), "open": ("not called", "bad")}
 WAITS = {
@@ -57,7 +58,7 @@ class EndpointCard:
             self._away = Words("p", "break away")
             self._holder = tag("div", classes="uses")
             self._lines = Words("p", "hint")
-            self._calls = table(CALLS, numbers=[name for name in CALLS if name != "span"])
+            self._calls = table(COLUMNS, numbers=["minute", "hour"]).classes("tight")
 
     def show(self, one: Facts) -> None:
         breaker = one["breaker"]
@@ -72,7 +73,7 @@ class EndpointCard:
             self._uses[use["quota"]].show(use)
         lines = standing_lines(one)
         self._lines.show(" ".join(lines))
-        rows = [row for row in (calls_row("last minute", one["minute"]), calls_row("last hour", one["hour"])) if row]
+        rows = calls_rows(one["minute"], one["hour"])
         if rows != self._calls.rows:
             self._calls.rows = rows
         self._calls.set_visibility(bool(rows))
@@ -121,16 +122,26 @@ def away_said(one: Facts) -> str:
 def standing_lines(one: Facts) -> list[str]:
     lines = []
     if one["under_way"] is not None:
-        lines.append(f"{count(one['under_way'])} calls under way.")
+        lines.append(f"{counted(one['under_way'], 'call')} under way.")
     if one["paused_seconds"]:
         lines.append(f"Left alone for {duration(one['paused_seconds'])} yet.")
     if one["slowdowns"]:
-        lines.append(f"Slowed down {count(one['slowdowns'])} times after a 429.")
+        lines.append(f"Slowed down {counted(one['slowdowns'], 'time')} after a 429.")
     return lines
 
 
-def calls_row(span: str, calls: Facts | None) -> dict[str, Any] | None:
-    if calls is None:
-        return None
-    figures = {name: count(calls[name]) for name in CALLS if name in calls}
-    return {"id": span, "span": span, **figures, "mean": duration(calls["mean_seconds"])}
+def calls_rows(minute: Facts | None, hour: Facts | None) -> list[dict[str, Any]]:
+    """What became of the calls; none where nobody tells."""
+    if minute is None or hour is None:
+        return []
+    return [
+        {
+            "id": name,
+            "what": what,
+            **{
+                span: duration(calls[name]) if name == "mean_seconds" else count(calls[name])
+                for span, calls in (("minute", minute), ("hour", hour))
+            },
+        }
+        for name, what in CALLS.items()
+    ]

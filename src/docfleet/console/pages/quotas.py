@@ -49,7 +49,7 @@ class QuotasPage:
             self._why = Words()
         with tag("div", classes="tiles") as self._tiles:
             self._calls = stat_tile("Calls in the last minute")
-            self._refused = stat_tile("Refused with 429, last minute")
+            self._refused = stat_tile("429s in the last minute")
             self._under_way = stat_tile("Calls under way")
             self._away = stat_tile("Endpoints not called")
             self._waiting = stat_tile("Pages waiting for the cloud")
