@@ -34,12 +34,17 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+def is_error(said: Any) -> bool:
+    """A script that failed or something the page's policy refused; not that an address answered with an error."""
+    return said.type == "error" and "Failed to load resource" not in said.text
+
+
 @pytest.fixture
 def signed_in(browser: Any, service: ConsoleService) -> Iterator[SignedIn]:
     """`signed_in(role, to="/documents", tenant="local", key="", **context)` -> a page signed in there.
 
-    `context`: options of `browser.new_context`, such as `viewport` or `color_scheme`. What the page's scripts raise
-    fails the test.
+    `context`: options of `browser.new_context`, such as `viewport` or `color_scheme`. What the page's scripts raise,
+    and what its policy refuses, fails the test.
     """
     contexts: list[Any] = []
     raised: list[str] = []
@@ -51,6 +56,7 @@ def signed_in(browser: Any, service: ConsoleService) -> Iterator[SignedIn]:
         page = contexts[-1].new_page()
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: raised.append(str(error)))
+        page.on("console", lambda said: raised.append(said.text) if is_error(said) else None)
         sign_in(page, service, key or service.key(role, tenant), to)
         return page
 

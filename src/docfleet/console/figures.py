@@ -52,7 +52,7 @@ def duration(seconds: float | None) -> str:
         return NONE
     if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 9.95:
+    if seconds < 9.95 and not float(seconds).is_integer():
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
@@ -96,6 +96,5 @@ def ago(text: str | None, now: datetime | None = None) -> str:
     seconds = ((now or datetime.now(UTC)) - found).total_seconds()
     if abs(seconds) < 2:
         return "now"
-    told = duration(abs(seconds)).split(" ")
-    told_short = " ".join(told[:2])
-    return f"{told_short} ago" if seconds > 0 else f"in {told_short}"
+    told = " ".join(duration(round(abs(seconds))).split(" ")[:2])
+    return f"{told} ago" if seconds > 0 else f"in {told}"

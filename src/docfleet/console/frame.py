@@ -246,6 +246,15 @@ def navigation(session: Session) -> list[PageEntry]:
     return sorted(seen, key=lambda page: (page.order, page.title))
 
 
+def address_of(page: str, session: Session) -> str:
+    """The address of a page by the name the API gives it ("dead-letters"); empty: this one may not see it."""
+    path = "/" if page in ("", "overview") else f"/{page}"
+    entry = _pages.get(path)
+    if entry is None or (entry.needs is not None and not session.may(entry.needs)):
+        return ""
+    return session.url(path)
+
+
 def _top(entry: PageEntry) -> None:
     with tag("header", classes="top"):
         with tag("button", classes="ghost menu").props(

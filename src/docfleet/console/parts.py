@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 from nicegui import ui
@@ -23,6 +24,7 @@ from docfleet.console.figures import (
 
 __all__ = [
     "NONE",
+    "Notice",
     "Tag",
     "Tile",
     "ago",
@@ -35,6 +37,7 @@ __all__ = [
     "link",
     "moment",
     "money",
+    "open_dialog",
     "panel",
     "percent",
     "problem_banner",
@@ -137,13 +140,23 @@ def empty_state(title: str, text: str = "", *, symbol: str = "inbox") -> Tag:
     return made
 
 
-def problem_banner(text: str = "", tone: str = "bad") -> Tag:
-    """A sentence across the page that something is wrong."""
-    made = tag("div", classes=f"notice tone-{tone}").props("role=alert")
-    with made:
-        icon("error_outline" if tone == "bad" else "info")
-        tag("span", text)
-    return made
+class Notice(Tag):
+    """A sentence across a page or dialog."""
+
+    def __init__(self, text: str, tone: str) -> None:
+        super().__init__("div")
+        self.classes(f"notice tone-{tone}").props("role=alert")
+        with self:
+            icon("error_outline" if tone == "bad" else "info")
+            self._said = tag("span", text)
+
+    def say(self, text: str) -> None:
+        self._said.set_text(text)
+
+
+def problem_banner(text: str = "", tone: str = "bad") -> Notice:
+    """Tells that something is wrong; another text by `notice.say(…)`."""
+    return Notice(text, tone)
 
 
 def status_chip(state: str, tone: str = "") -> Tag:
@@ -151,10 +164,28 @@ def status_chip(state: str, tone: str = "") -> Tag:
     return tag("span", state.replace("_", " "), f"chip tone-{tone or STATE_TONES.get(state, 'quiet')}")
 
 
+@contextmanager
+def open_dialog(title: str, *, role: str = "dialog", persistent: bool = False) -> Iterator[ui.dialog]:
+    """Opens a dialog with a heading, to be filled; what is in it is gone once it is closed.
+
+    It belongs to the page and not to what opened it, which may be a dialog that ends. `persistent`: only a button in
+    it closes it.
+    """
+    with ui.context.client.content, ui.dialog() as dialog:
+        made = tag("div", classes="dialog").props(f"role={role} aria-modal=true")
+        made.props["aria-label"] = title
+    if persistent:
+        dialog.props("persistent")
+    dialog.on("hide", dialog.delete)
+    with made:
+        tag("h2", title)
+        yield dialog
+    dialog.open()
+
+
 def confirm(title: str, text: str, do: str, act: Callable[[], Awaitable[None]], *, danger: bool = True) -> None:
     """Asks before something that cannot be taken back; `do` is the verb on the button."""
-    with ui.dialog() as dialog, tag("div", classes="dialog").props("role=alertdialog"):
-        tag("h2", title)
+    with open_dialog(title, role="alertdialog") as dialog:
         tag("p", text)
         with tag("div", classes="dialog-buttons"):
             ui.button("Cancel", on_click=dialog.close).props("flat autofocus no-caps").classes("quiet")
@@ -164,8 +195,6 @@ def confirm(title: str, text: str, do: str, act: Callable[[], Awaitable[None]], 
                 await act()
 
             ui.button(do, on_click=go).props("unelevated no-caps").classes("danger" if danger else "")
-    dialog.on("hide", dialog.delete)
-    dialog.open()
 
 
 def table(
@@ -205,8 +234,8 @@ _AXIS: dict[str, Any] = {
 CHART: dict[str, Any] = {
     "animation": False,
     "color": [f"var(--c{number})" for number in range(1, 7)],
-    "textStyle": {"fontFamily": "inherit"},
-    "grid": {"left": 8, "right": 8, "top": 12, "bottom": 4, "containLabel": True},
+    "textStyle": {"fontFamily": "system-ui, sans-serif"},
+    "grid": {"left": 4, "right": 8, "top": 12, "bottom": 0, "containLabel": True},
     "tooltip": {
         "trigger": "axis",
         "backgroundColor": "var(--panel)",
@@ -220,4 +249,9 @@ CHART: dict[str, Any] = {
 
 def axis(kind: str = "value", **options: Any) -> dict[str, Any]:
     """An axis in the style of the house: "category", "value", "time"."""
-    return {"type": kind, **_AXIS, **({"splitLine": {"show": False}} if kind == "category" else {}), **options}
+    said = {"type": kind, **_AXIS}
+    if kind != "value":
+        said["splitLine"] = {"show": False}
+    if kind == "time":
+        said["axisLabel"] = {**_AXIS["axisLabel"], "formatter": "{HH}:{mm}"}
+    return {**said, **options}

@@ -119,16 +119,19 @@ def month_spend(session: Session, tenant: str, month: str) -> list[MonthSpend]:
 
 
 def budgets(session: Session, tenant: str | None, month: str) -> list[BudgetView]:
-    """The tenant's budgets and how they stand in this month; None: those of everybody."""
-    sums = sums_of(session, month)
+    """The tenant's budgets and how they stand in this month, those of one month in theirs; None: those of everybody."""
+    sums = {month: sums_of(session, month)}
     views = []
     asked = select(BUDGET) if tenant is None else select(BUDGET).where(BUDGET.c.tenant_id == tenant)
     for row in session.execute(asked):
         budget = budget_of(row)
-        known = sums.get((budget.scope.tenant, budget.scope.engine, ALL), Sums(0, 0))
+        counted = month if budget.month == ALL else budget.month
+        if counted not in sums:
+            sums[counted] = sums_of(session, counted)
+        known = sums[counted].get((budget.scope.tenant, budget.scope.engine, ALL), Sums(0, 0))
         views.append(
             BudgetView(
-                budget, month, known.settled, known.reserved, known.warned_at, known.exhausted_at, row.set_by,
+                budget, counted, known.settled, known.reserved, known.warned_at, known.exhausted_at, row.set_by,
                 row.set_at,
             )
         )  # fmt: skip

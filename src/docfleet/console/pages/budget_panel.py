@@ -97,7 +97,7 @@ class BudgetPanel:
         reserved = f", {money(one['reserved_usd'])} of it reserved for calls under way" if one["reserved_usd"] else ""
         tag(
             "p",
-            f"{money(spent_of(one))} of {money(one['limit_usd'])} ({percent(share_of(one), 0)}){reserved}. "
+            f"{money(spent_of(one))} of {money(one['limit_usd'])} ({share_of(one):,.0%}){reserved}. "
             f"{AT_THE_LIMIT.get(one['policy'], '')} Told from {count(one['warn_percent'])} % on.",
         )
         if one["exhausted_at"]:

@@ -51,7 +51,7 @@ class ReturnPanel:
     def _build_form(self) -> None:
         with tag("div", classes="form-row"):
             self._documents = ui.number("Documents a month", value=REFERENCE_DOCUMENTS, min=0, max=1e9, precision=0)
-            self._way = ui.toggle([BY_AMOUNT, BY_TIME], value=BY_AMOUNT).props("no-caps unelevated dense")
+            self._way = ui.toggle([BY_AMOUNT, BY_TIME], value=BY_AMOUNT).props("no-caps unelevated")
             self._amount = ui.number("By hand, US dollars a month", value=REFERENCE_BY_HAND_USD, min=0, max=1e12)
             self._minutes = ui.number("Minutes a document", value=1.5, min=0, max=1e5)
             self._hour = ui.number("US dollars an hour, all included", value=20.0, min=0, max=1e5)

@@ -84,7 +84,7 @@ class FleetPage:
                 with tag("div", classes="row-of"):
                     self._choice = ui.select([], on_change=self._choose).props("outlined dense options-dense")
                     self._choice.props["aria-label"] = "Pool"
-                    ui.toggle(list(SPANS), value="24 hours", on_change=self._span).props("no-caps unelevated dense")
+                    ui.toggle(list(SPANS), value="24 hours", on_change=self._span).props("no-caps unelevated")
             self._trust = Words("p", "break")
             self._held = Words("p", "hint")
             self._chart = chart({"series": []}, label="Forecast against what came", height="16rem")

@@ -12,6 +12,7 @@ SPANS = {"24 hours": 24, "7 days": 168}
 """So many hours back and ahead."""
 LEGEND = {
     "show": True,
+    "selectedMode": False,
     "bottom": 0,
     "itemWidth": 16,
     "itemHeight": 8,
@@ -42,7 +43,7 @@ def plot(history: Facts, forecast: Facts | None, hours: int, now: datetime) -> d
     return {
         "xAxis": _time_axis(since, until if said else now, hours),
         "yAxis": axis(splitLine={"show": False}, min=0, minInterval=1),
-        "legend": LEGEND,
+        "legend": {**LEGEND, "data": ["likely", "came"]},
         "grid": {"left": 8, "right": 16, "top": 24, "bottom": 32, "containLabel": True},
         "series": [
             *(band if said else ()),
@@ -130,7 +131,7 @@ def held_said(history: Facts, forecast: Facts | None) -> str:
     if not known:
         return ""
     held = sum(one["low"] <= came[when(one["at"])] <= one["high"] for one in known)
-    return f"Of the last {len(known)} hours that were forecast before, {held} came between 5 % and 95 %."
+    return f"Of the last {len(known)} hours that were forecast before, {held} came within the band of 5 to 95 %."
 
 
 def _is_over(one: Facts, now: datetime) -> bool:

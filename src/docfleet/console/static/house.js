@@ -51,14 +51,11 @@
 
   // --- keyboard
 
-  const shortcuts = () => {
-    const found = [...document.querySelectorAll("[data-shortcut]")].map((link) => [
+  const shortcuts = () =>
+    [...document.querySelectorAll("[data-shortcut]")].map((link) => [
       `g ${link.dataset.shortcut}`,
-      link.textContent.trim(),
-      link,
+      link.lastElementChild.textContent,
     ]);
-    return found;
-  };
 
   const isTyping = (target) => target.closest?.("input, textarea, select, [contenteditable=true]");
   let pending = "";
@@ -113,7 +110,8 @@
     const own = [...document.querySelectorAll("[data-keys]")].flatMap((one) =>
       one.dataset.keys.split(";").map((pair) => pair.split("=")),
     );
-    const rows = [...shortcuts().map(([keys, name]) => [keys, name]), ["/", "Search"], ["t", "Light or dark"], ...own];
+    const search = document.querySelector("[data-search]") ? [["/", "Search"]] : [];
+    const rows = [...shortcuts(), ...search, ["t", "Light or dark"], ...own];
     for (const [keys, name] of [...rows, ["?", "This list"]]) {
       const term = document.createElement("dt");
       for (const key of keys.trim().split(" ")) {
