@@ -1,4 +1,4 @@
-"""A past and a forecast for a pool, written into the ledger as the dispatcher would have, for tests of what shows them."""
+"""A past and a forecast for a pool, written into the ledger as the dispatcher would have, to be shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from docfleet.fleet.forecast.base import Forecast, Score, Trust
 from docfleet.fleet.outlook import Kept
 from docfleet.ledger import Ledger
+from docfleet.ledger.dialect import upserts
 from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.fleet_history import HOUR
 from docfleet.ledger.fleet_rows import FLEET_MARK, HISTORY
@@ -47,8 +48,6 @@ def write_history(ledger: Ledger, pool: str, hours: int, region: str = "local", 
         )  # fmt: skip
     mark = {"region": region, "last_event": 0, "next_event": 0, "at": hour, "since": hour - hours * HOUR}
     with ledger.unit_of_work() as session:
-        from docfleet.ledger.dialect import upserts
-
         session.execute(HISTORY.delete().where(HISTORY.c.pool == pool, HISTORY.c.resolution == HOUR))
         session.execute(insert(HISTORY), rows)
         session.execute(upserts(FLEET_MARK)["sqlite"].values(**mark).on_conflict_do_nothing())

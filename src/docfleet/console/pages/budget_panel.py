@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from docfleet.console.parts import confirm, count, empty_state, moment, money, panel, percent, tag
+from docfleet.console.parts import confirm, count, empty_state, moment, money, panel, tag
 from docfleet.console.problems import ApiProblem
 from docfleet.console.redrawn import Bar, Redrawn
 from docfleet.console.session import Session
@@ -97,7 +97,7 @@ class BudgetPanel:
         reserved = f", {money(one['reserved_usd'])} of it reserved for calls under way" if one["reserved_usd"] else ""
         tag(
             "p",
-            f"{money(spent_of(one))} of {money(one['limit_usd'])} ({share_of(one):,.0%}){reserved}. "
+            f"{money(spent_of(one))} of {money(one['limit_usd'])} ({share_of(one) * 100:,.0f} %){reserved}. "
             f"{AT_THE_LIMIT.get(one['policy'], '')} Told from {count(one['warn_percent'])} % on.",
         )
         if one["exhausted_at"]:

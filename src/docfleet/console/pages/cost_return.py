@@ -117,7 +117,7 @@ def return_said(gain: float | None) -> tuple[str, str, str]:
     if gain is None:
         return money(None), "nothing is spent", ""
     told = f"each dollar {'saves' if gain >= 0 else 'loses'} {money(abs(gain))}"
-    return f"{gain:,.0%}", told, tone_of(gain)
+    return f"{gain * 100:,.0f} %", told, tone_of(gain)
 
 
 def tone_of(amount: float) -> str:

@@ -21,6 +21,7 @@ PARTS = (
     ("hosting_usd", "Hosting: own processors, deployed"),
     ("base_usd", "Base: databases, broker, API"),
 )
+MUTED = {"color": "var(--muted)"}
 PART_COLUMNS = {"part": "Part", "month": "This month", "document": "A document", "share": "Share"}
 PROCESSOR_COLUMNS = {
     "processor": "Processor",
@@ -154,7 +155,7 @@ def target_said(whole: Facts) -> tuple[str, str]:
         return "nothing is aimed at", ""
     if each <= target:
         return f"aimed at ${target:g}: {percent(1 - each / target, 0)} below", "good"
-    return f"aimed at ${target:g}: {each / target - 1:,.0%} above", "bad"
+    return f"aimed at ${target:g}: {(each / target - 1) * 100:,.0f} % above", "bad"
 
 
 def forecast_said(costs: Facts) -> tuple[str, str]:
@@ -173,7 +174,7 @@ def day_plot(statistics: Facts) -> dict[str, Any]:
     days = [str(one["at"])[:10] for one in statistics["steps"]]
     return {
         "xAxis": axis("category", data=[day[5:] for day in days]),
-        "yAxis": [axis(name="$", min=0), axis(min=0, splitLine={"show": False})],
+        "yAxis": [axis(name="$", min=0, nameTextStyle=MUTED), axis(min=0, splitLine={"show": False})],
         "legend": LEGEND,
         "grid": {"left": 8, "right": 8, "top": 24, "bottom": 32, "containLabel": True},
         "series": [
@@ -194,8 +195,11 @@ def month_plot(months: Sequence[Facts]) -> dict[str, Any]:
     documents = [one["whole"]["usd_per_document"] for one in months]
     return {
         "xAxis": axis("category", data=[one["month"] for one in months]),
-        "yAxis": [axis(name="$", min=0), axis(name="$ each", min=0, splitLine={"show": False})],
-        "legend": LEGEND,
+        "yAxis": [
+            axis(name="$", min=0, nameTextStyle=MUTED),
+            axis(name="$ each", min=0, nameTextStyle=MUTED, splitLine={"show": False}),
+        ],
+        "legend": {**LEGEND, "type": "scroll"},
         "grid": {"left": 8, "right": 8, "top": 24, "bottom": 32, "containLabel": True},
         "series": [
             *(

@@ -89,7 +89,7 @@ class CostsPage:
             self._choice = ui.select(self._months, value=self._month, on_change=self._choose)
             self._choice.props("outlined dense options-dense")
             self._choice.props["aria-label"] = "Month"
-            tag("span", f"Tenant {self._session.tenant}. Months begin and end in UTC.", "hint grow")
+            tag("span", f"Tenant {self._session.tenant}. Months begin and end in UTC.", "hint grow aside")
             self._csv = link("Download CSV", self._csv_address())
             self._csv.props["download"] = ""
 

@@ -12,7 +12,7 @@ from docfleet.console.wording import counted
 Facts = Mapping[str, Any]
 NEARLY = 0.8
 """Share of a quota from which on it is told as nearly used up."""
-COLUMNS = {"what": "Calls", "minute": "Last minute", "hour": "Last hour"}
+COLUMNS = {"what": "Calls", "minute": "Minute", "hour": "Hour"}
 CALLS = {
     "requests": "Sent",
     "pages": "Pages in them",
@@ -20,8 +20,8 @@ CALLS = {
     "throttled": "Refused with 429",
     "errors": "Errors",
     "timeouts": "Timeouts",
-    "hedges": "Second calls for late ones",
-    "sent_away": "Times without leave to call",
+    "hedges": "Second calls beside late ones",
+    "sent_away": "Times there was no leave",
     "mean_seconds": "Mean time of a call",
 }
 STATES = {"closed": ("works", "good"), "half_open": ("is tried again", "warning"), "open": ("not called", "bad")}
