@@ -26,6 +26,7 @@ latencies = [{fixed_seconds = 0.3}]
 outages = [{location = "us", kind = "unavailable"}]
 """
 """Less than its quota says, and one location that is gone."""
+pytestmark = pytest.mark.slow
 PHONE = {"viewport": {"width": 375, "height": 780}}
 
 
@@ -76,6 +77,21 @@ def submit_many(service: ConsoleService) -> None:
     raise AssertionError(items)
 
 
+def settled(service: ConsoleService) -> float:
+    """Dollars that were spent, once nothing waits and no call is under way."""
+    with service.api() as client:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            for state in ("received", "running", "assembling"):
+                for one in client.get("/v1/documents", params={"state": state, "limit": 100}).json()["items"]:
+                    client.post(f"/v1/documents/{one['id']}/cancel")
+            told = client.get("/v1/costs").json()
+            if not told["reserved_usd"]:
+                return float(told["spent_usd"])
+            time.sleep(0.3)
+    raise AssertionError(told)
+
+
 def card(page: Any, location: str) -> Any:
     return page.locator(".endpoint", has=page.locator("h2", has_text=location))
 
@@ -87,7 +103,7 @@ def test_an_operator_sees_refusals_and_the_open_breaker(signed_in: SignedIn) -> 
     assert eu.locator(".chip").inner_text() == "works"
     refused = eu.locator("tr", has_text="Refused with 429").locator("td").last.inner_text()
     assert int(refused) >= 1
-    assert eu.get_by_text("The service refused at").count() == 1
+    assert eu.get_by_text("workers let themselves").count() == 1
     meter = eu.locator("[role=meter]").first
     assert meter.get_attribute("aria-label") == "Use of requests a minute"
     assert 0.0 <= float(meter.get_attribute("aria-valuenow")) <= 100.0
@@ -120,8 +136,7 @@ def test_a_viewer_is_not_shown_the_page(signed_in: SignedIn) -> None:
 
 def test_a_budget_is_set_used_up_changed_and_removed(signed_in: SignedIn, service: ConsoleService) -> None:
     page = signed_in(Role.ADMIN, "/quotas")
-    with service.api() as client:
-        spent = client.get("/v1/costs").json()["spent_usd"]
+    spent = settled(service)
     assert spent > 0
     page.click("text=Set a budget")
     page.get_by_label("Engine").fill("documentai")
@@ -150,7 +165,7 @@ def test_a_budget_is_set_used_up_changed_and_removed(signed_in: SignedIn, servic
 def test_a_refused_budget_is_told_in_the_form(signed_in: SignedIn) -> None:
     page = signed_in(Role.ADMIN, "/quotas")
     page.click("text=Set a budget")
-    page.get_by_label("Month").fill("next month <b>x</b>")
+    page.get_by_label("Month, as in 2026-11").fill("next month <b>x</b>")
     page.get_by_label("Limit in US dollars").fill("5")
     page.get_by_role("button", name="Save").click()
     wrong = page.locator(".dialog [role=alert]")
@@ -181,7 +196,7 @@ def test_what_a_document_costs_and_the_reference_case(signed_in: SignedIn, servi
     page.get_by_label("US dollars an hour").fill("40")
     page.wait_for_function("cell => cell.textContent === '$2,000.00'", arg=by_hand.element_handle())
     time.sleep(1.2)  # the page has looked again meanwhile: what was typed stays
-    assert page.get_by_label("Minutes a document").input_value() == "3"
+    assert float(page.get_by_label("Minutes a document").input_value()) == 3
     page.get_by_role("button", name="Reference case").click()
     page.wait_for_function("cell => cell.textContent === '$5,000.00'", arg=by_hand.element_handle())
 

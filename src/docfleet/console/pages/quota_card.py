@@ -12,6 +12,8 @@ from docfleet.console.wording import counted
 Facts = Mapping[str, Any]
 NEARLY = 0.8
 """Share of a quota from which on it is told as nearly used up."""
+SLOWED = 0.9
+"""Less than this share of a quota is allowed only after a refusal."""
 COLUMNS = {"what": "Calls", "minute": "Minute", "hour": "Hour"}
 CALLS = {
     "requests": "Sent",
@@ -101,13 +103,15 @@ class UseLine:
 
 def use_said(use: Facts) -> str:
     """What its workers let themselves use of it, and why."""
-    share = "" if use["share"] is None else f"{percent(use['share'], 0)} of it."
-    if use["learnt"] is not None:
-        refused, now = count(use["learnt"]), count(use["allowed"])
-        return f"{share} The service refused at {refused}: workers let themselves {now} now.".strip()
     if use["limit"] is None:
         return "It is not limited."
-    return share or "Nobody tells how much of it is used."
+    share = "Nobody tells how much of it is used." if use["share"] is None else f"{percent(use['share'], 0)} of it."
+    allowed = use["allowed"]
+    if use["learnt"] is not None:
+        return f"{share} The service refused at {count(use['learnt'])}: workers let themselves {count(allowed)} now."
+    if allowed is not None and allowed < SLOWED * use["limit"]:
+        return f"{share} After a 429 workers let themselves {count(allowed)} for now."
+    return share
 
 
 def away_said(one: Facts) -> str:
