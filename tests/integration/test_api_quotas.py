@@ -20,8 +20,10 @@ from docfleet.api.app import make_app
 from docfleet.client import Client
 from docfleet.client.quotas import EndpointQuota, Quotas
 from docfleet.domain.access import Role
+from docfleet.domain.quota import BreakerState
 from docfleet.engines.documentai.calling import Caller
 from docfleet.engines.documentai.calls import Call
+from docfleet.engines.documentai.facts import OCR
 from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.errors import Forbidden
 from docfleet.fleet.cloud_quotas import open_cloud_quotas
@@ -58,9 +60,17 @@ def at(quotas: Quotas, location: str) -> EndpointQuota:
     return next(one for one in quotas.items if one.location == location)
 
 
-def calls(caller: Caller, count: int) -> None:
-    for _ in range(count):
+def calls(caller: Caller) -> None:
+    """Until one location refuses for want of quota, and the breaker of the other is open."""
+    eu, us = (next(one for one in caller.endpoints(OCR) if one.location == place) for place in ("eu", "us"))
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
         caller.call(Call(b"%PDF-1.4", "application/pdf", 2, patience=5.0))
+        used = {one.endpoint: one.minute for one in caller.usage.told()}
+        if eu in used and used[eu].throttled and caller.breakers.state(us.breaker) is BreakerState.OPEN:
+            return
+        time.sleep(0.1)
+    raise AssertionError(used)
 
 
 def throttling(location_gone: str = "us") -> Any:
@@ -118,7 +128,7 @@ def test_a_worker_alone_tells_through_the_data_folder(tmp_path: Path) -> None:
         noting = Noting(open_board(None, tmp_path), caller, "local")
         try:
             with offering(tmp_path, options) as served:
-                calls(caller, 4)
+                calls(caller)
                 noting.pin("host-1", 16, Holding())
                 check_throttled(told(served), "alone")
                 lines = at_the_command_line(served, tmp_path)
@@ -150,10 +160,7 @@ def test_together_through_redis_even_of_one_that_is_gone(tmp_path: Path, redis: 
         noting = Noting(RedisBoard(redis_client(redis.url)), caller, "local")
         try:
             with offering(tmp_path, options, redis_client(redis.url)) as served:
-                until = time.monotonic() + 20
-                while caller.quota.free(caller.endpoints("OCR_PROCESSOR")[1].quota) < 1 and time.monotonic() < until:
-                    time.sleep(0.05)
-                calls(caller, 4)
+                calls(caller)
                 noting.pin("host-1", 16, Holding())
                 check_throttled(told(served), "together")
                 noting.take_down("host-1")
@@ -173,9 +180,10 @@ def check_throttled(quotas: Quotas, counted: str) -> None:
     assert (eu.minute.answered, eu.minute.throttled, eu.minute.errors) == (2, 1, 0)
     assert (eu.minute.requests, eu.minute.pages) == (3, 6)
     assert eu.hour == eu.minute
-    assert us.minute.errors >= 1
     assert us.breaker is not None
-    assert us.breaker.failures == us.minute.errors
+    assert (us.breaker.state, us.breaker.reason, us.minute.errors) == ("open", "3 calls in a row failed", 3)
+    assert 0 < us.breaker.left_seconds <= 5
+    assert us.away == "Its breaker is open: 3 calls in a row failed."
     [use] = eu.quotas
     assert (use.used, use.share) == (3, 0.025)
     assert use.allowed is not None
