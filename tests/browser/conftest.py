@@ -11,6 +11,8 @@ from console_service import ConsoleService, chromium, console_service, sign_in
 from docfleet.domain.access import Role
 
 SignedIn = Callable[..., Any]
+_NETWORK_CUT = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+"""No page may need anything of elsewhere."""
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +31,7 @@ def browser() -> Iterator[Any]:
     if program is None:
         pytest.skip("there is no Chromium on this machine")
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox", _NETWORK_CUT])
         yield started
         started.close()
 

@@ -35,7 +35,6 @@ def console(
     from docfleet.stack.console import console_process
 
     settings = read_settings(
-        console={"api_url": api, "host": host, "port": port},
-        api={"tls_cert_file": tls_cert, "tls_key_file": tls_key},
+        console={"api_url": api, "host": host, "port": port, "tls_cert_file": tls_cert, "tls_key_file": tls_key},
     )
     console_process(settings, liveness)

@@ -41,7 +41,8 @@ def mount_console(app: FastAPI, options: ConsoleOptions) -> None:
     site = LazySite(lambda: _open(app, options))
     app.mount(PATH, site, name="console")
     app.add_route(PATH, _to_first_page, methods=["GET"], include_in_schema=False)
-    app.state.start_page = "console/"
+    if importlib.util.find_spec("nicegui") is not None:
+        app.state.start_page = "console/"
     whole = app.router.lifespan_context
 
     @asynccontextmanager

@@ -20,7 +20,7 @@ def short_count(number: float | None) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(number) >= size:
             scaled = number / (1e3 if letter == "k" else size)
-            return f"{scaled:.3g} {letter}" if abs(scaled) < 1000 else f"{scaled:,.0f} {letter}"
+            return f"{scaled:.3g} {letter}" if abs(scaled) < 999.5 else f"{scaled:,.0f} {letter}"
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
 
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from docfleet.console import assets, frame, pages
 from docfleet.console.client import open_http
 from docfleet.console.guard import Guard
+from docfleet.console.libraries import Libraries
 from docfleet.console.options import ConsoleOptions
 from docfleet.console.session import Sessions
 from docfleet.console.sign_in import Door
@@ -43,7 +44,7 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
     guarded: ASGIApp = Guard(host, options, sessions.owns_page)
     try:
         async with host.router.lifespan_context(host):
-            yield GZipMiddleware(guarded, minimum_size=1000, compresslevel=6)
+            yield GZipMiddleware(Libraries(guarded), minimum_size=1000, compresslevel=6)
     finally:
         await http.aclose()
 

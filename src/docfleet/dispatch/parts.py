@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -56,5 +57,9 @@ class DispatchParts:
     """Takes the gauges of `alarm.gauges`, every few seconds."""
     beside: Sequence[Chore] = ()
     """Further chores of whoever leads, done in a thread of their own: they may take seconds."""
+    apart: Sequence[Chore] = ()
+    """As `beside`, in a thread of their own again: they may take minutes."""
     begin: Callable[[], None] = _nothing
     """Called when this process begins to lead."""
+    leading: threading.Event = field(default_factory=threading.Event)
+    """Set while this process leads."""

@@ -67,6 +67,7 @@
         ├── RateLimited               429 retryable
         ├── Overloaded                503 retryable
         ├── DemandUnknown             503 nobody has decided lately how many workers there are to be     retryable
+        ├── ReportFailed              500 a report that the typesetter did not set, or not in time
         └── ServiceUnavailable        503 retryable
 
 The class is the policy: `code` is stable and machine-readable, the message is one sentence for a person, `remedy` says
@@ -144,6 +145,7 @@ from docfleet.errors.requests import (
     Overloaded,
     PayloadTooLarge,
     RateLimited,
+    ReportFailed,
     RequestError,
     ServiceUnavailable,
     SourceNotAllowed,
@@ -205,6 +207,7 @@ __all__ = [
     "PasswordWrong",
     "PayloadTooLarge",
     "RateLimited",
+    "ReportFailed",
     "RequestError",
     "ScratchFull",
     "ServerFailed",

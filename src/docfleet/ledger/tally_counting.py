@@ -139,7 +139,7 @@ def count_events(session: Session) -> bool:
         return False
     upto = min(ready, mark.last_event + EVENTS_AT_ONCE)
     if upto > mark.last_event:
-        _keep(session, _happened(session, mark.last_event, upto))
+        _keep(session, _happened(session, mark.last_event, upto), now)
     if upto < ready:
         # the rest of what was ready still is
         _set_mark(session, upto, mark.next_event, mark.next_xact, mark.counted_at, mark.next_at, since)
@@ -206,15 +206,17 @@ def target_seconds(pool: str, urgency: str) -> float:
     return _TARGETS.get((pool, urgency), TARGET_SECONDS[Pool.PDF, Urgency.NORMAL])
 
 
-def _keep(session: Session, happened: Iterable[Happened]) -> None:
+def _keep(session: Session, happened: Iterable[Happened], now: float) -> None:
     sums: defaultdict[tuple[str, int, str, str, str, str, str], float] = defaultdict(float)
     for one in happened:
         step = int(one.at // FIVE_MINUTES) * FIVE_MINUTES
         sums[one.tenant, step, one.region, one.pool, one.urgency, one.measure.value, one.detail] += one.amount
     kept: defaultdict[tuple[str | int, ...], float] = defaultdict(float)
     for (tenant, step, *rest), amount in sums.items():
-        for resolution in KEPT_SECONDS:
+        for resolution, seconds in KEPT_SECONDS.items():
             bucket = step // resolution * resolution
+            if bucket < now - seconds:
+                continue
             kept[(tenant, resolution, bucket, *rest)] += amount
             kept[(ALL_TENANTS, resolution, bucket, *rest)] += amount
         kept[(ALL_TENANTS, EVER, 0, *rest)] += amount

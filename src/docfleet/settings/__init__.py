@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from docfleet.errors import UsageError
@@ -25,8 +25,10 @@ from docfleet.settings.cloud import (
 )
 from docfleet.settings.console import ConsoleSettings
 from docfleet.settings.reading import LimitSettings, OutputSettings, ReadingSettings, WorkSettings
+from docfleet.settings.reports import ReportSettings
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettings, ServiceSettings
+from docfleet.settings.telemetry import TelemetrySettings
 
 __all__ = [
     "ApiSettings",
@@ -43,9 +45,11 @@ __all__ = [
     "ProcessorSettings",
     "QuotaSettings",
     "ReadingSettings",
+    "ReportSettings",
     "ScalingSettings",
     "ServiceSettings",
     "Settings",
+    "TelemetrySettings",
     "WorkSettings",
     "read_settings",
 ]
@@ -79,8 +83,10 @@ class Settings(BaseSettings):
     quota: QuotaSettings = QuotaSettings()
     delivery: DeliverySettings = DeliverySettings()
     money: MoneySettings = MoneySettings()
+    reports: ReportSettings = ReportSettings()
     documentai: DocumentAISettings = DocumentAISettings()
     documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     @classmethod
     def settings_customise_sources(

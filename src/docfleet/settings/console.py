@@ -15,6 +15,10 @@ class ConsoleSettings(Section):
     enabled: bool = Field(True, description="The API serves the console as well, where its packages are installed.")
     host: str = Field("127.0.0.1", description="Address `docfleet console` listens on.")
     port: int = Field(8090, ge=0, le=65535, description="Port it listens on; 0: any free one.")
+    tls_cert_file: Path | None = Field(
+        None, description="Certificate chain (PEM); with it `docfleet console` speaks HTTPS only."
+    )
+    tls_key_file: Path | None = Field(None, description="Private key of the certificate (PEM).")
     api_url: str = Field("", description="Address of the API `docfleet console` speaks to.")
     api_ca_file: Path | None = Field(None, description="Certificates to trust there instead of the system's (PEM).")
     public_url: str = Field("", description="Address browsers know the console by, where a proxy changes it.")

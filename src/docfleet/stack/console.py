@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from docfleet.store.keys import MasterKey
 
 _GRACE_SECONDS = 3.0
+_OWN = ("host", "port", "tls_cert_file", "tls_key_file")
 
 
 def console_process(settings: Settings, liveness: Path | None) -> None:
@@ -26,7 +27,7 @@ def console_process(settings: Settings, liveness: Path | None) -> None:
     if not console.api_url.startswith(("http://", "https://")):
         raise UsageError("The console needs the address of the API: `docfleet console --api https://…`.")
     check_installed()
-    listen = settings.api.model_copy(update={"host": console.host, "port": console.port})
+    listen = settings.api.model_copy(update={name: getattr(console, name) for name in _OWN})
     check_tls(listen)
     app = make_app(console_options(settings, _session_key(settings), own_process=True))
     app.add_middleware(Surface)

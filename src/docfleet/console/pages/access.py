@@ -63,9 +63,7 @@ class _Keys:
 
     def _row(self, key: Mapping[str, Any]) -> dict[str, Any]:
         is_over = key["expires_at"] is not None and ago(key["expires_at"]).endswith("ago")
-        state, tone = (
-            ("revoked", "quiet") if key["revoked_at"] else ("expired", "quiet") if is_over else ("works", "good")
-        )
+        state = "revoked" if key["revoked_at"] else "expired" if is_over else "works"
         own = " (yours)" if key["id"] == self._session.key_id else ""
         return {
             "id": key["id"],
@@ -73,7 +71,7 @@ class _Keys:
             "role": key["role"],
             "scopes": ", ".join(key["scopes"]) or NONE,
             "state": state,
-            "tone": tone,
+            "tone": "good" if state == "works" else "quiet",
             "works": state == "works",
             "used": ago(key["last_used_at"]) if key["last_used_at"] else "never",
             "expires": moment(key["expires_at"]) if key["expires_at"] else "never",

@@ -27,7 +27,7 @@ class DayCharts:
         with self._nothing:
             empty_state(
                 "No documents in the last 24 hours",
-                "Drop files on the page Documents, or send some: docfleet submit FOLDER --to the address of this service.",
+                "Drop files on the page Documents, or send some by `docfleet submit FOLDER`.",
             )
         self._charts = tag("div", classes="columns three")
         with self._charts:

@@ -25,7 +25,9 @@ from docfleet.engines.documentai.endpoints import Candidate, Ranked, endpoints_o
 from docfleet.engines.documentai.facts import Facts
 from docfleet.engines.documentai.failures import BARE_INVALID, Failure, FailureKind, judge
 from docfleet.engines.documentai.hedging import HedgePolicy, Latencies, decide
+from docfleet.engines.documentai.measuring import Use, outcome_of
 from docfleet.engines.documentai.options import DocumentAIOptions
+from docfleet.engines.documentai.tracing import tell_attempts
 from docfleet.engines.documentai.use import Usage
 from docfleet.telemetry import logger
 
@@ -94,6 +96,7 @@ class Caller:
         self._barred: dict[str, tuple[float, Failure]] = {}
         self._worked: set[str] = set()
         self._lock = threading.Lock()
+        self._use = Use(options, facts, breakers)
 
     @property
     def quota(self) -> Quota:
@@ -118,6 +121,7 @@ class Caller:
                 return _ended(admitted, attempts)
             answer, made = self._fly(call, admitted)
             attempts += made
+            tell_attempts(call, made)
             if answer is not None:
                 self._worked_at(answer.endpoint, doubted)
                 return msgspec.structs.replace(answer, attempts=tuple(attempts))
@@ -221,6 +225,7 @@ class Caller:
             self._take_back(admitted)
             raise
         self.usage.sent(admitted.endpoint, call.pages, hedge)
+        self._use.sent(admitted.endpoint, call.pages)
         delay = self._delays.late_by(self._clock() - admitted.turn)
         if delay > 0:
             self._quota.late(admitted.grant, delay)
@@ -266,7 +271,8 @@ class Caller:
         outcome = self._outcome(flight.sent, admitted)
         failure = outcome if isinstance(outcome, Failure) else None
         self._tell(admitted, failure, seconds)
-        attempt = Attempt(admitted.endpoint, call.pages, seconds, failure, flight.hedge)
+        self._use.ended(admitted.endpoint, outcome_of(failure), seconds)
+        attempt = Attempt(admitted.endpoint, call.pages, seconds, failure, flight.hedge, started=flight.started)
         if failure is not None:
             return attempt, None
         self._latencies.add(admitted.endpoint.name, call.pages, seconds)
@@ -307,10 +313,12 @@ class Caller:
         flight.sent.cancel()
         self.usage.abandoned(flight.admitted.endpoint)
         seconds = self._clock() - flight.started
+        self._use.ended(flight.admitted.endpoint, "abandoned", seconds)
         self._quota.failed(flight.admitted.grant)
         # late is what it was, but nobody saw whether it would have worked
         self._breakers.cancel(flight.admitted.endpoint.breaker, flight.admitted.passage)
-        return Attempt(flight.admitted.endpoint, call.pages, seconds, None, flight.hedge, abandoned=True)
+        endpoint = flight.admitted.endpoint
+        return Attempt(endpoint, call.pages, seconds, None, flight.hedge, abandoned=True, started=flight.started)
 
     def _take_back(self, admitted: _Admitted) -> None:
         self._quota.refund(admitted.grant)
@@ -367,6 +375,7 @@ class Caller:
             return failure
 
     def close(self) -> None:
+        self._use.close()
         self.transport.close()
 
 
