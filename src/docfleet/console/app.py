@@ -27,9 +27,17 @@ _log = logger("console")
 Opened = AbstractAsyncContextManager[ASGIApp]
 
 
+def is_installed() -> bool:
+    """Whether the packages of the console are here."""
+    try:
+        return importlib.util.find_spec("nicegui") is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def check_installed() -> None:
-    """Raises `ConsoleUnavailable` where the packages of the console are not."""
-    if importlib.util.find_spec("nicegui") is None:
+    """Raises `ConsoleUnavailable` where they are not."""
+    if not is_installed():
         raise ConsoleUnavailable()
 
 
@@ -41,7 +49,7 @@ def mount_console(app: FastAPI, options: ConsoleOptions) -> None:
     site = LazySite(lambda: _open(app, options))
     app.mount(PATH, site, name="console")
     app.add_route(PATH, _to_first_page, methods=["GET"], include_in_schema=False)
-    if importlib.util.find_spec("nicegui") is not None:
+    if is_installed():
         app.state.start_page = "console/"
     whole = app.router.lifespan_context
 
