@@ -28,6 +28,7 @@ from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.errors import Forbidden
 from docfleet.fleet.cloud_quotas import open_cloud_quotas
 from docfleet.ledger.batch_rows import CLOUD_BATCH, CLOUD_FILE
+from docfleet.queues.options import QueueOptions, connect
 from docfleet.quota.board import FolderBoard, RedisBoard, open_board
 from docfleet.quota.open import open_breakers, open_quota
 from docfleet.stack.servers import RedisServer
@@ -196,9 +197,7 @@ def check_throttled(quotas: Quotas, counted: str) -> None:
 
 
 def test_a_redis_that_is_away_is_told_of(tmp_path: Path) -> None:
-    import redis as client
-
-    away = client.Redis(port=1, socket_connect_timeout=0.2)
+    away = connect(QueueOptions(broker_url="redis://127.0.0.1:1/0"))
     with offering(tmp_path, options_for("nowhere:1", "eu"), away) as served:
         quotas = told(served)
     assert quotas.why is not None

@@ -133,8 +133,9 @@ def _building(entry: PageEntry, sessions: Sessions) -> Callable[..., Awaitable[R
         client.on_delete(lambda: sessions.forget(client.id))
         client.on_exception(lambda error: _failed(session, error))
         _head(session)
-        # Quasar's page would be a second <main> around navigation and all
-        client.content.parent_slot.parent.tag = "div"
+        if client.content.parent_slot is not None:
+            # Quasar's page would be a second <main> around navigation and all
+            client.content.parent_slot.parent.tag = "div"
         await _fill(entry, session, given)
         return None
 

@@ -17,7 +17,7 @@ _OPERATIONS = (
         CLOUD_BATCH.c.place, CLOUD_BATCH.c.state, func.count().label("count"),
         (database_now() - func.min(CLOUD_BATCH.c.made_at)).label("seconds"),
     )
-    .where(CLOUD_BATCH.c.state != BatchState.ENDED.value)
+    .where(CLOUD_BATCH.c.state.in_([BatchState.ASKING.value, BatchState.RUNNING.value]))
     .group_by(CLOUD_BATCH.c.place, CLOUD_BATCH.c.state)
 )  # fmt: skip
 _FILES = (
