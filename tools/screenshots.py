@@ -68,7 +68,7 @@ def take(names: list[str]) -> None:
 def _read_samples(service: ConsoleService) -> dict[str, str]:
     """What the addresses of pages may name."""
     with service.api() as client:
-        batch = client.post("/v1/batches", json={"label": "Samples"}).raise_for_status().json()["id"]
+        batch = client.post("/v1/batches", json={"name": "Samples"}).raise_for_status().json()["id"]
         answers = [
             client.post(
                 "/v1/documents",

@@ -7,7 +7,6 @@ that is asked for, or once the process has been up for a while, beside its other
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from docfleet.console.options import ConsoleOptions
+from docfleet.console.options import ConsoleOptions, is_installed
 from docfleet.errors import ConsoleUnavailable
 from docfleet.telemetry import logger
 
@@ -25,14 +24,6 @@ PATH = "/console"
 _WARM_SECONDS = 20.0
 _log = logger("console")
 Opened = AbstractAsyncContextManager[ASGIApp]
-
-
-def is_installed() -> bool:
-    """Whether the packages of the console are here."""
-    try:
-        return importlib.util.find_spec("nicegui") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def check_installed() -> None:

@@ -109,6 +109,9 @@ def _answering(entry: RouteEntry, sessions: Sessions) -> Callable[[Request], Awa
             return await entry.answer(request, session)
         except ApiProblem as problem:
             return PlainTextResponse(problem.said, problem.status or 503)
+        except Exception as error:
+            log_defect(error)
+            return PlainTextResponse("Something went wrong in the console. It was logged.", 500)
 
     return answer
 

@@ -10,11 +10,13 @@ from typing import Any
 from fastapi import FastAPI
 from nicegui import Client, core, ui
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from docfleet.console import assets, frame, pages
+from docfleet.console import assets, frame, pages, plain_pages
 from docfleet.console.client import open_http
-from docfleet.console.guard import Guard
+from docfleet.console.guard import BASE, Guard
 from docfleet.console.libraries import Libraries
 from docfleet.console.options import ConsoleOptions
 from docfleet.console.session import Sessions
@@ -53,6 +55,7 @@ def _run_nicegui(host: FastAPI) -> None:
     logging.getLogger("nicegui").addHandler(_ToOurLog())
     logging.getLogger("nicegui").propagate = False
     core.app.on_exception(_on_defect)
+    core.app.add_exception_handler(404, _on_missing)
     _keep_to_own_page()
     ui.run_with(
         host,
@@ -86,6 +89,11 @@ def _kept(handle: Any) -> Any:
         return handle(sid, message)
 
     return kept
+
+
+async def _on_missing(request: Request, error: Exception) -> Response:
+    """Without a page of the framework's own, which would be kept for a minute."""
+    return plain_pages.missing(request.scope[BASE])
 
 
 def _on_defect(error: Exception) -> None:

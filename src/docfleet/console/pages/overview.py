@@ -122,7 +122,7 @@ class _Tiles:
         with tag("section", classes="tiles").props('aria-label="Now"'):
             self._documents = stat_tile("Read in the last hour", address=address_of("documents", session))
             self._success = stat_tile("Success in the last hour")
-            self._latency = stat_tile("Latency, half (p50)")
+            self._latency = stat_tile("Latency p50, last hour")
             if session.may(Permission.READ_FLEET):
                 self._waiting = stat_tile("Waiting", address=address_of("fleet", session))
                 self._workers = stat_tile("Workers there / wanted", address=address_of("fleet", session))
@@ -234,10 +234,10 @@ def _success(hour: Told) -> tuple[str, str, str]:
     if share is None:
         return NONE, "nothing ended", ""
     parts = [
-        f"{count(hour[name])} {told}"
-        for name, told in (("partial", "partial"), ("failed", "unreadable"), ("broken", "our errors"))
-        if hour[name]
+        f"{count(hour[name])} {told}" for name, told in (("partial", "partial"), ("failed", "unreadable")) if hour[name]
     ]
+    if hour["broken"]:
+        parts.insert(0, f"{percent(_share(hour['broken'], _ended(hour)))} our errors")
     tone = "bad" if hour["broken"] else "good" if share == 1 else ""
     return percent(share), ", ".join(parts) or "all read", tone
 
