@@ -93,6 +93,7 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/attempts"): _HOOK_READERS,
     ("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver"): _SUBMITTERS,
     ("GET", "/v1/costs"): _OVERSEERS,
+    ("GET", "/v1/costs/tenants"): set(),
     ("GET", "/v1/budgets"): _OVERSEERS,
     ("PUT", "/v1/budgets"): {"admin"},
     ("DELETE", "/v1/budgets"): {"admin"},
@@ -114,6 +115,7 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/fleet/decisions"): _OVERSEERS,
     ("GET", "/v1/fleet/forecast/{pool}"): _OVERSEERS,
     ("GET", "/v1/fleet/history/{pool}"): _OVERSEERS,
+    ("GET", "/v1/quotas"): _OVERSEERS,
     ("GET", "/metrics"): _OVERSEERS,
     ("GET", "/v1/me"): _READERS,
 }

@@ -28,6 +28,7 @@ from docfleet.api.measuring import InFlight, Measuring
 from docfleet.api.originals import originals
 from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
+from docfleet.api.quotas import quotas
 from docfleet.api.recognising import Recogniser
 from docfleet.api.reports import reports
 from docfleet.api.results import results
@@ -54,6 +55,7 @@ RESOURCES = (
     tenants,
     fleet,
     fleet_demand,
+    quotas,
     health,
 )
 _PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
