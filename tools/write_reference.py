@@ -6,10 +6,11 @@ import ast
 import inspect
 import itertools
 import re
+import runpy
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -300,12 +301,25 @@ def _openapi() -> dict[str, Any]:
         return describe(make_app(parts))
 
 
+def metrics() -> str:
+    """Written by a file of its own."""
+    page: str = runpy.run_path(str(Path(__file__).with_name("reference_metrics.py")))["page"](NOTE)
+    return page
+
+
+def _traces(page: str) -> Callable[[], str]:
+    return lambda: str(runpy.run_path(str(Path(__file__).with_name("reference_traces.py")))[page](NOTE))
+
+
 PAGES = {
     "cli.md": cli,
     "settings.md": settings,
     "outcome-codes.md": outcomes,
     "states.md": states,
     "api.md": api,
+    "metrics.md": metrics,
+    "spans.md": _traces("spans"),
+    "log-events.md": _traces("log_events"),
 }
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from docfleet.api.inputs import Parts
 from docfleet.api.parts import ApiParts
@@ -19,11 +20,13 @@ from docfleet.domain.load import ClassLoad, PoolLoad
 from docfleet.domain.scaling import Need
 from docfleet.domain.urgency import Pool
 from docfleet.errors import DemandUnknown, NotFound
-from docfleet.fleet.gauges import CONTENT_TYPE, exposition
+from docfleet.fleet.forecast.reading import said_before
+from docfleet.fleet.gauges import CONTENT_TYPE, exposition, measured
 from docfleet.fleet.outlook import Kept
 from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.fleet_history import FIVE_MINUTES, HOUR
 from docfleet.ledger.fleet_values import Demand, FleetDecision
+from docfleet.telemetry.exposition import here, is_available, render
 
 fleet_demand = Resource("Fleet")
 FRESH_SECONDS = 60.0
@@ -54,6 +57,7 @@ _DEMAND = {
     "outlook": "similar days: 12 of the last 12 forecasts held",
     "load": None,
 }
+_SAID = {"at": "2026-03-14T08:00:00Z", "low": 700.0, "likely": 880.0, "high": 1040.0}
 _FORECAST = {
     "pool": "pdf",
     "model": "similar days",
@@ -65,6 +69,7 @@ _FORECAST = {
     "levels": [0.05, 0.5, 0.95],
     "values": [[210.0, 190.0], [260.0, 240.0], [320.0, 300.0]],
     "scores": [{"model": "similar days", "wape": 0.12}],
+    "said": [_SAID],
 }
 _STEP = {"at": "2026-03-14T08:00:00Z", "arrived": 912, "done": 905, "pages_done": 2710, "seconds_done": 2602.4}
 StepName = Literal["hour", "five_minutes"]
@@ -198,6 +203,17 @@ class ScoreOut(BaseModel):
     wape: float = Field(description="Sum of absolute errors over sum of outcomes, in the backtest.")
 
 
+class SaidStepOut(BaseModel):
+    """What the newest forecast made before a step said of it."""
+
+    model_config = example(**_SAID)
+
+    at: datetime | None = Field(description="When the step begins.")
+    low: float = Field(description="5 % of outcomes are below it.")
+    likely: float
+    high: float = Field(description="5 % are above it.")
+
+
 class FleetForecastOut(BaseModel):
     """What is forecast for a pool: documents a step; in the pool cloud, pages."""
 
@@ -213,6 +229,7 @@ class FleetForecastOut(BaseModel):
     levels: list[float]
     values: list[list[float]] = Field(description="One list for each level, one value for each step.")
     scores: list[ScoreOut] = Field(description="Of the models that were tried, the chosen one first.")
+    said: list[SaidStepOut] = Field(description="Of steps that are past, as far as earlier forecasts are kept.")
 
 
 class HistoryStepOut(BaseModel):
@@ -288,12 +305,17 @@ def read_forecast(
     kept = book_of(parts).forecast(pool, HOUR if step == "hour" else FIVE_MINUTES)
     if kept is None:
         raise NotFound(f"There is no forecast for the pool {pool} yet: it needs some history.")
-    made_at, forecast = kept[0], msgspec.json.decode(kept[1], type=Kept).forecast
+    made_at, told = kept[0], msgspec.json.decode(kept[1], type=Kept)
+    forecast = told.forecast
     return FleetForecastOut(
         pool=pool, model=forecast.model, made_at=moment(made_at), trusted=forecast.trust.trusted,
         trust=forecast.trust.reason, start=moment(forecast.start), step_seconds=forecast.step_seconds,
         levels=list(forecast.levels), values=[list(row) for row in forecast.values],
         scores=[ScoreOut(model=score.model, wape=score.wape) for score in forecast.scores],
+        said=[
+            SaidStepOut(at=moment(one.at), low=one.low, likely=one.likely, high=one.high)
+            for one in said_before(told.past, forecast.start)
+        ],
     )  # fmt: skip
 
 
@@ -326,6 +348,14 @@ def read_history(
     Permission.READ_FLEET,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text."}},
 )
-def read_metrics(parts: Parts) -> PlainTextResponse:
-    """The fleet's demand and load in the text format of Prometheus; scrape it with a key that may read the fleet."""
-    return PlainTextResponse(exposition(book_of(parts).demands()), media_type=CONTENT_TYPE)
+def read_metrics(parts: Parts, request: Request) -> Response:
+    """The fleet's demand and load, and the requests of this API, for Prometheus; by a key that may read the fleet.
+
+    In its text format, or as OpenMetrics with exemplars when that is asked for. `docs/reference/metrics.md` explains
+    each of them.
+    """
+    demands = book_of(parts).demands()
+    if not is_available():
+        return PlainTextResponse(exposition(demands), media_type=CONTENT_TYPE)
+    media_type, body = render(request.headers.get("accept", ""), [here(more=measured(demands))])
+    return Response(body, media_type=media_type)

@@ -22,7 +22,8 @@ from docfleet.errors import (
     ServiceUnavailable,
     StoreError,
 )
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import REFUSALS
 
 PROBLEM_JSON = "application/problem+json"
 CODES_PAGE = "/docs/reference/outcome-codes"
@@ -83,6 +84,7 @@ def respond(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The response that tells of `error`; `status` where the method or protocol decides it and not the error."""
+    metrics.count(REFUSALS, 1.0, error.code)
     body = problem_of(error, instance_of(request))
     if status is not None:
         body |= {"status": status, "title": HTTPStatus(status).phrase}
@@ -118,7 +120,7 @@ def presentable(error: DocfleetError) -> DocfleetError:
 async def _on_docfleet_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DocfleetError)
     if error.status >= 500:
-        _log.warning("request_failed", code=error.code, detail=str(error), request=instance_of(request))
+        _log.warning("request_failed", error=error, request=instance_of(request))
     if error.status == 500:
         return respond(request, DocfleetError("Something went wrong inside the service."))
     return respond(request, presentable(error))
@@ -181,8 +183,13 @@ def _methods_at(request: Request) -> list[str]:
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
+def route_of(request: Request) -> str:
+    """The template of the path; empty where there is no such route."""
+    return str(getattr(request.scope.get("route"), "path", ""))
+
+
 async def _on_defect(request: Request, error: Exception) -> Response:
-    _log.error("defect", request=instance_of(request), path=request.url.path, exc_info=error)
+    _log.error("defect", request=instance_of(request), route=route_of(request), exc_info=error)
     return respond(request, DocfleetError("Something went wrong inside the service."))
 
 

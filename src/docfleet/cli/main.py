@@ -11,7 +11,8 @@ from docfleet import __version__
 from docfleet.cli.loading import lazy_group
 from docfleet.domain.file_names import printable
 from docfleet.errors import DocfleetError, StoreError
-from docfleet.telemetry import configure_logs
+from docfleet.telemetry import configure_logs, logger
+from docfleet.telemetry.logs import guard_process
 
 COMMANDS = {
     "process": "docfleet.cli.process:process",
@@ -24,6 +25,7 @@ COMMANDS = {
     "overview": "docfleet.cli.overview:overview",
     "dead-letters": "docfleet.cli.dead_letters:dead_letters",
     "fleet": "docfleet.cli.fleet:fleet",
+    "quotas": "docfleet.cli.quotas:quotas",
     "costs": "docfleet.cli.costs:costs",
     "budgets": "docfleet.cli.budgets:budgets",
     "report": "docfleet.cli.report:report",
@@ -77,6 +79,7 @@ def options(
 
 def main() -> None:
     """Runs the command; an error of ours, or of the disk, becomes a sentence and its exit code, never a traceback."""
+    guard_process()
     try:
         app()
     except DocfleetError as error:
@@ -89,3 +92,7 @@ def main() -> None:
         print(f"docfleet: {error.strerror or type(error).__name__}{where}", file=sys.stderr)
         print(StoreError.remedy, file=sys.stderr)
         sys.exit(StoreError.exit_code)
+    except Exception:
+        # a defect: where it happened helps, the values may be somebody's documents
+        logger("cli").exception("process_broke")
+        sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -60,3 +61,5 @@ class DispatchParts:
     """As `beside`, in a thread of their own again: they may take minutes."""
     begin: Callable[[], None] = _nothing
     """Called when this process begins to lead."""
+    leading: threading.Event = field(default_factory=threading.Event)
+    """Set while this process leads."""

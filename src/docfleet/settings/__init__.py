@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from docfleet.errors import UsageError
@@ -28,6 +28,7 @@ from docfleet.settings.reading import LimitSettings, OutputSettings, ReadingSett
 from docfleet.settings.reports import ReportSettings
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettings, ServiceSettings
+from docfleet.settings.telemetry import TelemetrySettings
 
 __all__ = [
     "ApiSettings",
@@ -48,6 +49,7 @@ __all__ = [
     "ScalingSettings",
     "ServiceSettings",
     "Settings",
+    "TelemetrySettings",
     "WorkSettings",
     "read_settings",
 ]
@@ -84,6 +86,7 @@ class Settings(BaseSettings):
     reports: ReportSettings = ReportSettings()
     documentai: DocumentAISettings = DocumentAISettings()
     documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
 
     @classmethod
     def settings_customise_sources(

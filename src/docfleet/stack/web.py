@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from docfleet.errors import DocfleetError, UsageError
-from docfleet.runtime import Runtime
+from docfleet.runtime import DOCUMENTAI, Runtime, engine_options
 from docfleet.settings import ApiSettings
+from docfleet.stack.metrics import begin_counting_requests, telling
 from docfleet.stack.mounting import add_console
 from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
+from docfleet.telemetry.otlp import exporting
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -33,6 +35,8 @@ def make_api(runtime: Runtime) -> FastAPI:
     from docfleet.api.app import make_app
     from docfleet.api.limits import TlsFiles
     from docfleet.api.parts import ApiOptions, ApiParts
+    from docfleet.engines.documentai.options import read_options
+    from docfleet.fleet.cloud_quotas import open_cloud_quotas
     from docfleet.ledger.service_values import ReadingOptions
     from docfleet.stack.reporting import report_office
 
@@ -69,6 +73,12 @@ def make_api(runtime: Runtime) -> FastAPI:
         budgets=runtime.budgets,
         office=report_office(runtime),
         broker_is_up=hints.is_up if hints is not None else None,
+        quotas=open_cloud_quotas(
+            read_options(engine_options(settings)[DOCUMENTAI]),
+            runtime.quota_redis(),
+            service.data_folder,
+            runtime.ledger,
+        ),
     )
     return make_app(parts)
 
@@ -177,7 +187,9 @@ def api_process(runtime: Runtime, liveness: Path | None) -> None:
     """The role `api`: answers until SIGTERM or SIGINT."""
     settings = runtime.settings
     check_tls(settings.api)
-    with stopping_on_signals() as stop, listening(settings.api) as sock:
+    begin_counting_requests(settings, "api")
+    traces = exporting(settings.telemetry.otlp_options(), "api", settings.service.region)
+    with traces, stopping_on_signals() as stop, listening(settings.api) as sock, telling(settings, "api"):
         alive = Liveness(liveness)
         if not wait_for_ledger(runtime, stop, alive):
             return

@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+from docfleet.telemetry.metrics import Measured
+from docfleet.telemetry.traces import Span
+
 
 class SlotConfig(msgspec.Struct, frozen=True):
     """The first line a slot gets. Secrets travel through the pipe only: no file, no argument, no environment."""
@@ -20,6 +23,8 @@ class SlotConfig(msgspec.Struct, frozen=True):
     reply_fd: int
     parent: int
     log_level: str = "warning"
+    measure: bool = False
+    """Whether it is to say with every end what it has measured."""
 
 
 class Work(msgspec.Struct, frozen=True, tag="work"):
@@ -50,6 +55,8 @@ class Claimed(msgspec.Struct, frozen=True, tag="claimed"):
 
     slice_id: int
     token: int
+    pool: str = ""
+    step: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
@@ -60,6 +67,10 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     resident_bytes: int
     slices: int
     """Worked on since the slot started."""
+    measured: list[Measured] = []
+    """Since the last end. Slots come and go: whoever outlives them keeps count."""
+    spans: tuple[Span, ...] = ()
+    """What it has to tell of its order, for the supervisor to send."""
 
 
 Reply = Ready | Claimed | Ended

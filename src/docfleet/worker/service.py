@@ -30,11 +30,14 @@ from docfleet.ledger import Ledger
 from docfleet.ledger.service_values import WorkerFacts
 from docfleet.runtime import Runtime
 from docfleet.settings import Settings
-from docfleet.telemetry import logger, shown_level
+from docfleet.telemetry import logger, metrics, shown_level
+from docfleet.telemetry.catalog import DIRECT_MODE, SLOTS
+from docfleet.telemetry.metrics import Measured, reading
+from docfleet.telemetry.otlp import exporting
 from docfleet.worker.beating import Heart
 from docfleet.worker.broker_mode import BrokerMode
 from docfleet.worker.direct_mode import DirectMode
-from docfleet.worker.driving import NOT_ITS_FAULT, Driver
+from docfleet.worker.driving import NOT_ITS_FAULT, Driver, count_death
 from docfleet.worker.messages import SlotConfig
 from docfleet.worker.slot_process import SlotProcess
 from docfleet.worker.slots import SlotLimits, Slots, scratch_folder
@@ -67,7 +70,8 @@ def run_worker(
     pools = _pools(pool)
     count = slots or settings.fleet.slots or len(os.sched_getaffinity(0))
     stop = stop or threading.Event()
-    with Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
+    traces = exporting(settings.telemetry.otlp_options(), "worker", settings.service.region)
+    with traces, Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
         runtime.master_key  # noqa: B018 - a missing one is a reason not to start at all
         ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:
@@ -111,6 +115,7 @@ class Supervisor:
             self._announce()
             self._heart.start()
             self._direct.start()
+            metrics.watch(self._readings)
             log.info("worker_started", worker=self.name, pools=self._pools, slots=self._slots.count)
             while not stop.is_set():
                 self._slots.tend(TEND_SECONDS)
@@ -135,7 +140,7 @@ class Supervisor:
             try:
                 self._ledger.see_worker(self.name, "direct" if self._direct.on.is_set() else "broker")
             except LedgerError as error:
-                log.warning("worker_unseen", message=error.message)
+                log.warning("worker_unseen", error=error)
 
     def _is_stalled(self) -> bool:
         seconds = self._settings.fleet.idle_restart_seconds
@@ -158,7 +163,15 @@ class Supervisor:
             self._ledger.announce(facts)
             self._is_announced = True
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
+
+    def _readings(self) -> list[Measured]:
+        pools, free = ",".join(self._pools), self._slots.idle_count()
+        return [
+            reading(SLOTS, free, pools, "free"),
+            reading(SLOTS, len(self._slots.busy()), pools, "busy"),
+            reading(DIRECT_MODE, self._direct.on.is_set()),
+        ]
 
     # --- slots
 
@@ -171,17 +184,20 @@ class Supervisor:
             reply_fd=-1,
             parent=os.getpid(),
             log_level=shown_level(),
+            measure=metrics.is_enabled(),
         )
 
     def _idle_death(self, slot: SlotProcess) -> None:
         if slot.death_cause not in NOT_ITS_FAULT:
             log.info("slot_died_idle", slot=slot.name)
+        count_death(slot)
         self._driver.died_free(slot)
 
     # --- the end
 
     def _end(self, signals_seen: list[int], at_once: bool) -> None:
         """Takes nothing more, lets slots finish within the grace time, then has them hand back what they hold."""
+        metrics.unwatch(self._readings)
         self._stopping.set()
         self._slots.close()
         if self._broker is not None:
@@ -200,7 +216,7 @@ class Supervisor:
         try:
             self._ledger.end_worker(self.name, "stalled" if at_once else "stopped")
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
         shutil.rmtree(self._scratch, ignore_errors=True)
         log.info("worker_stopped", worker=self.name)
 
@@ -211,7 +227,7 @@ def touch(liveness_file: Path | None) -> None:
         try:
             liveness_file.touch()
         except OSError as error:
-            log.warning("liveness_file", path=str(liveness_file), message=str(error))
+            log.warning("liveness_file", file=str(liveness_file), error=error)
 
 
 def _pools(text: str) -> list[str]:
@@ -220,7 +236,7 @@ def _pools(text: str) -> list[str]:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise UsageError(f"There is no pool {', '.join(unknown) or text!r}; choose from {', '.join(known)}, or all.")
-    return names
+    return [name for name in known if name in names]
 
 
 def _new_name() -> str:
@@ -244,7 +260,7 @@ def open_ledger(runtime: Runtime, stop: threading.Event, liveness_file: Path | N
         try:
             return runtime.ledger
         except LedgerUnavailable as error:
-            log.warning("ledger_awaited", message=error.message)
+            log.warning("ledger_awaited", error=error)
             touch(liveness_file)
             stop.wait(1.0)
     return None

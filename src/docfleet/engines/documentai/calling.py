@@ -25,7 +25,10 @@ from docfleet.engines.documentai.endpoints import Candidate, Ranked, endpoints_o
 from docfleet.engines.documentai.facts import Facts
 from docfleet.engines.documentai.failures import BARE_INVALID, Failure, FailureKind, judge
 from docfleet.engines.documentai.hedging import HedgePolicy, Latencies, decide
+from docfleet.engines.documentai.measuring import Use, outcome_of
 from docfleet.engines.documentai.options import DocumentAIOptions
+from docfleet.engines.documentai.tracing import tell_attempts
+from docfleet.engines.documentai.use import Usage
 from docfleet.telemetry import logger
 
 log = logger("documentai")
@@ -89,9 +92,11 @@ class Caller:
         self._sleep = sleep
         self._latencies = Latencies(hedging)
         self._delays = Delays()
+        self.usage = Usage(clock)
         self._barred: dict[str, tuple[float, Failure]] = {}
         self._worked: set[str] = set()
         self._lock = threading.Lock()
+        self._use = Use(options, facts, breakers)
 
     @property
     def quota(self) -> Quota:
@@ -116,6 +121,7 @@ class Caller:
                 return _ended(admitted, attempts)
             answer, made = self._fly(call, admitted)
             attempts += made
+            tell_attempts(call, made)
             if answer is not None:
                 self._worked_at(answer.endpoint, doubted)
                 return msgspec.structs.replace(answer, attempts=tuple(attempts))
@@ -181,9 +187,11 @@ class Caller:
         endpoint = ranked.endpoint
         passage = self._breakers.may_call(endpoint.breaker)
         if not passage:
+            self.usage.sent_away(endpoint, "away")
             return Wait(passage.seconds or AWAY_SECONDS, "away")
         answer = self._quota.ask(endpoint.quota, 1, call.pages, call.urgent, patience)
         if isinstance(answer, Wait):
+            self.usage.sent_away(endpoint, answer.reason)
             self._breakers.cancel(endpoint.breaker, passage)
             return answer
         turn = self._clock() + answer.after_seconds
@@ -216,6 +224,8 @@ class Caller:
         except BaseException:
             self._take_back(admitted)
             raise
+        self.usage.sent(admitted.endpoint, call.pages, hedge)
+        self._use.sent(admitted.endpoint, call.pages)
         delay = self._delays.late_by(self._clock() - admitted.turn)
         if delay > 0:
             self._quota.late(admitted.grant, delay)
@@ -261,7 +271,8 @@ class Caller:
         outcome = self._outcome(flight.sent, admitted)
         failure = outcome if isinstance(outcome, Failure) else None
         self._tell(admitted, failure, seconds)
-        attempt = Attempt(admitted.endpoint, call.pages, seconds, failure, flight.hedge)
+        self._use.ended(admitted.endpoint, outcome_of(failure), seconds)
+        attempt = Attempt(admitted.endpoint, call.pages, seconds, failure, flight.hedge, started=flight.started)
         if failure is not None:
             return attempt, None
         self._latencies.add(admitted.endpoint.name, call.pages, seconds)
@@ -276,6 +287,7 @@ class Caller:
             return sent.outcome.result()
         except BaseException:
             # a defect of ours: nobody may lose a place over it
+            self.usage.abandoned(admitted.endpoint)
             self._quota.failed(admitted.grant)
             self._breakers.cancel(admitted.endpoint.breaker, admitted.passage)
             raise
@@ -283,6 +295,7 @@ class Caller:
     def _tell(self, admitted: _Admitted, failure: Failure | None, seconds: float) -> None:
         endpoint, grant = admitted.endpoint, admitted.grant
         well = failure is None or failure.endpoint_is_well
+        self.usage.ended(endpoint, failure, seconds)
         self._breakers.record(endpoint.breaker, admitted.passage, well, seconds)
         if failure is None:
             self._quota.succeeded(grant)
@@ -298,11 +311,14 @@ class Caller:
 
     def _abandon(self, call: Call, flight: _Flight) -> Attempt:
         flight.sent.cancel()
+        self.usage.abandoned(flight.admitted.endpoint)
         seconds = self._clock() - flight.started
+        self._use.ended(flight.admitted.endpoint, "abandoned", seconds)
         self._quota.failed(flight.admitted.grant)
         # late is what it was, but nobody saw whether it would have worked
         self._breakers.cancel(flight.admitted.endpoint.breaker, flight.admitted.passage)
-        return Attempt(flight.admitted.endpoint, call.pages, seconds, None, flight.hedge, abandoned=True)
+        endpoint = flight.admitted.endpoint
+        return Attempt(endpoint, call.pages, seconds, None, flight.hedge, abandoned=True, started=flight.started)
 
     def _take_back(self, admitted: _Admitted) -> None:
         self._quota.refund(admitted.grant)
@@ -344,6 +360,12 @@ class Caller:
                 failure = Failure(FailureKind.SETUP, "wrong_region", "INVALID_ARGUMENT")
                 self._barred[doubted] = (self._clock() + BARRED_SECONDS, failure)
 
+    def barred(self) -> dict[str, str]:
+        """Endpoints that are not asked for a while since they are not set up, by name, and the code of why."""
+        with self._lock:
+            now = self._clock()
+            return {name: failure.code for name, (until, failure) in self._barred.items() if until > now}
+
     def _bar_of(self, endpoint: Endpoint) -> Failure | None:
         with self._lock:
             until, failure = self._barred.get(endpoint.name, (0.0, None))
@@ -353,6 +375,7 @@ class Caller:
             return failure
 
     def close(self) -> None:
+        self._use.close()
         self.transport.close()
 
 

@@ -26,7 +26,10 @@ from docfleet.ledger.service_values import WorkerFacts
 from docfleet.runtime import Runtime, is_postgres, ledger_address, sandbox_limits
 from docfleet.sandbox import Sandbox
 from docfleet.settings import Settings
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import SLOTS
+from docfleet.telemetry.metrics import Measured, reading
+from docfleet.telemetry.otlp import exporting
 from docfleet.worker.cloud.batch_keeping import BatchKeeper
 from docfleet.worker.cloud.beating import Heart
 from docfleet.worker.cloud.finishing import Ends
@@ -58,7 +61,8 @@ def run_cloud_worker(
     second signal ends that time. Raises UsageError, EngineUnavailable when the cloud engine is not set up.
     """
     stop = stop or threading.Event()
-    with Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
+    traces = exporting(settings.telemetry.otlp_options(), "cloud-worker", settings.service.region)
+    with traces, Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
         runtime.master_key  # noqa: B018 - a missing one is a reason not to start at all
         ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:
@@ -100,12 +104,17 @@ class CloudWorker:
             listener.start()
             if self._keeper is not None:
                 self._keeper.start()
+            metrics.watch(self._readings)
             log.info("worker_started", worker=self.name, pools=[str(Pool.CLOUD)], slots=self._calls)
             while not stop.is_set():
                 self.gatherer.turn(TURN_SECONDS)
                 self._keep_house()
         finally:
             self._end(signals_seen)
+
+    def _readings(self) -> list[Measured]:
+        free = max(0, self.gatherer.senders.free())
+        return [reading(SLOTS, free, Pool.CLOUD, "free"), reading(SLOTS, self._calls - free, Pool.CLOUD, "busy")]
 
     @property
     def _calls(self) -> int:
@@ -140,6 +149,8 @@ class CloudWorker:
         if now - self._touched_at >= LIVENESS_SECONDS:
             self._touched_at = now
             touch(self._liveness_file)
+        if self._parts.noting is not None:
+            self._parts.noting.pin(self.name, self._calls, self.holding)
         if now - self._told_at >= self._settings.work.heartbeat_seconds:
             self._told_at = now
             if not self._is_announced:
@@ -147,7 +158,7 @@ class CloudWorker:
             try:
                 self._parts.ledger.see_worker(self.name, "direct")
             except LedgerError as error:
-                log.warning("worker_unseen", message=error.message)
+                log.warning("worker_unseen", error=error)
 
     def _announce(self) -> None:
         region = self._settings.service.region
@@ -156,9 +167,10 @@ class CloudWorker:
             self._parts.ledger.announce(facts)
             self._is_announced = True
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
 
     def _end(self, signals_seen: list[int]) -> None:
+        metrics.unwatch(self._readings)
         self.gatherer.let_go()
         deadline = time.monotonic() + self._settings.fleet.grace_seconds
         while not self.gatherer.senders.wait_idle(0.1) and time.monotonic() < deadline and len(signals_seen) < 2:
@@ -175,10 +187,12 @@ class CloudWorker:
             self._ends.hand_back(held, "handed_back")
         self._heart.stop()
         self._preparers.stop()
+        if self._parts.noting is not None:
+            self._parts.noting.take_down(self.name)
         try:
             self._parts.ledger.end_worker(self.name, "stopped")
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
         shutil.rmtree(self._scratch, ignore_errors=True)
         log.info("worker_stopped", worker=self.name)
 
