@@ -190,7 +190,8 @@ def owned(served: Served) -> dict[str, str]:
         report = client.post("/v1/reports", json={"kind": "month", "period": "2026-01"}).json()
     return {
         "document_id": answer.json()["id"], "batch_id": batch["id"], "webhook_id": hook["id"],
-        "delivery_id": delivery["id"], "key_id": key["key"]["id"], "report_id": report["id"], "format": "json", "path": "document.json",
+        "delivery_id": delivery["id"], "key_id": key["key"]["id"], "report_id": report["id"],
+        "format": "json", "path": "document.json",
         "pool": "pdf",
     }  # fmt: skip
 
