@@ -4,77 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 
-from console_service import ConsoleService, console_service
-from docfleet.documentai_server.app import DocumentAIServer
-from docfleet.documentai_server.options import ServerOptions
-from docfleet.documentai_server.readers import ReaderOptions
+from cloudy_service import cloudy_service, submit_some
+from console_service import ConsoleService
 from docfleet.domain.access import Role
-from documentai_clients import pdf_of
 
 SignedIn = Callable[..., Any]
-PLAN = """
-quotas = [{location = "eu", requests_per_minute = 40, burst_seconds = 1}]
-latencies = [{fixed_seconds = 0.3}]
-outages = [{location = "us", kind = "unavailable"}]
-"""
-"""Less than its quota says, and one location that is gone."""
 pytestmark = pytest.mark.slow
 PHONE = {"viewport": {"width": 375, "height": 780}}
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleService]:
-    reader = ReaderOptions(settings={"reading": {"engine": "null"}}, readers=1, waiting=60)
-    with DocumentAIServer(ServerOptions(readers=reader, emulation_port=0, grace_seconds=1.0)) as server:
-        play = httpx.put(
-            f"{server.emulation_address}/emulation", content=PLAN, headers={"content-type": "application/toml"}
-        )
-        assert play.status_code == 200, play.text
-        env = {
-            "DOCFLEET_DOCUMENTAI__PROJECT": "tests",
-            "DOCFLEET_DOCUMENTAI__PROCESSORS": json.dumps([{"id": "ocr", "location": place} for place in ("eu", "us")]),
-            "DOCFLEET_DOCUMENTAI__ENDPOINT": str(server.addresses[0].grpc),
-            "DOCFLEET_DOCUMENTAI__INSECURE": "true",
-            "DOCFLEET_DOCUMENTAI__ANONYMOUS": "true",
-            "DOCFLEET_DOCUMENTAI__OVERRIDES": json.dumps(
-                {
-                    "quotas": {"online_requests_per_minute": {"*": 240.0, "eu": 240.0, "us": 240.0}},
-                    "prices": {"ocr": {"free_pages": 0}},
-                }
-            ),
-            "DOCFLEET_MONEY__BASE_USD_PER_MONTH": "60",
-        }
-        with console_service(tmp_path_factory.mktemp("cloudy"), "--engine", "null", **env) as running:
-            submit_many(running)
-            yield running
-
-
-def submit_many(service: ConsoleService) -> None:
-    """Until the service has refused something, and the breaker of the lost location is open."""
-    until = time.monotonic() + 60
-    with service.api() as client:
-        number = 0
-        while time.monotonic() < until:
-            for _ in range(8):
-                number += 1
-                file = pdf_of(f"page one of {number}")
-                form = {"engine": "documentai", "mode": "ocr", "priority": "critical"}
-                answer = client.post("/v1/documents", files={"file": (f"{number}.pdf", file)}, data=form)
-                assert answer.status_code in (201, 202), answer.text
-            items = {one["location"]: one for one in client.get("/v1/quotas").json()["items"]}
-            throttled = items["eu"]["hour"] and items["eu"]["hour"]["throttled"] and items["eu"]["hour"]["answered"]
-            if throttled and items["us"]["away"]:
-                return
-            time.sleep(0.5)
-    raise AssertionError(items)
+    with cloudy_service(tmp_path_factory.mktemp("cloudy")) as running:
+        yield running
 
 
 def settled(service: ConsoleService) -> float:
@@ -117,10 +65,7 @@ def test_figures_follow_without_a_reload(signed_in: SignedIn, service: ConsoleSe
     page = signed_in(Role.OPERATOR, "/quotas")
     answered = card(page, "eu").locator("tr", has_text="Answered").locator("td").last
     before = int(answered.inner_text().replace(",", ""))
-    with service.api() as client:
-        for number in range(3):
-            form = {"engine": "documentai", "mode": "ocr", "priority": "critical"}
-            client.post("/v1/documents", files={"file": ("n.pdf", pdf_of(f"live {number} {before}"))}, data=form)
+    submit_some(service, 3, f"live {before}")
     page.wait_for_function(
         "([cell, before]) => Number(cell.textContent.replace(',', '')) > before",
         arg=[answered.element_handle(), before],

@@ -155,8 +155,8 @@ def test_whose_budget_on_what() -> None:
 
 def test_how_a_pool_stands() -> None:
     assert standing(2, 2, 1.0) == ("as wanted", "good")
-    assert standing(1, 3, 1.0) == ("2 more to come", "warning")
-    assert standing(4, 3, 1.0) == ("1 to go", "info")
+    assert standing(1, 3, 1.0) == ("2 fewer than wanted", "warning")
+    assert standing(4, 3, 1.0) == ("1 more than wanted", "info")
     assert standing(4, 4, 90.0)[1] == "bad"
 
 

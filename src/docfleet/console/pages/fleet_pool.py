@@ -86,9 +86,9 @@ def standing(alive: int, wanted: int, age_seconds: float) -> tuple[str, str]:
     if age_seconds > STALE_SECONDS:
         return f"nobody has decided for {duration(age_seconds)}", "bad"
     if alive < wanted:
-        return f"{wanted - alive} more to come", "warning"
+        return f"{wanted - alive} fewer than wanted", "warning"
     if alive > wanted:
-        return f"{alive - wanted} to go", "info"
+        return f"{alive - wanted} more than wanted", "info"
     return "as wanted", "good"
 
 
