@@ -16,9 +16,13 @@ from starlette.types import ASGIApp
 
 from docfleet.console import assets, frame, pages, plain_pages
 from docfleet.console.client import open_http
+from docfleet.console.document_files import DocumentFiles
+from docfleet.console.document_routes import DocumentRoutes
 from docfleet.console.guard import BASE, Guard
 from docfleet.console.libraries import Libraries
 from docfleet.console.options import ConsoleOptions
+from docfleet.console.pictures import Press
+from docfleet.console.scratch import Scratch
 from docfleet.console.session import Sessions
 from docfleet.console.sign_in import Door
 from docfleet.telemetry import logger
@@ -35,6 +39,7 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
     http = open_http(api, options.api_url, options.ca_file)
     sessions = Sessions(options, http)
     door = Door(options, http)
+    files = DocumentFiles(Scratch(), Press())
     host = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     host.add_route("/sign-in", door.show, methods=["GET"])
     host.add_route("/sign-in", door.sign_in, methods=["POST"])
@@ -42,6 +47,7 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
     host.add_route("/assets/{digest}/{name}", assets.serve, methods=["GET"])
     pages.load()
     frame.add_routes(host, sessions)
+    DocumentRoutes(sessions.api_of, files).add_to(host)
     frame.add_pages(sessions)
     _run_nicegui(host)
     guarded: ASGIApp = Guard(host, options, sessions.owns_page)
@@ -49,6 +55,7 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
         async with host.router.lifespan_context(host):
             yield GZipMiddleware(Libraries(guarded), minimum_size=1000, compresslevel=6)
     finally:
+        files.close()
         await http.aclose()
 
 
