@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from console_service import ConsoleService, chromium, console_service, sign_in
@@ -20,6 +21,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleService
     """One for all browser tests, with the `null` engine: pixels are not read. Those who need more start their own
     with `console_service`."""
     with console_service(tmp_path_factory.mktemp("console"), "--engine", "null") as running:
+        # the framework is loaded with the first page
+        httpx.get(f"{running.console}/sign-in", timeout=120).raise_for_status()
         yield running
 
 
@@ -56,7 +59,7 @@ def signed_in(browser: Any, service: ConsoleService) -> Iterator[SignedIn]:
     ) -> Any:
         contexts.append(browser.new_context(**context))
         page = contexts[-1].new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: raised.append(str(error)))
         page.on("console", lambda said: raised.append(said.text) if is_error(said) else None)
         sign_in(page, service, key or service.key(role, tenant), to)

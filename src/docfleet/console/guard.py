@@ -124,7 +124,8 @@ class Guard:
             return False
         origin = headers.get("origin")
         if origin is None:
-            return site == "same-origin"
+            # to plain HTTP browsers say nothing with a GET to their own origin, and always something with all else
+            return site == "same-origin" or scope.get("method") in _SAFE
         known = {headers.get("host", ""), headers.get("x-forwarded-host", "")}
         known.add(urlsplit(self._options.public_url).netloc)
         return urlsplit(origin).netloc.lower() in {host.lower() for host in known if host}

@@ -29,6 +29,7 @@ from docfleet.telemetry import logger
 
 _RECONNECT_SECONDS = 12.0
 """A telephone in a lift: the page goes on where it was."""
+_TAB_SECONDS = 300.0
 _log = logger("console")
 
 
@@ -61,6 +62,8 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
 def _run_nicegui(host: FastAPI) -> None:
     logging.getLogger("nicegui").addHandler(_ToOurLog())
     logging.getLogger("nicegui").propagate = False
+    # a note for each tab, of which nothing is used: forgotten in minutes, not in a month
+    core.app.storage.max_tab_storage_age = _TAB_SECONDS
     core.app.on_exception(_on_defect)
     core.app.add_exception_handler(404, _on_missing)
     _keep_to_own_page()

@@ -164,6 +164,16 @@ def test_a_page_of_the_console_may(client: Asker, cookie: dict[str, str], own: d
     assert client.post("/console/upload", headers={**cookie, **own}).status_code == 200
 
 
+def test_a_socket_by_polling_over_plain_http_is_own_without_saying_so(
+    client: Asker, cookie: dict[str, str], signed: Signed
+) -> None:
+    path = f"/console/_nicegui_ws/socket.io/?client_id={signed.id}"
+    assert client.get(path, headers=cookie).status_code == 200
+    assert client.get(path, headers={**cookie, "origin": "http://evil.test"}).status_code == 403
+    assert client.get(path, headers={**cookie, "sec-fetch-site": "same-site"}).status_code == 403
+    assert client.get(path[:-1] + "x", headers=cookie).status_code == 403, "and of this session only"
+
+
 def test_nothing_of_it_is_put_into_a_foreign_page(client: Asker, cookie: dict[str, str]) -> None:
     embedded = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
     assert client.get("/console/picture", headers={**cookie, **embedded}).status_code == 403

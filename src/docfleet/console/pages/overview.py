@@ -52,7 +52,7 @@ class _Overview:
             self._switch()
         self._attention = tag("section", classes="attention").props('aria-label="Needs attention" aria-live=polite')
         self._tiles = _Tiles(session)
-        self._day = DayCharts(with_cost=session.may(Permission.READ_COSTS))
+        self._day = DayCharts(with_cost=session.may(Permission.READ_COSTS), may_submit=session.may(Permission.SUBMIT))
         self._fleet = _Fleet() if session.may(Permission.READ_FLEET) else None
         self._counted = tag("p", classes="quiet-text small")
 

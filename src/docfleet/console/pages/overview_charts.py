@@ -21,13 +21,13 @@ _OUTCOMES = (
 class DayCharts:
     """Documents, latency and either money or pages, hour by hour in the browser's time."""
 
-    def __init__(self, *, with_cost: bool) -> None:
+    def __init__(self, *, with_cost: bool, may_submit: bool) -> None:
         self._last = "cost_usd" if with_cost else "pages"
         self._nothing = panel()
         with self._nothing:
             empty_state(
                 "No documents in the last 24 hours",
-                "Drop files on the page Documents, or send some by `docfleet submit FOLDER`.",
+                "Drop files on the page Documents, or send a folder: docfleet submit FOLDER" if may_submit else "",
             )
         self._charts = tag("div", classes="columns three")
         with self._charts:
