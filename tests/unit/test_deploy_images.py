@@ -27,7 +27,7 @@ DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 ROLES = ("api", "dispatcher", "worker", "worker-cloud", "documentai-server", "console")
 TARGETS = {"api", "dispatcher", "worker-pdf", "worker-image", "worker-cloud", "documentai-server", "console"}
 RECOGNISERS = {"rapidocr", "onnxruntime", "openvino", "opencv-python", "opencv-python-headless", "magika", "numpy"}
-PDF_ENGINES = {"pypdfium2", "pikepdf", "typst", "pillow", "pillow-heif"}
+PDF_ENGINES = {"pypdfium2", "pikepdf", "pillow", "pillow-heif"}
 
 
 def locked(role: str) -> dict[str, set[tuple[str, str]]]:
@@ -90,7 +90,7 @@ def test_a_role_asks_for_nothing_the_package_does_not(role: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     listed = [*project["dependencies"], *extras["service"], *extras["documentai"], *extras["documentai-server"]]
-    listed += [*extras["fleet"], *extras["console"]]
+    listed += [*extras["fleet"], *extras["console"], *extras["telemetry"]]
     known = {canonicalize_name((one := Requirement(line)).name): one.specifier for line in listed}
     assert asked(role) <= known.keys()
     pins = locked(role)
