@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alarm_cases import EU, ended, http, in_time
+from alarm_cases import EU, ended, http, in_time, of_pool
 from monitoring_source import Case, Fires
 
 FAST = "at 14.4 times the rate that this allows, the budget of a month is gone in 50 hours."

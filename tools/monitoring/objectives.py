@@ -8,8 +8,8 @@ Objectives, each over 30 days:
 * latency 95 %: for each priority, at most one document in twenty ends later than its target.
 
 An objective burns at the rate (share that went wrong) / (share that may). At rate 1 a month's budget lasts a month; at
-14.4 an hour takes a fiftieth of it. Windows and rates are those of the Site Reliability Workbook, chapter 5, "Multiwindow,
-Multi-Burn-Rate Alerts" (https://sre.google/workbook/alerting-on-slos/).
+14.4 an hour takes a fiftieth of it. Windows and rates are those of the Site Reliability Workbook, chapter 5,
+"Multiwindow, Multi-Burn-Rate Alerts" (https://sre.google/workbook/alerting-on-slos/).
 """
 
 from __future__ import annotations

@@ -63,10 +63,7 @@ def alertmanager_config(places: Places = Places(), pace: Pace = REAL) -> dict[st
         "inhibit_rules": [*map(_inhibition, _INHIBITED), *_slower_ones()],
         "receivers": [
             {"name": "nowhere"},
-            {
-                "name": "warnings",
-                **({"webhook_configs": [{"url": places.warnings_url}]} if places.warnings_url else {}),
-            },
+            {"name": "warnings", **webhook},
             {"name": "pagerduty", "pagerduty_configs": [pagerduty(places)]},
         ],
     }
