@@ -70,9 +70,9 @@ ROLES := api dispatcher worker worker-cloud documentai-server build
 
 lock: setup-dev  ## Lock the dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
-	    pyproject.toml --extra build --extra service --extra local --extra fleet -o requirements.txt
+	    pyproject.toml --extra build --extra service --extra local --extra fleet --extra console --extra telemetry -o requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
-	    pyproject.toml --extra build --extra service --extra local --extra fleet --extra documentai-server --extra dev -c requirements.txt -o requirements-dev.txt
+	    pyproject.toml --extra build --extra service --extra local --extra fleet --extra console --extra telemetry --extra documentai-server --extra dev -c requirements.txt -o requirements-dev.txt
 	for role in $(ROLES); do $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \
 	    deploy/requirements/$$role.in -c requirements-dev.txt -o deploy/requirements/$$role.txt || exit 1; done
 

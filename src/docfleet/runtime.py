@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from docfleet.ledger.budgets import Budgets
     from docfleet.ledger.desk import Desk
     from docfleet.ledger.fleet_book import FleetBook
+    from docfleet.ledger.tallies import Tallies
     from docfleet.ledger.webhooks import Webhooks
     from docfleet.pipeline.recognise import ReadingPlan
     from docfleet.queues.hints import Hints
@@ -259,6 +260,12 @@ class Runtime:
         from docfleet.ledger.fleet_book import FleetBook
 
         return FleetBook(self.ledger, self.settings.service.region)
+
+    @cached_property
+    def tallies(self) -> Tallies:
+        from docfleet.ledger.tallies import Tallies
+
+        return Tallies(self.ledger)
 
     @cached_property
     def access(self) -> Access:

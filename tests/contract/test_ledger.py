@@ -31,7 +31,7 @@ from docfleet.ledger import (
     PageOutcome,
     Plan,
 )
-from docfleet.ledger.fleet_rows import ALL_TABLES
+from docfleet.ledger.tally_rows import ALL_TABLES
 from docfleet.ledger.migrations import head
 from docfleet.ledger.schema import HEAD
 from ledger_driver import (

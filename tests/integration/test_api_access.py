@@ -73,6 +73,8 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/batches/{batch_id}/events"): _READERS,
     ("POST", "/v1/batches/{batch_id}/seal"): _SUBMITTERS,
     ("POST", "/v1/batches/{batch_id}/cancel"): _SUBMITTERS,
+    ("GET", "/v1/statistics"): _READERS,
+    ("GET", "/v1/overview"): _READERS,
     ("GET", "/v1/dead-letters"): _OVERSEERS,
     ("GET", "/v1/dead-letters/groups"): _OVERSEERS,
     ("POST", "/v1/dead-letters/retry"): {"operator", "admin"},

@@ -23,9 +23,11 @@ from docfleet.api.fleet_demand import fleet_demand
 from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
+from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
 from docfleet.api.recognising import Recogniser
 from docfleet.api.results import results
+from docfleet.api.statistics import statistics
 from docfleet.api.storing import SourceKeeper
 from docfleet.api.surface import Surface
 from docfleet.api.tenants import tenants
@@ -39,6 +41,8 @@ RESOURCES = (
     dead_letters,
     webhooks,
     costs,
+    statistics,
+    overview,
     keys,
     tenants,
     fleet,

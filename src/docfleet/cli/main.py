@@ -21,6 +21,7 @@ COMMANDS = {
     "fetch": "docfleet.cli.fetch:fetch_results",
     "cancel": "docfleet.cli.cancel:cancel",
     "retry": "docfleet.cli.retry:retry",
+    "overview": "docfleet.cli.overview:overview",
     "dead-letters": "docfleet.cli.dead_letters:dead_letters",
     "fleet": "docfleet.cli.fleet:fleet",
     "costs": "docfleet.cli.costs:costs",

@@ -22,6 +22,7 @@ from docfleet.client.fleet import Fleet
 from docfleet.client.listing import listed
 from docfleet.client.parallel import in_parallel
 from docfleet.client.repeating import RepeatPolicy
+from docfleet.client.statistics import Overview, Statistics, read_overview, read_statistics
 from docfleet.client.uploading import OnSent, Source, Upload, fields, password_header
 from docfleet.client.values import BatchFacts, Costs, DocumentFacts, Identity
 from docfleet.client.webhooks import Webhooks
@@ -181,6 +182,20 @@ class Client:
         """The tenant's batches, the newest first."""
         for facts in listed(self.connection, "/v1/batches", BatchFacts, {}):
             yield Batch(self, facts)
+
+    def overview(self, tenant: str | None = None) -> Overview:
+        """How things stand; what the key may not know is None. `tenant`: "*" for all, with a key of the system's."""
+        return read_overview(self.connection, tenant)
+
+    def statistics(
+        self,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        step: str = "hour",
+        tenant: str | None = None,
+    ) -> Statistics:
+        """What happened, in steps of "five_minutes", an "hour" or a "day" (UTC); by default the last 24 steps."""
+        return read_statistics(self.connection, since, until, step, tenant)
 
     def costs(self, month: str | None = None) -> Costs:
         """What a month ("2026-11", UTC; default: the present one) cost, what was saved, what it will come to."""

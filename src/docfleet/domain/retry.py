@@ -177,6 +177,16 @@ class RetryPolicy(msgspec.Struct, frozen=True):
         return min(self.suspect_limit_seconds, self.suspect_seconds * 2.0**doublings)
 
 
+def kind_of(reason: str) -> FailureKind:
+    """The kind of failure that `RetryPolicy.decide` gave this reason for: what the events of slices are told with."""
+    if reason.startswith("crash ") or reason.endswith(" crashes"):
+        return FailureKind.CRASH
+    if reason.startswith("loss "):
+        return FailureKind.LOSS
+    # a wait gives its bare code
+    return FailureKind.ERROR if ": " in reason else FailureKind.WAIT
+
+
 class Hazard(msgspec.Struct, frozen=True):
     """Innocent deaths in some span of time: attempts that died although their slice was read well later."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from docfleet.errors.base import DocfleetError
 
 
@@ -10,6 +12,8 @@ class DocumentError(DocfleetError):
 
     code = "document"
     status = 422
+    is_ours: ClassVar[bool] = False
+    """Whether it counts against the service: the document may be in order, what was to read it was not."""
 
 
 class Empty(DocumentError):
@@ -106,6 +110,7 @@ class SourceDamaged(DocumentError):
     """The stored bytes of the document are missing, cut off or altered."""
 
     code = "source_damaged"
+    is_ours = True
     retryable = True
     remedy = "Submit the document again; and find out what happened to the store."
 
@@ -121,6 +126,7 @@ class OutputFailed(DocumentError):
     """The results could not be written."""
 
     code = "output_failed"
+    is_ours = True
     remedy = "Make room or give permission in the --out folder, and run the same command with --retry-failed."
 
 
@@ -128,6 +134,7 @@ class NoScratchSpace(DocumentError):
     """The worker has no room for a copy of the document."""
 
     code = "no_scratch_space"
+    is_ours = True
     # another worker may have more of it
     retryable = True
     remedy = "Give the workers a larger temporary folder (TMPDIR), or make room in it; then try the document again."
@@ -137,6 +144,7 @@ class TimedOut(DocumentError):
     """Reading took longer than the limit."""
 
     code = "timed_out"
+    is_ours = True
     retryable = True
     remedy = "Raise DOCFLEET_LIMITS__PAGE_SECONDS, or scale the page down."
 
@@ -145,6 +153,7 @@ class OutOfMemory(DocumentError):
     """Reading needed more memory than the limit."""
 
     code = "out_of_memory"
+    is_ours = True
     retryable = True
     remedy = "Raise DOCFLEET_LIMITS__SANDBOX_MEMORY_BYTES, or scale the page down."
 
@@ -153,6 +162,7 @@ class ParserCrashed(DocumentError):
     """The parser crashed on this document; nothing else was harmed."""
 
     code = "parser_crashed"
+    is_ours = True
     retryable = True
     remedy = "Print the document to a new PDF from a program that opens it, and submit that."
 
@@ -161,6 +171,7 @@ class EngineFailed(DocumentError):
     """The engine failed on this page."""
 
     code = "engine_failed"
+    is_ours = True
     retryable = True
     remedy = "Run the same command again with --retry-failed; if it fails again, try another engine with --engine."
 
@@ -183,6 +194,7 @@ class WorkerDied(DocumentError):
     """The process that read these pages died, each time it was tried."""
 
     code = "worker_died"
+    is_ours = True
     retryable = True
     remedy = "Try another engine with --engine, or run the same command with --retry-failed."
 
@@ -198,6 +210,7 @@ class PageMissing(DocumentError):
     """A page ended without an outcome."""
 
     code = "page_missing"
+    is_ours = True
     remedy = "Run the same command with --retry-failed."
 
 
@@ -205,6 +218,7 @@ class Unexpected(DocumentError):
     """docfleet failed on this document in a way it should not have."""
 
     code = "unexpected"
+    is_ours = True
     retryable = True
     remedy = "Run the same command with --retry-failed --log-level debug, and report what it prints as a defect."
 

@@ -89,6 +89,12 @@ def groups(session: Session, tenant: str) -> list[DeadLetterGroup]:
     ]
 
 
+def count(session: Session, tenant: str | None) -> int:
+    """Of one tenant, or of all."""
+    listed = select(func.count()).select_from(SLICE).where(*_LISTED)
+    return session.execute(listed if tenant is None else listed.where(SLICE.c.tenant_id == tenant)).scalar_one()
+
+
 def letters_of_next(
     session: Session,
     tenant: str,

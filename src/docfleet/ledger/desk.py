@@ -239,6 +239,11 @@ class Desk:
         with self._ledger.reading() as session:
             return dead_letters.groups(session, tenant)
 
+    def open_dead_letters(self, tenant: str | None = None) -> int:
+        """How many are listed, of one tenant or of all."""
+        with self._ledger.reading() as session:
+            return dead_letters.count(session, tenant)
+
     def retry_dead_letters(
         self, tenant: str, code: str | None = None, step: str | None = None, document_id: str | None = None
     ) -> int:

@@ -169,6 +169,8 @@ class DocumentRow(Base):
     """What may open an encrypted document, encrypted with the master key; null once the document has ended."""
     deleted_at: Mapped[float | None]
     """A tombstone: name, labels and results are gone, the history stays."""
+    trace: Mapped[str] = mapped_column(server_default="")
+    """The W3C `traceparent` its submitter sent; empty: none, and its trace is named after the document."""
 
 
 class InputRow(Base):

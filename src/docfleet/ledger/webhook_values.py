@@ -6,6 +6,9 @@ import msgspec
 
 from docfleet.domain.delivery import DeliveryState
 
+BY_REQUEST = "by request"
+"""Why a webhook is off that somebody switched off."""
+
 
 class WebhookView(msgspec.Struct, frozen=True):
     """An address a tenant wants to be told at. The signing secret is not among what is shown."""

@@ -21,6 +21,7 @@ from docfleet.ledger.outbox import enqueue_test
 from docfleet.ledger.registering import new_id
 from docfleet.ledger.service_rows import DELIVERY, DELIVERY_ATTEMPT, WEBHOOK
 from docfleet.ledger.webhook_values import (
+    BY_REQUEST,
     AttemptView,
     ClaimedDelivery,
     DeliveryListing,
@@ -95,7 +96,7 @@ class Webhooks:
             session.execute(update(WEBHOOK).where(WEBHOOK.c.id == webhook_id).values(disabled_at=None, cause=""))
             return _webhook(session, tenant, webhook_id)
 
-    def disable(self, tenant: str, webhook_id: str, cause: str = "by request") -> WebhookView:
+    def disable(self, tenant: str, webhook_id: str, cause: str = BY_REQUEST) -> WebhookView:
         """Nothing more is sent to it; what waits is given up. Raises `NotFound`."""
         with self._ledger.unit_of_work() as session:
             _webhook(session, tenant, webhook_id)

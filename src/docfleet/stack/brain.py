@@ -24,6 +24,7 @@ from docfleet.settings import PoolScalingSettings, ScalingSettings, Settings
 T = TypeVar("T")
 LOOK_SECONDS = 1.0
 HISTORY_SECONDS = 15.0
+TALLY_SECONDS = 5.0
 FORGET_SECONDS = 3600.0
 TRAIN_SECONDS = 2.0
 
@@ -69,6 +70,7 @@ class Brain:
     def __init__(self, runtime: Runtime) -> None:
         settings = runtime.settings
         self._book = runtime.fleet_book
+        self._tallies = runtime.tallies
         pools = pools_of(settings)
         plans = {pool: plan_of(settings, pool, time.time()) for pool in pools}
         scaling = settings.scaling
@@ -84,9 +86,11 @@ class Brain:
             )
         )
         self.chores = [
-            Chore("history", HISTORY_SECONDS, self._count),
+            Chore("history", HISTORY_SECONDS, lambda: _count(self._book.count_events)),
+            Chore("tally", TALLY_SECONDS, lambda: _count(self._tallies.count_events)),
             Chore("fleet", LOOK_SECONDS, lambda: self._decider.look(time.monotonic())),
             Chore("fleet_forget", FORGET_SECONDS, self._book.forget_old),
+            Chore("tally_forget", FORGET_SECONDS, self._tallies.forget_old),
         ]
         if scaling.forecast:
             trainer = Trainer(self._book, pools, _training(scaling))
@@ -99,11 +103,12 @@ class Brain:
     def gauges(self) -> dict[str, float]:
         return dict(self._decider.gauges)
 
-    def _count(self) -> None:
-        """A long history is counted in parts, so that decisions come in between."""
-        begun = time.monotonic()
-        while self._book.count_events() and time.monotonic() - begun < LOOK_SECONDS:
-            pass
+
+def _count(count_events: Callable[[], bool]) -> None:
+    """A long history is counted in parts, so that decisions come in between."""
+    begun = time.monotonic()
+    while count_events() and time.monotonic() - begun < LOOK_SECONDS:
+        pass
 
 
 def _training(scaling: ScalingSettings) -> TrainingOptions:
