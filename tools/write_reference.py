@@ -6,6 +6,7 @@ import ast
 import inspect
 import itertools
 import re
+import runpy
 import sys
 import tempfile
 import textwrap
@@ -300,12 +301,19 @@ def _openapi() -> dict[str, Any]:
         return describe(make_app(parts))
 
 
+def metrics() -> str:
+    """Written by a file of its own."""
+    page: str = runpy.run_path(str(Path(__file__).with_name("reference_metrics.py")))["page"](NOTE)
+    return page
+
+
 PAGES = {
     "cli.md": cli,
     "settings.md": settings,
     "outcome-codes.md": outcomes,
     "states.md": states,
     "api.md": api,
+    "metrics.md": metrics,
 }
 
 

@@ -114,12 +114,12 @@ def _targets() -> Iterator[Alarm]:
         "overview",
     )
     alive = "(up{{{0}}} == 1)"
-    front = 'job=~"docfleet-(api|documentai-server)"'
+    front = 'job=~"docfleet-(api|documentai-server|up|serve)"'
     yield Alarm(
         "DocfleetFrontDown",
         CRITICAL,
         f"(count by (job) (up{{{front}}}) unless count by (job) {alive.format(front)})\n"
-        'or absent(up{job="docfleet-api"})',
+        'or label_replace(absent(up{job=~"docfleet-(api|up|serve)"}), "job", "docfleet-api", "", "")',
         "2m",
         "No process of {{ $labels.job }} tells its metrics: users are probably refused.",
         "None can be reached from Prometheus, or none runs.",

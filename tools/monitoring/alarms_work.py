@@ -122,7 +122,7 @@ def _crashes(pace: Pace) -> Iterator[Alarm]:
     yield Alarm(
         "DocfleetWorkersCrash",
         WARNING,
-        f'sum by (job, instance) (changes(process_start_time_seconds{{job=~"docfleet-.*"}}[{quarter}])) >= {MANY_ENDS}',
+        f'max by (job, instance) (changes(process_start_time_seconds{{job=~"docfleet-.*"}}[{quarter}])) >= {MANY_ENDS}',
         "",
         "{{ $labels.instance }} ({{ $labels.job }}) starts again and again.",
         "{{ $value | humanize }} times in a quarter of an hour.",

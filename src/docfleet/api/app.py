@@ -23,6 +23,7 @@ from docfleet.api.fleet_demand import fleet_demand
 from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
+from docfleet.api.measuring import InFlight, Measuring
 from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
 from docfleet.api.recognising import Recogniser
@@ -32,6 +33,7 @@ from docfleet.api.storing import SourceKeeper
 from docfleet.api.surface import Surface
 from docfleet.api.tenants import tenants
 from docfleet.api.webhooks import webhooks
+from docfleet.telemetry import metrics
 
 RESOURCES = (
     documents,
@@ -59,15 +61,18 @@ def make_app(parts: ApiParts) -> FastAPI:
     options = parts.options
     limits = make_limits(options.limits_url, options.requests_per_minute, options.limits_tls)
     recogniser = Recogniser()
+    in_flight = InFlight()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         anyio.to_thread.current_default_thread_limiter().total_tokens = REQUEST_THREADS
         app.state.upload_threads = anyio.CapacityLimiter(options.max_concurrent_uploads)
         app.state.readiness_lock = anyio.Lock()
+        metrics.watch(in_flight)
         try:
             yield
         finally:
+            metrics.unwatch(in_flight)
             recogniser.close()
             await limits.close()
 
@@ -89,6 +94,7 @@ def make_app(parts: ApiParts) -> FastAPI:
     for resource in RESOURCES:
         resource.add_to(app)
     _add_description(app)
+    app.add_middleware(Measuring, in_flight=in_flight)
     app.add_middleware(Surface)
     return app
 

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from fastapi import Path, Query
 from pydantic import BaseModel, Field
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from docfleet.api.inputs import Parts
 from docfleet.api.parts import ApiParts
@@ -19,11 +20,12 @@ from docfleet.domain.load import ClassLoad, PoolLoad
 from docfleet.domain.scaling import Need
 from docfleet.domain.urgency import Pool
 from docfleet.errors import DemandUnknown, NotFound
-from docfleet.fleet.gauges import CONTENT_TYPE, exposition
+from docfleet.fleet.gauges import CONTENT_TYPE, exposition, measured
 from docfleet.fleet.outlook import Kept
 from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.fleet_history import FIVE_MINUTES, HOUR
 from docfleet.ledger.fleet_values import Demand, FleetDecision
+from docfleet.telemetry.exposition import here, is_available, render
 
 fleet_demand = Resource("Fleet")
 FRESH_SECONDS = 60.0
@@ -326,6 +328,14 @@ def read_history(
     Permission.READ_FLEET,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus text."}},
 )
-def read_metrics(parts: Parts) -> PlainTextResponse:
-    """The fleet's demand and load in the text format of Prometheus; scrape it with a key that may read the fleet."""
-    return PlainTextResponse(exposition(book_of(parts).demands()), media_type=CONTENT_TYPE)
+def read_metrics(parts: Parts, request: Request) -> Response:
+    """The fleet's demand and load, and the requests of this API, for Prometheus; by a key that may read the fleet.
+
+    In its text format, or as OpenMetrics with exemplars when that is asked for. `docs/reference/metrics.md` explains
+    each of them.
+    """
+    demands = book_of(parts).demands()
+    if not is_available():
+        return PlainTextResponse(exposition(demands), media_type=CONTENT_TYPE)
+    media_type, body = render(request.headers.get("accept", ""), [here(more=measured(demands))])
+    return Response(body, media_type=media_type)

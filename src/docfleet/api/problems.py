@@ -22,7 +22,8 @@ from docfleet.errors import (
     ServiceUnavailable,
     StoreError,
 )
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import REFUSALS
 
 PROBLEM_JSON = "application/problem+json"
 CODES_PAGE = "/docs/reference/outcome-codes"
@@ -83,6 +84,7 @@ def respond(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The response that tells of `error`; `status` where the method or protocol decides it and not the error."""
+    metrics.count(REFUSALS, 1.0, error.code)
     body = problem_of(error, instance_of(request))
     if status is not None:
         body |= {"status": status, "title": HTTPStatus(status).phrase}

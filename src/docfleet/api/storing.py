@@ -16,7 +16,8 @@ from docfleet.domain.media import MediaType
 from docfleet.errors import Empty, PayloadTooLarge, StoreError, UnsupportedType
 from docfleet.store.base import Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import UPLOADED
 
 _log = logger("api")
 
@@ -76,6 +77,7 @@ class SourceKeeper:
             self.discard(content_id)
             raise
         self._breaker.worked()
+        metrics.count(UPLOADED, measured.size)
         return StoredSource(content_id, wrapped, measured.sha256, measured.size, media)
 
     def _head(self, rest: Iterator[bytes]) -> bytes:

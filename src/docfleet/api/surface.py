@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from docfleet.api.problems import PROBLEM_JSON, problem_of
 from docfleet.errors import BadRequest
+from docfleet.telemetry import metrics
+from docfleet.telemetry.catalog import REFUSALS
 
 MAX_HEAD_BYTES = 32 * 1024
 """Request line and headers together."""
@@ -52,6 +54,7 @@ class Surface:
 
 
 async def _refuse(send: Send) -> None:
+    metrics.count(REFUSALS, 1.0, BadRequest.code)
     problem = problem_of(BadRequest(f"Address and headers of this request have more than {MAX_HEAD_BYTES:,} bytes."))
     problem |= {"status": 431, "title": "Request Header Fields Too Large"}
     body = json.dumps(problem).encode()

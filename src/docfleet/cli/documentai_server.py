@@ -97,6 +97,7 @@ def documentai_server(
 
 def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises `UsageError` where the packages it needs are not installed."""
+    from docfleet.stack.metrics import telling
     from docfleet.stack.roles import stopping_on_signals
 
     try:
@@ -109,7 +110,7 @@ def serve(settings: Settings) -> None:
     from docfleet.documentai_server.app import run_server
     from docfleet.documentai_server.configured import options_of
 
-    with stopping_on_signals() as stop:
+    with stopping_on_signals() as stop, telling(settings, "documentai-server"):
         run_server(options_of(settings), stop, lambda server: _tell(server, settings))
 
 

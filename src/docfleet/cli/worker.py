@@ -33,14 +33,20 @@ def worker(
     """
     if pool.strip() == Pool.CLOUD:
         raise typer.Exit(_cloud(slots, liveness))
+    from docfleet.stack.metrics import telling
     from docfleet.worker.service import run_worker
 
     settings = read_settings(fleet={"slots": slots})
-    raise typer.Exit(run_worker(settings, pool, settings.fleet.slots, liveness_file=liveness))
+    with telling(settings, "worker"):
+        code = run_worker(settings, pool, settings.fleet.slots, liveness_file=liveness)
+    raise typer.Exit(code)
 
 
 def _cloud(slots: int | None, liveness: Path | None) -> int:
     # loaded here: workers of other pools have nothing of it
+    from docfleet.stack.metrics import telling
     from docfleet.worker.cloud.service import run_cloud_worker
 
-    return run_cloud_worker(read_settings(cascade={"calls_in_flight": slots}), liveness_file=liveness)
+    settings = read_settings(cascade={"calls_in_flight": slots})
+    with telling(settings, "cloud"):
+        return run_cloud_worker(settings, liveness_file=liveness)

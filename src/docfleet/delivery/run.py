@@ -13,12 +13,13 @@ import msgspec
 
 from docfleet.delivery.sending import Sender
 from docfleet.delivery.signing import open_secret
-from docfleet.domain.delivery import Answer, Receiver, Verdict, judge, share_out
+from docfleet.domain.delivery import Answer, DeliveryState, Receiver, Verdict, judge, share_out
 from docfleet.errors import DocfleetError, LedgerError, StoreError
 from docfleet.ledger.webhook_values import ClaimedDelivery
 from docfleet.ledger.webhooks import Webhooks
 from docfleet.store.encryption import MasterKey
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import DELIVERIES
 
 _log = logger("delivery")
 
@@ -64,6 +65,10 @@ def run_delivery(parts: DeliveryParts, stop: Event) -> None:
         senders.run()
     finally:
         senders.close()
+
+
+OUTCOMES = {DeliveryState.DELIVERED: "delivered", DeliveryState.DEAD: "dead", DeliveryState.WAITING: "failed"}
+"""What a try comes to, as its metric says."""
 
 
 class _Senders:
@@ -140,6 +145,7 @@ class _Senders:
             options = self._parts.options
             verdict = judge(answer, delivery.attempts, options.retry_seconds, self._parts.jitter())
             self._finish(delivery, answer, verdict)
+            metrics.count(DELIVERIES, 1.0, OUTCOMES[verdict.state])
             _log.info(
                 "delivery_tried", delivery=delivery.id, webhook=delivery.webhook_id, attempt=delivery.attempts,
                 state=verdict.state.value, reason=verdict.reason, seconds=round(answer.seconds, 3),

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from docfleet.domain.urgency import Pool
 from docfleet.ledger import Ledger
-from docfleet.telemetry import logger
+from docfleet.telemetry import catalog, logger, metrics
 
 _log = logger(__name__)
 OLDEST_WAITING = "docfleet_oldest_waiting_seconds"
@@ -64,6 +64,7 @@ class Alarm:
             before = self.looks.get(pool)
             look = judge(before, self._ledger.oldest_waiting(pool), pool in drained, self._stuck_seconds, now)
             self.looks[pool] = look
+            metrics.gauge(catalog.POOL_STUCK, look.is_stuck, pool)
             if look.is_stuck and not (before and before.is_stuck):
                 _log.error("pool_stuck", pool=str(pool), oldest_waiting_seconds=round(look.oldest_seconds))
             if before and before.is_stuck and not look.is_stuck:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -58,3 +59,5 @@ class DispatchParts:
     """Further chores of whoever leads, done in a thread of their own: they may take seconds."""
     begin: Callable[[], None] = _nothing
     """Called when this process begins to lead."""
+    leading: threading.Event = field(default_factory=threading.Event)
+    """Set while this process leads."""

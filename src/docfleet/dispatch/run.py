@@ -19,7 +19,8 @@ from docfleet.dispatch.window import PoolState, fill
 from docfleet.domain.urgency import HINTED_POOLS
 from docfleet.errors import BrokerUnavailable
 from docfleet.queues.hints import Hints
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import LOOK_DURATION, POOL_STUCK
 
 _log = logger(__name__)
 _STRANDED_SECONDS = 5.0
@@ -46,7 +47,7 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
 
     Does nothing but wait while another leads.
     """
-    leading = threading.Event()
+    leading = parts.leading
     housekeeper = threading.Thread(target=_keep_house, args=(parts, leading, stop), name="housekeeping", daemon=True)
     beside = threading.Thread(target=_do_beside, args=(parts, leading, stop), name="beside", daemon=True)
     for thread in (housekeeper, beside):
@@ -58,7 +59,8 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
                 dispatching.begin(time.monotonic())
                 parts.begin()
             if leading.is_set():
-                do_due(dispatching.chores, time.monotonic)
+                with metrics.timing(LOOK_DURATION):
+                    do_due(dispatching.chores, time.monotonic)
             parts.alive()
             if parts.waking.wait(dispatching.pause() if leading.is_set() else parts.options.tick_seconds):
                 # many who accept documents at once wake us once
@@ -81,6 +83,7 @@ def _follow_leader(parts: DispatchParts, leading: threading.Event) -> bool:
         return True
     if not leads and leading.is_set():
         _log.warning("dispatcher_leads_no_more")
+        metrics.forget(POOL_STUCK)
         leading.clear()
     return False
 

@@ -12,6 +12,8 @@ from docfleet.ledger import Ledger
 from docfleet.ledger.service_values import Waiting
 from docfleet.ledger.window import look
 from docfleet.queues.hints import Hints
+from docfleet.telemetry import metrics
+from docfleet.telemetry.catalog import HINTS
 
 _ACTIVE_SECONDS = 3.0
 
@@ -46,6 +48,7 @@ def fill(ledger: Ledger, hints: Hints, state: PoolState, per_slot: float, tick_s
     sent = [] if failure else [one.slice_id for one in waiting]
     if sent:
         ledger.mark_dispatched(sent)
+        metrics.count(HINTS, len(sent), state.pool)
     if sent or left < state.outstanding:
         state.active_at = now
     state.outstanding = left + len(sent)

@@ -15,7 +15,7 @@ from grpc_status import rpc_status
 from docfleet.documentai_server.calls import Caller, Delivery, Encoded
 from docfleet.documentai_server.methods import Method
 from docfleet.documentai_server.refusals import INVALID_ARGUMENT_TEXT, Code, Refusal
-from docfleet.documentai_server.service import Service
+from docfleet.documentai_server.service import Service, count_call
 from docfleet.documentai_server.tls import TlsFiles
 from docfleet.errors import UsageError
 
@@ -97,6 +97,7 @@ class GrpcServer:
     def _serving(self, method: Method) -> Callable[[Any, grpc.ServicerContext], bytes]:
         def serve(request: Any, context: grpc.ServicerContext) -> bytes:
             if isinstance(request, Malformed):
+                count_call(method, Code.INVALID_ARGUMENT, time.monotonic())
                 refusal = Refusal(Code.INVALID_ARGUMENT, INVALID_ARGUMENT_TEXT)
                 context.abort_with_status(rpc_status.to_status(refusal.to_status()))
             answered = self._service.answer(method, request, self._caller(context))

@@ -25,7 +25,7 @@ from docfleet.documentai_server.calls import Caller, Delivery, Encoded
 from docfleet.documentai_server.refusals import HTTP_STATUS, Code, Refusal
 from docfleet.documentai_server.rest_requests import Match, Router, request_of
 from docfleet.documentai_server.rest_selection import selected
-from docfleet.documentai_server.service import Answered, Service
+from docfleet.documentai_server.service import Answered, Service, count_call
 from docfleet.documentai_server.tls import TlsFiles
 from docfleet.errors import UsageError
 from docfleet.telemetry import logger
@@ -110,6 +110,7 @@ class RestFront:
         """In a thread: parses, calls and writes."""
         query = request.query_params
         pretty = (query.get("$prettyPrint") or query.get("prettyPrint", "")).lower() in ("true", "1")
+        answered: Answered | None = None
         chosen = request.headers.get("x-goog-fieldmask") or query.get("$fields") or query.get("fields", "")
         try:
             _check_format(query.get("$alt") or query.get("alt", ""))
@@ -122,6 +123,8 @@ class RestFront:
                 content = selected(content, chosen, match.method.response_class().DESCRIPTOR)
             return _sent(answered, msgspec.json.format(content, indent=2) if pretty else content, 200)
         except Refusal as refusal:
+            if answered is None:
+                count_call(match.method, refusal.grpc_code, time.monotonic())
             return _refused(refusal)
         except Exception:
             _log.exception("documentai_rest_failed", method=match.method.name)

@@ -18,7 +18,8 @@ from docfleet.documentai_server.methods import Method, MethodTable
 from docfleet.documentai_server.names import parse_processor, place_in
 from docfleet.documentai_server.refusals import INVALID_ARGUMENT_TEXT, Code, Refusal
 from docfleet.errors import DocfleetError
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import DOCUMENTAI_DURATION, DOCUMENTAI_REQUESTS
 
 _log = logger("documentai_server")
 _NAMES = ("name", "parent", "processor", "processor_version", "human_review_config")
@@ -55,6 +56,12 @@ class Service:
     def answer(self, method: Method, request: Any, caller: Caller) -> Answered:
         """Never raises: what goes wrong is a `Refusal` in the answer."""
         started = time.monotonic()
+        answered = self._answer(method, request, caller, started)
+        answer = answered.answer
+        count_call(method, Code(answer.grpc_code) if isinstance(answer, Refusal) else Code.OK, started)
+        return answered
+
+    def _answer(self, method: Method, request: Any, caller: Caller, started: float) -> Answered:
         try:
             call = self._facts(method, request, caller)
         except Exception as error:
@@ -100,6 +107,12 @@ class Service:
         except Refusal:
             return ""
         return found.kind if found is not None else ""
+
+
+def count_call(method: Method, code: Code, started: float) -> None:
+    """For the metrics; also of calls that get no further than their transport. `started`: of `time.monotonic`."""
+    metrics.count(DOCUMENTAI_REQUESTS, 1.0, method.name, code.name)
+    metrics.observe(DOCUMENTAI_DURATION, time.monotonic() - started, method.name)
 
 
 def _size(request: Any) -> int:

@@ -25,3 +25,6 @@ class TelemetrySettings(Section):
         None,
         description="Unix socket in place of a port; `docfleet up` and `docfleet serve` read their processes by it.",
     )
+    count_requests: bool = Field(
+        True, description="The API counts its requests, for its `/metrics` that asks for a key, without a port too."
+    )

@@ -25,6 +25,7 @@ from docfleet.stack.autoscaling import Autoscaler, PoolStanding, bounds_of, busy
 from docfleet.stack.children import Child, MergedLog
 from docfleet.stack.first_key import FirstKey, first_key
 from docfleet.stack.fleet_servers import Servers
+from docfleet.stack.metrics import Below, metrics_below, telling
 from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
 from docfleet.stack.serving import environment_of, sole_user
@@ -111,7 +112,9 @@ def run_fleet(settings: Settings, plan: FleetPlan, teller: Teller) -> None:
         url, port = _address(settings)
         key = first_key(runtime.access, folder, url)
         settings = _with(settings, "api", port=port)
-        fleet = _Fleet(settings, plan, runtime, log.write)
+        below = opened.enter_context(metrics_below(settings))
+        opened.enter_context(telling(settings, "up", below.snapshots))
+        fleet = _Fleet(settings, plan, runtime, log.write, below)
         opened.callback(fleet.end)
         fleet.start()
         if not _answers(url, fleet.api, stop.is_set):
@@ -140,18 +143,25 @@ class _Fleet:
     """The processes of ours: API, dispatcher and the pools of workers. For one thread."""
 
     def __init__(
-        self, settings: Settings, plan: FleetPlan, runtime: Runtime, lines: Callable[[str, bytes], None]
+        self,
+        settings: Settings,
+        plan: FleetPlan,
+        runtime: Runtime,
+        lines: Callable[[str, bytes], None],
+        below: Below,
     ) -> None:
         environment = environment_of(settings)
-        self.api = Child("api", ["api"], environment, lines)
-        self._roles = [self.api, Child("dispatcher", ["dispatcher"], environment, lines)]
+
+        def role(name: str, *arguments: str) -> Child:
+            return Child(name, arguments or [name], environment | below.environment(name), lines)
+
+        self.api = role("api")
+        self._roles = [self.api, role("dispatcher")]
         self._seconds = settings.fleet.grace_seconds + _EXTRA_SECONDS
         self._runtime = runtime
 
         def pool(name: str) -> WorkerPool:
-            return WorkerPool(
-                name, lambda child: Child(child, ["worker", "--pool", name], environment, lines), self._seconds
-            )
+            return WorkerPool(name, lambda child: role(child, "worker", "--pool", name), self._seconds)
 
         hinted = [pool(name) for name in HINTED_POOLS]
         cloud = [pool(Pool.CLOUD)] if plan.cloud or settings.documentai.processors else []

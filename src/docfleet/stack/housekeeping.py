@@ -13,7 +13,9 @@ from docfleet.dispatch.run import run_dispatcher
 from docfleet.dispatch.waking import PostgresWaking, SqliteWaking, Waking
 from docfleet.queues.options import QueueOptions
 from docfleet.runtime import Runtime, is_postgres, ledger_address
-from docfleet.stack.brain import Brain
+from docfleet.stack.brain import Brain, pools_of
+from docfleet.stack.ledger_metrics import ledger_metrics
+from docfleet.stack.metrics import telling
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger, write_gauges
 from docfleet.telemetry import logger
 
@@ -63,7 +65,8 @@ def keep_house(runtime: Runtime, stop: threading.Event, parts: DispatchParts) ->
         target=run_delivery, args=(_delivery_parts(runtime), stop), name="delivery", daemon=True
     )
     delivering.start()
-    run_dispatcher(parts, stop)
+    with ledger_metrics(runtime, parts.leading, pools_of(runtime.settings)):
+        run_dispatcher(parts, stop)
     delivering.join(_JOIN_SECONDS)
 
 
@@ -80,7 +83,7 @@ def _delivery_parts(runtime: Runtime) -> DeliveryParts:
 
 def dispatcher_process(runtime: Runtime, liveness: Path | None, metrics: Path | None) -> None:
     """The role `dispatcher`: runs until SIGTERM or SIGINT. Refuses unsafe broker settings (`UnsafeBroker`)."""
-    with stopping_on_signals() as stop:
+    with stopping_on_signals() as stop, telling(runtime.settings, "dispatcher"):
         alive = Liveness(liveness)
         if (options := runtime.queue_options) is not None:
             _check_broker(options)

@@ -23,6 +23,7 @@ from docfleet.settings import ServiceSettings, Settings
 from docfleet.stack.children import Child
 from docfleet.stack.first_key import FirstKey, first_key
 from docfleet.stack.housekeeping import dispatch_parts, keep_house
+from docfleet.stack.metrics import begin_counting_requests, metrics_below, telling
 from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
 from docfleet.stack.web import address_of, check_tls, listening, make_api, serve_http
@@ -58,6 +59,9 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
         opened.callback(os.umask, os.umask(0o077))
         opened.enter_context(sole_user(service.data_folder))
         sock = opened.enter_context(listening(settings.api))
+        begin_counting_requests(settings, "serve")
+        below = opened.enter_context(metrics_below(settings))
+        opened.enter_context(telling(settings, "serve", below.snapshots))
         runtime = opened.enter_context(Runtime(settings))
         _ = runtime.master_key  # made now, so that the worker finds it
         url = address_of(settings.api, sock)
@@ -66,10 +70,11 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
         parts = dispatch_parts(runtime, _nothing, _drop)
         house = threading.Thread(target=keep_house, args=(runtime, stop, parts), name="dispatcher")
         environment = environment_of(settings)
-        workers = [Child("worker", ["worker", "--pool", "all"], environment)]
+        workers = [Child("worker", ["worker", "--pool", "all"], environment | below.environment("worker"))]
         if settings.documentai.processors:
             # whoever asks for it would wait for ever without one
-            workers.append(Child("cloud", ["worker", "--pool", Pool.CLOUD], environment))
+            cloud = ["worker", "--pool", Pool.CLOUD]
+            workers.append(Child("cloud", cloud, environment | below.environment("cloud")))
         told = False
 
         def on_turn() -> None:

@@ -15,6 +15,7 @@ import uvicorn
 from docfleet.errors import DocfleetError, UsageError
 from docfleet.runtime import Runtime
 from docfleet.settings import ApiSettings
+from docfleet.stack.metrics import begin_counting_requests, telling
 from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
 
@@ -174,7 +175,8 @@ def api_process(runtime: Runtime, liveness: Path | None) -> None:
     """The role `api`: answers until SIGTERM or SIGINT."""
     settings = runtime.settings
     check_tls(settings.api)
-    with stopping_on_signals() as stop, listening(settings.api) as sock:
+    begin_counting_requests(settings, "api")
+    with stopping_on_signals() as stop, listening(settings.api) as sock, telling(settings, "api"):
         alive = Liveness(liveness)
         if not wait_for_ledger(runtime, stop, alive):
             return

@@ -14,21 +14,19 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from docfleet.telemetry import logger
-from docfleet.telemetry.catalog import METRICS, OTHER, Kind, Metric, values_of
+from docfleet.telemetry.catalog import METRICS
+from docfleet.telemetry.kinds import Kind, Metric
+from docfleet.telemetry.labels import OTHER, values_of
 
 MOST_SERIES = 2000
 """Of one metric: beyond that, labels as configured count as `other` too."""
 
 Labels = tuple[str, ...]
-Reading = tuple[Metric, Labels, float]
-Source = Callable[[], Iterable[Reading]]
-"""Gives gauges (and counters that somebody else keeps) at the moment of a scrape; raises nothing, and does not wait."""
 
 
 class Exemplar(msgspec.Struct, frozen=True, array_like=True):
@@ -50,6 +48,15 @@ class Measured(msgspec.Struct, array_like=True):
     """Index of the bucket (that after the last bound is +Inf) to how many lie in it, lower buckets not included."""
     exemplars: dict[int, Exemplar] = {}
     """The latest of each bucket."""
+
+
+Source = Callable[[], Iterable[Measured]]
+"""Gives gauges, and whatever else is kept elsewhere, at the moment of a scrape; it does not wait for anything."""
+
+
+def reading(metric: Metric, value: float, *labels: str) -> Measured:
+    """A gauge as it is now, of a `Source`."""
+    return Measured(metric.name, labels, value)
 
 
 class Book:
@@ -85,12 +92,16 @@ class Book:
                 metric = METRICS.get(one.metric)
                 if metric is None or metric.kind is Kind.GAUGE or len(one.labels) != len(metric.labels):
                     continue
-                found = self._of(metric, one.labels)
-                found.value += max(0.0, one.value)
-                for index, number in one.counts.items():
-                    if 0 <= index <= len(metric.buckets) and number > 0:
-                        found.counts[index] = found.counts.get(index, 0) + number
-                found.exemplars.update(one.exemplars)
+                if one.value < 0 or not all(0 <= index <= len(metric.buckets) for index in one.counts):
+                    continue
+                _put_together(self._of(metric, one.labels), one)
+
+    def forget(self, metric: Metric) -> None:
+        """All series of it."""
+        with self._lock:
+            for key in [key for key in self._series if key[0] == metric.name]:
+                del self._series[key]
+            self._sizes.pop(metric.name, None)
 
     def take(self) -> list[Measured]:
         """All there is since the last time; the book is empty then."""
@@ -121,6 +132,13 @@ class Book:
             found = self._series[metric.name, kept] = Measured(metric.name, kept, 0.0, {}, {})
             self._sizes[metric.name] = number + 1
         return found
+
+
+def _put_together(into: Measured, one: Measured) -> None:
+    into.value += one.value
+    for index, number in one.counts.items():
+        into.counts[index] = into.counts.get(index, 0) + number
+    into.exemplars.update(one.exemplars)
 
 
 def bounded(metric: Metric, labels: Labels) -> Labels:
@@ -159,6 +177,11 @@ def gauge(metric: Metric, value: float, *labels: str) -> None:
         BOOK.set(metric, value, labels)
 
 
+def forget(metric: Metric) -> None:
+    """This process does not know any more how it is."""
+    BOOK.forget(metric)
+
+
 def observe(metric: Metric, value: float, *labels: str, trace_id: str = "") -> None:
     """Puts a value into a histogram. `trace_id`: 32 hexadecimal digits of a sampled trace, for an exemplar; empty:
     that of `trace_source`, if there is any."""
@@ -179,12 +202,21 @@ def trace_source(current: Callable[[], str]) -> None:
     _trace_source = current
 
 
-@contextmanager
-def timing(metric: Metric, *labels: str) -> Iterator[None]:
+class timing:
     """Puts the seconds of the block into a histogram; not those of one that raised."""
-    started = time.perf_counter()
-    yield
-    observe(metric, time.perf_counter() - started, *labels)
+
+    __slots__ = ("_labels", "_metric", "_started")
+
+    def __init__(self, metric: Metric, *labels: str) -> None:
+        self._metric = metric
+        self._labels = labels
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None:
+            observe(self._metric, time.perf_counter() - self._started, *self._labels)
 
 
 def add(measured: Sequence[Measured]) -> None:
@@ -211,12 +243,13 @@ def unwatch(source: Source) -> None:
 def read() -> list[Measured]:
     """Everything that is known now: the book, and what the sources say; of the latter, series of the same labels are
     summed."""
-    live = Book()
+    live: dict[tuple[str, Labels], Measured] = {}
     for source in tuple(_sources):
         try:
-            for metric, labels, value in source():
-                live.count(metric, value, labels)
+            for one in source():
+                empty = Measured(one.metric, one.labels, 0.0, {}, {})
+                _put_together(live.setdefault((one.metric, one.labels), empty), one)
         except Exception:
             # a defect in one must not take all others from those who watch
             _log.exception("metrics_source_failed")
-    return BOOK.read() + live.read()
+    return [*BOOK.read(), *live.values()]

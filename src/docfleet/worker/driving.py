@@ -11,7 +11,8 @@ import msgspec
 
 from docfleet.errors import LedgerError
 from docfleet.ledger import Ledger
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import SLICES, SLOT_DEATHS
 from docfleet.worker.messages import Claimed, Ended, Next, Reply, Work
 from docfleet.worker.slot_process import Holding, SlotProcess
 from docfleet.worker.slots import Slots
@@ -46,18 +47,22 @@ class Driver:
         slot.send(order)
         reply = slot.receive()
         if isinstance(reply, Claimed):
-            slot.holding = Holding(reply.slice_id, reply.token)
+            slot.holding = Holding(reply.slice_id, reply.token, reply.pool, reply.step)
         return reply
 
     def follow(self, slot: SlotProcess, reply: Reply | None) -> str:
         """Waits for the end of what `begin` began and frees the slot; an outcome as of `Ended`, or "died"."""
         while reply is not None and not isinstance(reply, Ended):
             reply = slot.receive()
+        outcome = reply.outcome if reply is not None else "died"
+        if slot.holding is not None:
+            metrics.count(SLICES, 1.0, slot.holding.pool, slot.holding.step, outcome)
         if reply is None:
             self._died(slot)
-            return "died"
+            return outcome
+        metrics.add(reply.measured)
         self._slots.give_back(slot, reply)
-        return reply.outcome
+        return outcome
 
     def work(self, slice_id: int) -> str:
         """Waits for a free slot and has it work on a slice; how that ended ("stopping": not begun)."""
@@ -70,6 +75,8 @@ class Driver:
         code = slot.reap()
         cause = slot.death_cause or "worker_died"
         log.warning("slot_died", slot=slot.name, exit_code=code, cause=cause, working=True)
+        if not (self._is_stopping.is_set() and code == 0):
+            count_death(slot)
         crashed = cause not in NOT_ITS_FAULT and not (self._is_stopping.is_set() and code == 0)
         self._slots.bury(slot)
         self._unreleased.append(Release(slot.name, crashed, cause))
@@ -93,3 +100,9 @@ class Driver:
                 log.warning("release_failed", slot=item.worker, message=error.message)
                 self._unreleased.append(item)
                 return
+
+
+def count_death(slot: SlotProcess) -> None:
+    """A slot that died or was killed, but for those that end with their supervisor."""
+    if slot.death_cause != "supervisor_stopped":
+        metrics.count(SLOT_DEATHS, 1.0, ",".join(slot.config.pools), slot.death_cause or "worker_died")

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from docfleet.telemetry.metrics import Measured
+
 
 class SlotConfig(msgspec.Struct, frozen=True):
     """The first line a slot gets. Secrets travel through the pipe only: no file, no argument, no environment."""
@@ -20,6 +22,8 @@ class SlotConfig(msgspec.Struct, frozen=True):
     reply_fd: int
     parent: int
     log_level: str = "warning"
+    measure: bool = False
+    """Whether it is to say with every end what it has measured."""
 
 
 class Work(msgspec.Struct, frozen=True, tag="work"):
@@ -50,6 +54,8 @@ class Claimed(msgspec.Struct, frozen=True, tag="claimed"):
 
     slice_id: int
     token: int
+    pool: str = ""
+    step: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended"):
@@ -60,6 +66,8 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     resident_bytes: int
     slices: int
     """Worked on since the slot started."""
+    measured: list[Measured] = []
+    """Since the last end. Slots come and go: whoever outlives them keeps count."""
 
 
 Reply = Ready | Claimed | Ended

@@ -30,11 +30,13 @@ from docfleet.ledger import Ledger
 from docfleet.ledger.service_values import WorkerFacts
 from docfleet.runtime import Runtime
 from docfleet.settings import Settings
-from docfleet.telemetry import logger, shown_level
+from docfleet.telemetry import logger, metrics, shown_level
+from docfleet.telemetry.catalog import DIRECT_MODE, SLOTS
+from docfleet.telemetry.metrics import Measured, reading
 from docfleet.worker.beating import Heart
 from docfleet.worker.broker_mode import BrokerMode
 from docfleet.worker.direct_mode import DirectMode
-from docfleet.worker.driving import NOT_ITS_FAULT, Driver
+from docfleet.worker.driving import NOT_ITS_FAULT, Driver, count_death
 from docfleet.worker.messages import SlotConfig
 from docfleet.worker.slot_process import SlotProcess
 from docfleet.worker.slots import SlotLimits, Slots, scratch_folder
@@ -111,6 +113,7 @@ class Supervisor:
             self._announce()
             self._heart.start()
             self._direct.start()
+            metrics.watch(self._readings)
             log.info("worker_started", worker=self.name, pools=self._pools, slots=self._slots.count)
             while not stop.is_set():
                 self._slots.tend(TEND_SECONDS)
@@ -160,6 +163,14 @@ class Supervisor:
         except LedgerError as error:
             log.warning("worker_unseen", message=error.message)
 
+    def _readings(self) -> list[Measured]:
+        pools, free = ",".join(self._pools), self._slots.idle_count()
+        return [
+            reading(SLOTS, free, pools, "free"),
+            reading(SLOTS, len(self._slots.busy()), pools, "busy"),
+            reading(DIRECT_MODE, self._direct.on.is_set()),
+        ]
+
     # --- slots
 
     def _configure(self, number: int, serial: int) -> SlotConfig:
@@ -171,17 +182,20 @@ class Supervisor:
             reply_fd=-1,
             parent=os.getpid(),
             log_level=shown_level(),
+            measure=metrics.is_enabled(),
         )
 
     def _idle_death(self, slot: SlotProcess) -> None:
         if slot.death_cause not in NOT_ITS_FAULT:
             log.info("slot_died_idle", slot=slot.name)
+        count_death(slot)
         self._driver.died_free(slot)
 
     # --- the end
 
     def _end(self, signals_seen: list[int], at_once: bool) -> None:
         """Takes nothing more, lets slots finish within the grace time, then has them hand back what they hold."""
+        metrics.unwatch(self._readings)
         self._stopping.set()
         self._slots.close()
         if self._broker is not None:
@@ -220,7 +234,7 @@ def _pools(text: str) -> list[str]:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         raise UsageError(f"There is no pool {', '.join(unknown) or text!r}; choose from {', '.join(known)}, or all.")
-    return names
+    return [name for name in known if name in names]
 
 
 def _new_name() -> str:

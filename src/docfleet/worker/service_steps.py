@@ -7,7 +7,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, TypeVar
@@ -33,6 +33,8 @@ from docfleet.settings import Settings
 from docfleet.store import Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
 from docfleet.store.passwords import open_passwords
+from docfleet.telemetry import metrics
+from docfleet.telemetry.catalog import PAGE_DURATION, STAGE_DURATION
 from docfleet.worker.engine_shelf import EngineShelf
 from docfleet.worker.escalating import ThirdStep
 from docfleet.worker.patience import patiently
@@ -73,8 +75,10 @@ class ServicePlace:
         self._parts = parts
         self._escalating = Escalating(parts.ledger)
         self._content: tuple[str, EncryptedStore] | None = None
+        self._pool = ""
 
     def do(self, claim: Claim) -> None:
+        self._pool = claim.document.pool
         step = {Step.PLAN: self._plan, Step.LOCAL: self._read, Step.ASSEMBLE: self._assemble}[claim.step]
         try:
             step(claim)
@@ -102,7 +106,7 @@ class ServicePlace:
             NewSlice(Step.LOCAL, first, min(first + step - 1, opened.pages))
             for first in range(1, opened.pages + 1, step)
         ]
-        self._patiently(lambda: self._parts.ledger.finish(claim, next_slices=slices, plan=plan))
+        self._finish(lambda: self._parts.ledger.finish(claim, next_slices=slices, plan=plan))
 
     def _read_short(self, claim: Claim, opened: Opened, plan: Plan) -> None:
         """Plan, pages and results in one claim: most documents are short, and each claim has its price."""
@@ -111,7 +115,7 @@ class ServicePlace:
         if cloud:
             key = self._keep(claim, pages) if pages else ""
             kept = self._kept(claim, pages, cloud)
-            self._patiently(lambda: self._escalating.finish_short(claim, plan, kept, key, cloud))
+            self._finish(lambda: self._escalating.finish_short(claim, plan, kept, key, cloud))
             return
         read = sum(outcome.outcome == PAGE_READ for outcome in outcomes)
         key = ""
@@ -119,14 +123,14 @@ class ServicePlace:
             # what was read is needed again when somebody asks for another try at the rest
             key = self._keep(claim, pages)
         summary = self._write(claim, opened, pages_in_hand(pages)) if read else DocumentSummary()
-        self._patiently(lambda: self._parts.ledger.finish_in_one(claim, plan, outcomes, key, summary))
+        self._finish(lambda: self._parts.ledger.finish_in_one(claim, plan, outcomes, key, summary))
 
     def _read(self, claim: Claim) -> None:
         opened = self._open(claim)
         pages, cloud = self._pages_and_rest(claim, opened, range(claim.first_page, claim.last_page + 1))
         key = self._keep(claim, pages) if pages else ""
         kept = self._kept(claim, pages, cloud)
-        self._patiently(lambda: self._parts.ledger.finish(claim, key, kept, cloud))
+        self._finish(lambda: self._parts.ledger.finish(claim, key, kept, cloud))
 
     def _assemble(self, claim: Claim) -> None:
         records = self._patiently(lambda: list(self._parts.ledger.pages_of(claim.document.id)))
@@ -135,7 +139,7 @@ class ServicePlace:
             summary = self._write(claim, self._open(claim), StoredPages(store, records))
         except (NotStored, NotIntact) as error:
             raise SourceDamaged("What was read of the document is not in the store any more.") from error
-        state = self._patiently(lambda: self._parts.ledger.finish_document(claim, summary))
+        state = self._finish(lambda: self._parts.ledger.finish_document(claim, summary))
         if state is DocumentState.SUCCEEDED:
             # of a partial document they stay, for the pages still to be read; what is left behind is found later
             with suppress(StoreError):
@@ -146,6 +150,13 @@ class ServicePlace:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         return patiently(call, self._parts.may_go_on)
+
+    def _finish(self, call: Callable[[], T]) -> T:
+        with self._timing("finish"):
+            return self._patiently(call)
+
+    def _timing(self, stage: str) -> AbstractContextManager[None]:
+        return metrics.timing(STAGE_DURATION, self._pool, stage)
 
     def _store(self, claim: Claim) -> EncryptedStore:
         """The store as this claim's content sees it."""
@@ -170,7 +181,10 @@ class ServicePlace:
             passwords = open_passwords(
                 self._parts.master_key, document.sealed_passwords, document.tenant, document.sha256
             )
-        return self._parts.sandbox.open(self._source(claim), document.media_type, passwords)
+        with self._timing("fetch"):
+            source = self._source(claim)
+        with self._timing("plan"):
+            return self._parts.sandbox.open(source, document.media_type, passwords)
 
     def _pages_and_rest(
         self, claim: Claim, opened: Opened, numbers: Sequence[int]
@@ -196,10 +210,12 @@ class ServicePlace:
     def _pages(self, claim: Claim, opened: Opened, numbers: Sequence[int]) -> list[ReadPage]:
         plan = self._reading_plan(claim)
         pages: list[ReadPage] = []
-        for page in read_pages(self._parts.sandbox, plan, numbers, repaired=opened.repaired):
-            pages.append(page)
-            if not self._parts.may_go_on() and len(pages) < len(numbers):
-                raise Interrupted
+        with self._timing("read"):
+            for page in read_pages(self._parts.sandbox, plan, numbers, repaired=opened.repaired):
+                pages.append(page)
+                metrics.observe(PAGE_DURATION, page.reading.seconds, page.reading.engine)
+                if not self._parts.may_go_on() and len(pages) < len(numbers):
+                    raise Interrupted
         return pages
 
     def _reading_plan(self, claim: Claim) -> ReadingPlan:
@@ -239,9 +255,11 @@ class ServicePlace:
             max_page_pixels=settings.limits.max_page_pixels,
         )
         try:
-            outcome = assemble(job, draft)
+            with self._timing("assemble"):
+                outcome = assemble(job, draft)
             prefix = f"contents/{document.content_id}/results/{claim.slice_id}-{claim.token}"
-            files = self._put(self._store(claim), prefix, draft, formats)
+            with self._timing("store"):
+                files = self._put(self._store(claim), prefix, draft, formats)
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise ScratchFull() from error

@@ -37,7 +37,8 @@ from docfleet.ledger import Claim, Ledger
 from docfleet.runtime import Runtime
 from docfleet.sandbox.confine import resident_bytes, tie_to_parent
 from docfleet.settings import Settings
-from docfleet.telemetry import configure_logs, logger
+from docfleet.telemetry import configure_logs, logger, metrics
+from docfleet.telemetry.catalog import STAGE_DURATION
 from docfleet.worker.engine_shelf import EngineShelf
 from docfleet.worker.messages import (
     Claimed,
@@ -137,7 +138,7 @@ class Slot:
             outcome = self._obey(order)
             if outcome != "nothing":
                 self._worked_at = time.monotonic()
-            self._say(Ended(outcome, resident_bytes(), self._slices))
+            self._say(Ended(outcome, resident_bytes(), self._slices, metrics.take()))
 
     def _rest(self) -> float:
         """Between two orders; seconds until the next call."""
@@ -158,6 +159,7 @@ class Slot:
         os.write(self._config.reply_fd, line(reply))
 
     def _obey(self, order: Work | Next) -> str:
+        asked = time.perf_counter()
         try:
             claim = self._claim(order)
         except LedgerUnavailable as error:
@@ -167,7 +169,8 @@ class Slot:
         if claim is None:
             return "nothing"
         self._orders.slice_id = claim.slice_id
-        self._say(Claimed(claim.slice_id, claim.token))
+        self._say(Claimed(claim.slice_id, claim.token, claim.document.pool, claim.step))
+        metrics.observe(STAGE_DURATION, time.perf_counter() - asked, claim.document.pool, "claim")
         self._slices += 1
         started = time.monotonic()
         outcome = self._work(claim)
@@ -241,6 +244,8 @@ def main() -> None:
     config = msgspec.json.decode(_first_line(), type=SlotConfig)
     tie_to_parent(config.parent)
     configure_logs(config.log_level)
+    if config.measure:
+        metrics.enable()
     orders = Orders()
     threading.Thread(target=orders.listen, name="orders", daemon=True).start()
     settings = Settings.model_validate(config.settings)

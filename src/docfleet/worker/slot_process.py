@@ -28,9 +28,11 @@ log = logger("worker")
 class Holding:
     """The slice a slot works on, by the token it was claimed with."""
 
-    def __init__(self, slice_id: int, token: int) -> None:
+    def __init__(self, slice_id: int, token: int, pool: str = "", step: str = "") -> None:
         self.slice_id = slice_id
         self.token = token
+        self.pool = pool
+        self.step = step
         self.since = time.monotonic()
         self.lost_at: float | None = None
         """When the ledger said that it is another's now."""

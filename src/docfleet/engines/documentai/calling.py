@@ -25,6 +25,7 @@ from docfleet.engines.documentai.endpoints import Candidate, Ranked, endpoints_o
 from docfleet.engines.documentai.facts import Facts
 from docfleet.engines.documentai.failures import BARE_INVALID, Failure, FailureKind, judge
 from docfleet.engines.documentai.hedging import HedgePolicy, Latencies, decide
+from docfleet.engines.documentai.measuring import Use, outcome_of
 from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.telemetry import logger
 
@@ -92,6 +93,7 @@ class Caller:
         self._barred: dict[str, tuple[float, Failure]] = {}
         self._worked: set[str] = set()
         self._lock = threading.Lock()
+        self._use = Use(options, facts, breakers)
 
     @property
     def quota(self) -> Quota:
@@ -216,6 +218,7 @@ class Caller:
         except BaseException:
             self._take_back(admitted)
             raise
+        self._use.sent(admitted.endpoint, call.pages)
         delay = self._delays.late_by(self._clock() - admitted.turn)
         if delay > 0:
             self._quota.late(admitted.grant, delay)
@@ -261,6 +264,7 @@ class Caller:
         outcome = self._outcome(flight.sent, admitted)
         failure = outcome if isinstance(outcome, Failure) else None
         self._tell(admitted, failure, seconds)
+        self._use.ended(admitted.endpoint, outcome_of(failure), seconds)
         attempt = Attempt(admitted.endpoint, call.pages, seconds, failure, flight.hedge)
         if failure is not None:
             return attempt, None
@@ -299,6 +303,7 @@ class Caller:
     def _abandon(self, call: Call, flight: _Flight) -> Attempt:
         flight.sent.cancel()
         seconds = self._clock() - flight.started
+        self._use.ended(flight.admitted.endpoint, "abandoned", seconds)
         self._quota.failed(flight.admitted.grant)
         # late is what it was, but nobody saw whether it would have worked
         self._breakers.cancel(flight.admitted.endpoint.breaker, flight.admitted.passage)
@@ -353,6 +358,7 @@ class Caller:
             return failure
 
     def close(self) -> None:
+        self._use.close()
         self.transport.close()
 
 

@@ -16,6 +16,8 @@ from docfleet.domain.cascade import Escalation, Reason
 from docfleet.domain.document import Document, Page, Reading
 from docfleet.domain.pricing import usd_of
 from docfleet.domain.retry import Failure, FailureKind
+from docfleet.domain.urgency import Pool
+from docfleet.domain.work import Step
 from docfleet.errors import (
     DocfleetError,
     EngineRefused,
@@ -31,7 +33,8 @@ from docfleet.ledger.settling import settle_together
 from docfleet.pipeline.assemble import encode_pages
 from docfleet.pipeline.recognise import ReadPage
 from docfleet.store.encryption import EncryptedStore
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import PAGE_DURATION, SLICES, STAGE_DURATION
 from docfleet.worker.cloud.holding import Held, Holding
 from docfleet.worker.cloud.orders import cloud_slices
 from docfleet.worker.cloud.parts import ENGINE, CloudParts
@@ -72,6 +75,9 @@ class Ends:
 
         if not self._end(held, write):
             self.lose_money(held, times_paid)
+        metrics.observe(STAGE_DURATION, seconds, Pool.CLOUD, "read")
+        for one in pages:
+            metrics.observe(PAGE_DURATION, one.reading.seconds, ENGINE)
         log.debug("slice_read", slice=claim.slice_id, pages=len(pages), place=place)
 
     def refuse(self, held: Held, code: str, message: str) -> None:
@@ -96,13 +102,15 @@ class Ends:
                 self.refuse(held, error.code, error.message)
                 return
         self.release(held)
-        self._end(held, lambda: self._ledger(lambda: self._parts.ledger.fail(held.claim, _error(error))))
+        self._end(held, lambda: self._ledger(lambda: self._parts.ledger.fail(held.claim, _error(error))), "failed")
 
     def hand_back(self, held: Held, code: str, seconds: float = 0.0) -> None:
         """Without blame; due again after so many seconds, some more or less so that not all come back at once."""
         self.release(held)
         after = seconds * random.uniform(1.0, 1.25)
-        self._end(held, lambda: self._ledger(lambda: self._parts.ledger.hand_back(held.claim, code, after)))
+        self._end(
+            held, lambda: self._ledger(lambda: self._parts.ledger.hand_back(held.claim, code, after)), "handed_back"
+        )
 
     def without_money(self, held: Held, refused: Refused) -> None:
         """STOP and DEGRADE: it ends, with what was read locally where that stands. QUEUE: it waits for an approval."""
@@ -114,7 +122,7 @@ class Ends:
     def park(self, held: Held, write: Callable[[], None]) -> None:
         """It waits for a batch; what is reserved for it stays so. `write`: does that in the ledger."""
         held.reservations = []
-        self._end(held, lambda: self._ledger(write))
+        self._end(held, lambda: self._ledger(write), "handed_back")
 
     def drop(self, held: Held) -> None:
         """It belongs to somebody else now."""
@@ -150,7 +158,8 @@ class Ends:
         document = held.claim.document
         if document.wrapped_key is None:
             raise SourceDamaged("The document was erased.")
-        EncryptedStore(self._parts.store, self._parts.master_key.unwrap(document.wrapped_key)).put(key, data)
+        with metrics.timing(STAGE_DURATION, Pool.CLOUD, "store"):
+            EncryptedStore(self._parts.store, self._parts.master_key.unwrap(document.wrapped_key)).put(key, data)
 
     def _finish(
         self,
@@ -161,7 +170,8 @@ class Ends:
         also: Also | None = None,
     ) -> None:
         desk = self._parts.escalating
-        self._ledger(lambda: desk.finish_cloud(held.claim, key, outcomes, smaller, also or _nothing))
+        with metrics.timing(STAGE_DURATION, Pool.CLOUD, "finish"):
+            self._ledger(lambda: desk.finish_cloud(held.claim, key, outcomes, smaller, also or _nothing))
 
     def _ledger(self, call: Callable[[], T]) -> T:
         return patiently(call, self._may_go_on)
@@ -178,24 +188,29 @@ class Ends:
                 log.warning("store_awaited", message=error.message)
                 time.sleep(random.uniform(0.5, 1.0))
 
-    def _end(self, held: Held, write: Callable[[], object]) -> bool:
-        """True: it is written. The claim is let go of in any case."""
+    def _end(self, held: Held, write: Callable[[], object], outcome: str = "done") -> bool:
+        """True: it is written. The claim is let go of in any case. `outcome`: what it counts as then."""
         try:
             if held.is_lost:
                 raise Fenced
             write()
         except Fenced:
+            outcome = "fenced"
             log.warning("claim_lost", slice=held.claim.slice_id, document=held.claim.document.source.name)
         except LedgerUnavailable as error:
+            outcome = "no_ledger"
             log.error("result_let_go", slice=held.claim.slice_id, message=error.message)
         except DocfleetError as error:
+            outcome = "failed"
             self._give_up(held, error)
         except Exception as error:
+            outcome = "failed"
             log.exception("unexpected", slice=held.claim.slice_id)
             self._give_up(held, DocfleetError(f"docfleet failed on this document: {type(error).__name__}."))
         else:
             return True
         finally:
+            metrics.count(SLICES, 1.0, Pool.CLOUD, Step.CLOUD, outcome)
             self._holding.drop(held)
         return False
 

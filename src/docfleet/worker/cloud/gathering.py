@@ -23,7 +23,8 @@ from docfleet.domain.urgency import Pool
 from docfleet.errors import DocfleetError, EngineUnavailable, LedgerError, ScratchFull, StoreError, Unexpected
 from docfleet.ledger import Claim, Lane
 from docfleet.ledger.batch_values import CloudFile
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import STAGE_DURATION
 from docfleet.worker.cloud.finishing import Ends
 from docfleet.worker.cloud.holding import Held, Holding, Stage
 from docfleet.worker.cloud.orders import CloudOrder, read_order
@@ -122,12 +123,15 @@ class Gatherer:
         # one in isolation is alone in its worker
         lanes = (Lane.SHARED, Lane.ISOLATED) if not self._holding.all() else (Lane.SHARED,)
         limit = min(CLAIMS_AT_ONCE, room)
+        started = time.perf_counter()
         try:
             claims = self._parts.ledger.claim_next(self._name, [Pool.CLOUD], limit, lanes)
         except LedgerError as error:
             log.warning("ledger_unavailable", message=error.message)
             self._look_at = now + NO_LEDGER_SECONDS
             return
+        if claims:
+            metrics.observe(STAGE_DURATION, time.perf_counter() - started, Pool.CLOUD, "claim")
         # what was claimed in full has more behind it
         self._look_at = now if len(claims) == limit else now + LOOK_SECONDS
         known = self._in_batches(claims)

@@ -10,12 +10,15 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from docfleet.domain.urgency import Pool
 from docfleet.errors import SourceDamaged
 from docfleet.ledger import Claim
 from docfleet.sandbox import Sandbox
 from docfleet.store import Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
 from docfleet.store.passwords import open_passwords
+from docfleet.telemetry import metrics
+from docfleet.telemetry.catalog import STAGE_DURATION
 from docfleet.worker.sources import Sources
 
 PREPARERS = 2
@@ -38,21 +41,23 @@ class Desk:
         if document.content_id is None or document.wrapped_key is None:
             raise SourceDamaged("The document was erased.")
         store = EncryptedStore(self._store, self._master_key.unwrap(document.wrapped_key))
-        source = self._sources.fetch(document.content_id, store, document.sha256, document.size_bytes)
+        with metrics.timing(STAGE_DURATION, Pool.CLOUD, "fetch"):
+            source = self._sources.fetch(document.content_id, store, document.sha256, document.size_bytes)
         passwords: tuple[str, ...] = ()
         if document.sealed_passwords is not None:
             passwords = open_passwords(self._master_key, document.sealed_passwords, document.tenant, document.sha256)
-        opened = self._sandbox.open(source, document.media_type, passwords)
-        found = self._sandbox.call(
-            "docfleet.sandbox.page_pdf:write_pages",
-            self._seconds,
-            source=source,
-            out=out,
-            pages=list(range(claim.first_page, claim.last_page + 1)),
-            password=opened.password,
-            mime_type=opened.mime_type or document.media_type,
-            max_page_pixels=self._sandbox.limits.max_page_pixels,
-        )
+        with metrics.timing(STAGE_DURATION, Pool.CLOUD, "plan"):
+            opened = self._sandbox.open(source, document.media_type, passwords)
+            found = self._sandbox.call(
+                "docfleet.sandbox.page_pdf:write_pages",
+                self._seconds,
+                source=source,
+                out=out,
+                pages=list(range(claim.first_page, claim.last_page + 1)),
+                password=opened.password,
+                mime_type=opened.mime_type or document.media_type,
+                max_page_pixels=self._sandbox.limits.max_page_pixels,
+            )
         return int(found["size"])
 
     def join(self, files: Sequence[Path], out: Path) -> None:

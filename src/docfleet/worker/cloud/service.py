@@ -26,7 +26,9 @@ from docfleet.ledger.service_values import WorkerFacts
 from docfleet.runtime import Runtime, is_postgres, ledger_address, sandbox_limits
 from docfleet.sandbox import Sandbox
 from docfleet.settings import Settings
-from docfleet.telemetry import logger
+from docfleet.telemetry import logger, metrics
+from docfleet.telemetry.catalog import SLOTS
+from docfleet.telemetry.metrics import Measured, reading
 from docfleet.worker.cloud.batch_keeping import BatchKeeper
 from docfleet.worker.cloud.beating import Heart
 from docfleet.worker.cloud.finishing import Ends
@@ -100,12 +102,17 @@ class CloudWorker:
             listener.start()
             if self._keeper is not None:
                 self._keeper.start()
+            metrics.watch(self._readings)
             log.info("worker_started", worker=self.name, pools=[str(Pool.CLOUD)], slots=self._calls)
             while not stop.is_set():
                 self.gatherer.turn(TURN_SECONDS)
                 self._keep_house()
         finally:
             self._end(signals_seen)
+
+    def _readings(self) -> list[Measured]:
+        free = max(0, self.gatherer.senders.free())
+        return [reading(SLOTS, free, Pool.CLOUD, "free"), reading(SLOTS, self._calls - free, Pool.CLOUD, "busy")]
 
     @property
     def _calls(self) -> int:
@@ -159,6 +166,7 @@ class CloudWorker:
             log.warning("worker_unseen", message=error.message)
 
     def _end(self, signals_seen: list[int]) -> None:
+        metrics.unwatch(self._readings)
         self.gatherer.let_go()
         deadline = time.monotonic() + self._settings.fleet.grace_seconds
         while not self.gatherer.senders.wait_idle(0.1) and time.monotonic() < deadline and len(signals_seen) < 2:
