@@ -17,7 +17,9 @@ from alarm_cases_engines import ENGINES
 from alarm_cases_objectives import OBJECTIVES
 from alarm_cases_plumbing import PLUMBING
 from deploy_tools import module_of, tool
-from docfleet.telemetry.catalog import METRICS, OTHER, PROCESS, Metric, samples_of, values_of
+from docfleet.telemetry.catalog import METRICS, PROCESS, samples_of
+from docfleet.telemetry.kinds import Metric
+from docfleet.telemetry.labels import OTHER, values_of
 from monitoring_source import MONITORING, ROOT, RULES, alarms, dashboards, deployed_groups, grafana, scraping
 
 FOREIGN = {

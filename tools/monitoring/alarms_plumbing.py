@@ -134,7 +134,7 @@ def _deliveries(pace: Pace) -> Iterator[Alarm]:
         WARNING,
         f'sum(increase(docfleet_webhook_deliveries_total{{outcome="dead"}}[{half}])) > 9.5\n'
         f'and sum(rate(docfleet_webhook_deliveries_total{{outcome="dead"}}[{half}]))\n'
-        f"> 0.2 * sum(rate(docfleet_webhook_deliveries_total[{half}]))",
+        f'> 0.2 * sum(rate(docfleet_webhook_deliveries_total{{outcome=~"dead|delivered"}}[{half}]))',
         "",
         "{{ $value | humanize }} webhook messages were given up in half an hour.",
         "Their receivers did not take them, however often they were tried; who follows by asking sees everything.",

@@ -95,8 +95,7 @@ def _crashes(pace: Pace) -> Iterator[Alarm]:
     yield Alarm(
         "DocfleetWorkersCrash",
         WARNING,
-        'sum by (pool) (increase(docfleet_slot_deaths_total{cause!~"stopped|supervisor_stopped"}'
-        f"[{quarter}])) > {MANY_DEATHS - 0.5}",
+        f'sum by (pool) (increase(docfleet_slot_deaths_total{{cause!="stopped"}}[{quarter}])) > {MANY_DEATHS - 0.5}',
         "",
         "Slots of the pool {{ $labels.pool }} die: {{ $value | humanize }} in a quarter of an hour.",
         "Each takes its slice with it; what dies again and again is tried alone, and given up the third time.",

@@ -162,8 +162,7 @@ FLEET = Dashboard(
                     "Slot time by stage",
                     (
                         Query(
-                            f"sum by (stage) (rate(docfleet_stage_duration_seconds_sum{{{P}, "
-                            'stage!="wait"}[$__rate_interval]))',
+                            f"sum by (stage) (rate(docfleet_stage_duration_seconds_sum{{{P}}}[$__rate_interval]))",
                             "{{stage}}",
                         ),
                     ),

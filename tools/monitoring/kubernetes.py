@@ -120,6 +120,6 @@ def _route(route: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matcher(text: str) -> dict[str, str]:
-    kind = "=~" if "=~" in text else "="
-    name, _, value = text.partition(kind)
-    return {"name": name, "matchType": kind, "value": value.strip('"')}
+    """Always as an expression, which is anchored anyway: a bare `=` is more than a text to some readers of YAML."""
+    name, _, value = text.replace("=~", "=").partition("=")
+    return {"name": name, "matchType": "=~", "value": value.strip('"')}
