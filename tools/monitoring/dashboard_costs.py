@@ -8,6 +8,7 @@ R = 'region=~"$region"'
 COST = f"docfleet_cost_usd_total{{{R}}}"
 ENDED = f'docfleet_documents_ended_total{{{R}, outcome=~"succeeded|partial"}}'
 NO_BUDGET = "no budget is set"
+FREE = "no engine that costs anything has read"
 
 COSTS = Dashboard(
     "costs",
@@ -19,7 +20,7 @@ COSTS = Dashboard(
             (
                 Panel(
                     "In 24 hours",
-                    (Query(f"sum(increase({COST}[24h]))"),),
+                    (Query(f"sum(increase({COST}[24h])) or vector(0)"),),
                     "stat",
                     "currencyUSD",
                     width=6,
@@ -27,7 +28,7 @@ COSTS = Dashboard(
                 ),
                 Panel(
                     "In the time shown",
-                    (Query(f"sum(increase({COST}[$__range]))"),),
+                    (Query(f"sum(increase({COST}[$__range])) or vector(0)"),),
                     "stat",
                     "currencyUSD",
                     width=6,
@@ -35,7 +36,7 @@ COSTS = Dashboard(
                 ),
                 Panel(
                     "Per document that was read",
-                    (Query(f"sum(increase({COST}[24h])) / (sum(increase({ENDED}[24h])) > 0)"),),
+                    (Query(f"(sum(increase({COST}[24h])) or vector(0)) / (sum(increase({ENDED}[24h])) > 0)"),),
                     "stat",
                     "currencyUSD",
                     "Over 24 hours.",
@@ -68,6 +69,7 @@ COSTS = Dashboard(
                     unit="currencyUSD",
                     stacked=True,
                     width=12,
+                    empty=FREE,
                 ),
                 Panel(
                     "Dollars per thousand pages by engine",
@@ -80,6 +82,7 @@ COSTS = Dashboard(
                     ),
                     unit="currencyUSD",
                     width=12,
+                    empty=FREE,
                 ),
             ),
         ),

@@ -202,6 +202,7 @@ FLEET = Dashboard(
                         ),
                         Query("sum(docfleet_worker_direct_mode)", "workers in direct mode"),
                     ),
+                    empty="hints need a broker",
                     width=6,
                 ),
                 Panel(

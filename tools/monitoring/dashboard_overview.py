@@ -89,7 +89,7 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Spent in 24 hours",
-                    (Query(f"sum(increase(docfleet_cost_usd_total{{{R}}}[24h]))"),),
+                    (Query(f"sum(increase(docfleet_cost_usd_total{{{R}}}[24h])) or vector(0)"),),
                     "stat",
                     "currencyUSD",
                     "For pages at engines.",
