@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from deploy_tools import tool
+from deploy_tools import server
 
 ROOT = Path(__file__).parents[1]
 if str(ROOT / "tools") not in sys.path:
@@ -122,5 +122,5 @@ def run_tests(tests: Sequence[dict[str, Any]], every: str, folder: Path, groups:
     (folder / "rules.yml").write_text(json.dumps({"groups": groups}), encoding="utf-8")
     file = folder / "test.yml"
     file.write_text(json.dumps(given), encoding="utf-8")
-    ran = subprocess.run([tool("promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    ran = subprocess.run([server("promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False)
     return "" if ran.returncode == 0 else ran.stdout + ran.stderr

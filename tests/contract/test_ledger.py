@@ -31,9 +31,9 @@ from docfleet.ledger import (
     PageOutcome,
     Plan,
 )
-from docfleet.ledger.tally_rows import ALL_TABLES
 from docfleet.ledger.migrations import head
 from docfleet.ledger.schema import HEAD
+from docfleet.ledger.tally_rows import ALL_TABLES
 from ledger_driver import (
     BATCH,
     audit,

@@ -1,4 +1,4 @@
-"""Rules, routes and dashboards hold together: they are what the source makes, they parse, and they name what there is."""
+"""Rules and dashboards are what the source makes, they parse, and they name what there is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alarm_cases import WORK
 from alarm_cases_engines import ENGINES
 from alarm_cases_objectives import OBJECTIVES
 from alarm_cases_plumbing import PLUMBING
-from deploy_tools import module_of, tool
+from deploy_tools import module_of, server
 from docfleet.telemetry.catalog import METRICS, PROCESS, samples_of
 from docfleet.telemetry.kinds import Metric
 from docfleet.telemetry.labels import OTHER, values_of
@@ -99,7 +99,8 @@ def test_prometheus_takes_its_files(tmp_path: Path) -> None:
     for name in ("prometheus.yml", "rules.yml"):
         (tmp_path / name).write_bytes((MONITORING / "prometheus" / name).read_bytes())
     ran = subprocess.run(
-        [tool("promtool"), "check", "config", str(tmp_path / "prometheus.yml")], capture_output=True, text=True, check=False
+        [server("promtool"), "check", "config", str(tmp_path / "prometheus.yml")],
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert re.search(r"\d{3} rules found", ran.stdout)
@@ -123,7 +124,7 @@ def test_every_query_parses(tmp_path: Path) -> None:
     file = tmp_path / "queries.yml"
     file.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}), encoding="utf-8")
     ran = subprocess.run(
-        [tool("promtool"), "check", "rules", "--lint=none", str(file)], capture_output=True, text=True, check=False
+        [server("promtool"), "check", "rules", "--lint=none", str(file)], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
@@ -220,8 +221,8 @@ def test_alarms_lead_to_dashboards_and_variables_there_are() -> None:
 def test_nobody_is_woken_for_what_can_wait() -> None:
     """The list of what wakes somebody is short on purpose: whoever adds to it changes this line."""
     assert {alarm.name.removeprefix("Docfleet") for alarm in alarms.all_alarms() if alarm.severity == "critical"} == {
-        "AvailabilityBurn", "ApiBurn", "LatencyBurn", "QueueStuck", "NoWorkers", "BudgetSpent", "LedgerDown", "NoLeader",
-        "RegionSilent", "TallyBehind", "CertificateEnds", "FrontDown",
+        "AvailabilityBurn", "ApiBurn", "LatencyBurn", "QueueStuck", "NoWorkers", "BudgetSpent", "LedgerDown",
+        "NoLeader", "RegionSilent", "TallyBehind", "CertificateEnds", "FrontDown",
     }  # fmt: skip
 
 
@@ -238,7 +239,9 @@ def test_a_dashboard_is_what_grafana_loads(name: str) -> None:
     for panel in board["panels"]:
         place = panel["gridPos"]
         cells = {
-            (x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
         }  # fmt: skip
         assert not cells & taken, "panels lie on each other"
         assert place["x"] + place["w"] <= grafana.WIDTH

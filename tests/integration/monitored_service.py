@@ -6,7 +6,6 @@ Rules, routes and relabelling are those that are deployed, at a pace of their ow
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,10 +18,10 @@ from typing import Any
 
 import httpx
 import msgspec
-import pytest
 import yaml
 from webhook_receivers import Received, Receiver
 
+from deploy_tools import server
 from monitoring_source import alarms, pace, routing, scraping
 
 PACE = pace.Pace(1 / 20)
@@ -30,15 +29,6 @@ PACE = pace.Pace(1 / 20)
 ROUTING_KEY = "0123456789abcdef0123456789abcdef"
 KINDS = ("trigger", "acknowledge", "resolve")
 SEVERITIES = ("critical", "error", "warning", "info")
-
-
-def program(*names: str) -> str:
-    """The path of a server by one of its names. Skips where it is missing, but fails where everything is required."""
-    for name in names:
-        if found := shutil.which(name):
-            return found
-    say = pytest.fail if os.environ.get("DOCFLEET_REQUIRE_MONITORING") == "1" else pytest.skip
-    say(f"{names[0]} is not installed")
 
 
 def free_port() -> int:
@@ -90,6 +80,10 @@ class Monitored:
         self.start("api", "api", "--port", str(self.ports["http"]))
         self.start("dispatcher", "dispatcher")
         self.start("worker", "worker", "--pool", "all", "--slots", "2")
+        # at this pace an alarm that waits two minutes for a start waits six seconds
+        for name in ("api", "dispatcher", "worker"):
+            self.wait_for(lambda name=name: "docfleet_build_info" in self.told(name), 60)
+        self.wait_for(lambda: 'docfleet_dispatcher_is_leader{region="here"} 1' in self.told("dispatcher"), 60)
         self._start_alertmanager()
         self._start_prometheus()
         self.wait_for(lambda: self.value('count(up{job=~"docfleet-.*"} == 1)') == 3.0, 90)
@@ -116,6 +110,13 @@ class Monitored:
         )  # fmt: skip
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
+
+    def told(self, name: str) -> str:
+        """What a process tells Prometheus; empty before it does."""
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.ports[name]}/metrics", timeout=5).text
+        except httpx.TransportError:
+            return ""
 
     def kill(self, name: str) -> None:
         self.processes[name].send_signal(signal.SIGKILL)
@@ -170,7 +171,7 @@ class Monitored:
         self._process(
             "alertmanager",
             [
-                program("prometheus-alertmanager", "alertmanager"), f"--config.file={config}",
+                server("prometheus-alertmanager", "alertmanager"), f"--config.file={config}",
                 f"--storage.path={self.folder / 'alertmanager'}", "--cluster.listen-address=",
                 f"--web.listen-address={self.alertmanager.removeprefix('http://')}",
             ],
@@ -188,7 +189,7 @@ class Monitored:
         self._process(
             "prometheus",
             [
-                program("prometheus"), f"--config.file={self._write('prometheus.yml', config)}",
+                server("prometheus"), f"--config.file={self._write('prometheus.yml', config)}",
                 f"--storage.tsdb.path={self.folder / 'prometheus'}", "--enable-feature=exemplar-storage",
                 f"--web.listen-address={self.prometheus.removeprefix('http://')}",
             ],
