@@ -10,7 +10,7 @@ import runpy
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -307,6 +307,10 @@ def metrics() -> str:
     return page
 
 
+def _traces(page: str) -> Callable[[], str]:
+    return lambda: str(runpy.run_path(str(Path(__file__).with_name("reference_traces.py")))[page](NOTE))
+
+
 PAGES = {
     "cli.md": cli,
     "settings.md": settings,
@@ -314,6 +318,8 @@ PAGES = {
     "states.md": states,
     "api.md": api,
     "metrics.md": metrics,
+    "spans.md": _traces("spans"),
+    "log-events.md": _traces("log_events"),
 }
 
 

@@ -18,7 +18,7 @@ from docfleet.store.passwords import MAX_PASSWORDS
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
-def _known_form(value: str) -> str:
+def known_form(value: str) -> str:
     """What cannot be an id is an id of nothing."""
     if not _ID.fullmatch(value):
         raise NotFound()
@@ -98,11 +98,11 @@ IdempotencyKey = Annotated[
 
 Parts = Annotated[ApiParts, Depends(parts_of)]
 Who = Annotated[Caller, Depends(caller_of)]
-DocumentId = Annotated[str, Path(description="Id of a document."), AfterValidator(_known_form)]
-BatchId = Annotated[str, Path(description="Id of a batch."), AfterValidator(_known_form)]
-WebhookId = Annotated[str, Path(description="Id of a webhook."), AfterValidator(_known_form)]
-DeliveryId = Annotated[str, Path(description="Id of a delivery, as in `webhook-id`."), AfterValidator(_known_form)]
-KeyId = Annotated[str, Path(description="Id of a key, not its secret."), AfterValidator(_known_form)]
+DocumentId = Annotated[str, Path(description="Id of a document."), AfterValidator(known_form)]
+BatchId = Annotated[str, Path(description="Id of a batch."), AfterValidator(known_form)]
+WebhookId = Annotated[str, Path(description="Id of a webhook."), AfterValidator(known_form)]
+DeliveryId = Annotated[str, Path(description="Id of a delivery, as in `webhook-id`."), AfterValidator(known_form)]
+KeyId = Annotated[str, Path(description="Id of a key, not its secret."), AfterValidator(known_form)]
 Cursor = Annotated[
     Text | None, Query(max_length=500, description="`next_cursor` of the page before; none: the first page.")
 ]

@@ -154,7 +154,7 @@ class SharedLimits:
             return await self._ask(key, share, now)
         except Exception as error:
             # whatever a Redis client may raise, a request must not fail because it could not be counted
-            _log.warning("shared_limits_unreachable", error=type(error).__name__)
+            _log.warning("shared_limits_unreachable", error=error)
             self._shared_again_at = self._clock() + _RETRY_SHARED_SECONDS
             return await self._local.take(key)
 

@@ -120,7 +120,7 @@ def presentable(error: DocfleetError) -> DocfleetError:
 async def _on_docfleet_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DocfleetError)
     if error.status >= 500:
-        _log.warning("request_failed", code=error.code, detail=str(error), request=instance_of(request))
+        _log.warning("request_failed", error=error, request=instance_of(request))
     if error.status == 500:
         return respond(request, DocfleetError("Something went wrong inside the service."))
     return respond(request, presentable(error))
@@ -183,8 +183,13 @@ def _methods_at(request: Request) -> list[str]:
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
+def route_of(request: Request) -> str:
+    """The template of the path; empty where there is no such route."""
+    return str(getattr(request.scope.get("route"), "path", ""))
+
+
 async def _on_defect(request: Request, error: Exception) -> Response:
-    _log.error("defect", request=instance_of(request), path=request.url.path, exc_info=error)
+    _log.error("defect", request=instance_of(request), route=route_of(request), exc_info=error)
     return respond(request, DocfleetError("Something went wrong inside the service."))
 
 

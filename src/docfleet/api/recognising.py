@@ -56,7 +56,7 @@ class Recogniser:
             try:
                 answer = self._exchange(head)
             except (OSError, ValueError) as error:
-                _log.warning("detector_failed", error=repr(error))
+                _log.warning("detector_failed", error=error)
                 self._end_child()
                 raise UnsupportedType("The file is of no type that docfleet knows.") from error
         if "code" in answer:

@@ -109,7 +109,7 @@ class SourceKeeper:
         try:
             self._store.delete_prefix(content_prefix(content_id))
         except StoreError as error:
-            _log.warning("orphan_left", content=content_id, error=str(error))
+            _log.warning("orphan_left", content=content_id, error=error)
 
 
 class _Measured:

@@ -25,6 +25,7 @@ from docfleet.api.problems import Refusal
 from docfleet.api.resource import MAX_JSON_BYTES
 from docfleet.api.sources import open_source
 from docfleet.api.storing import SourceKeeper
+from docfleet.api.tracing import Upload
 from docfleet.api.uploads import body_chunks, check_announced_size, receive
 from docfleet.domain.access import Caller
 from docfleet.errors import BadRequest, PayloadTooLarge, RequestError
@@ -50,6 +51,7 @@ class _Said(msgspec.Struct):
 
 async def submit(request: Request, parts: ApiParts, caller: Caller, idempotency_key: str) -> Answer:
     """Raises what the OpenAPI of `POST /v1/documents` lists; then nothing of the submission is left."""
+    upload = Upload(request.headers.get("traceparent", ""))
     check_announced_size(request, parts.options)
     if (coding := request.headers.get("content-encoding", "identity").strip().lower()) not in ("", "identity"):
         raise BadRequest(f"The body is not unpacked from Content-Encoding {coding[:50]}: send the bytes as they are.")
@@ -64,7 +66,15 @@ async def submit(request: Request, parts: ApiParts, caller: Caller, idempotency_
             chunks, said = await _of_source(request, parts, body)
             said.passwords = passwords
             return await anyio.to_thread.run_sync(
-                _accept, state.keeper, parts, caller, idempotency_key, said, chunks, limiter=state.upload_threads
+                _accept,
+                state.keeper,
+                parts,
+                caller,
+                idempotency_key,
+                said,
+                upload,
+                chunks,
+                limiter=state.upload_threads,
             )
         if kind == "application/x-www-form-urlencoded":
             raise BadRequest("A URL-encoded form carries no document: send a multipart form or the bytes.")
@@ -79,7 +89,7 @@ async def submit(request: Request, parts: ApiParts, caller: Caller, idempotency_
             incoming, said = body, _Said(lambda: fields, lambda: "", passwords)
         return await receive(
             incoming,
-            lambda chunks: _accept(state.keeper, parts, caller, idempotency_key, said, chunks),
+            lambda chunks: _accept(state.keeper, parts, caller, idempotency_key, said, upload, chunks),
             state.upload_threads,
         )
 
@@ -122,17 +132,25 @@ async def _of_source(request: Request, parts: ApiParts, body: AsyncIterator[byte
 
 
 def _accept(
-    keeper: SourceKeeper, parts: ApiParts, caller: Caller, idempotency_key: str, said: _Said, chunks: Iterable[bytes]
+    keeper: SourceKeeper,
+    parts: ApiParts,
+    caller: Caller,
+    idempotency_key: str,
+    said: _Said,
+    upload: Upload,
+    chunks: Iterable[bytes],
 ) -> Answer:
     """In a thread: bytes into the store, rows into the ledger."""
+    upload.storing()
     source = keeper.keep(chunks)
+    upload.stored(source.size_bytes, source.media.mime_type)
     try:
         fields = said.fields()
         reading = reading_options(fields, parts.options)
         passwords = (*said.passwords, *fields.password)
         sealed = seal_passwords(parts.master_key, passwords, caller.tenant, source.sha256)
         submission = submission_of(fields, reading, source, caller, said.file_name(), idempotency_key, sealed)
-        submitted = parts.desk.submit(submission)
+        submitted = parts.desk.submit(msgspec.structs.replace(submission, trace=upload.kept()))
     except (RequestError, Refusal):
         # nothing was made. After any other error it may have been: a commit whose answer was lost. Then the bytes are
         # needed; if not, they are an orphan that housekeeping deletes
@@ -142,7 +160,10 @@ def _accept(
     if accepted.content_id != source.content_id:
         keeper.discard(source.content_id)
     parts.on_accepted()
-    return Answer(submitted.view or parts.desk.document(caller.tenant, accepted.document_id), accepted.replayed)
+    view = submitted.view or parts.desk.document(caller.tenant, accepted.document_id)
+    if not accepted.replayed:
+        upload.accepted(view.id, view.created_at)
+    return Answer(view, accepted.replayed)
 
 
 def _described(model: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from docfleet import __version__
 from docfleet.cli.loading import lazy_group
 from docfleet.domain.file_names import printable
 from docfleet.errors import DocfleetError, StoreError
-from docfleet.telemetry import configure_logs
+from docfleet.telemetry import configure_logs, logger
+from docfleet.telemetry.logs import guard_process
 
 COMMANDS = {
     "process": "docfleet.cli.process:process",
@@ -26,11 +27,13 @@ COMMANDS = {
     "fleet": "docfleet.cli.fleet:fleet",
     "costs": "docfleet.cli.costs:costs",
     "budgets": "docfleet.cli.budgets:budgets",
+    "report": "docfleet.cli.report:report",
     "engines": "docfleet.cli.engines:engines",
     "codes": "docfleet.cli.codes:codes",
     "serve": "docfleet.cli.serve:serve",
     "up": "docfleet.cli.up:up",
     "api": "docfleet.cli.api:api",
+    "console": "docfleet.cli.console:console",
     "dispatcher": "docfleet.cli.dispatcher:dispatcher",
     "worker": "docfleet.cli.worker:worker",
     "ledger": "docfleet.cli.ledger:ledger",
@@ -75,6 +78,7 @@ def options(
 
 def main() -> None:
     """Runs the command; an error of ours, or of the disk, becomes a sentence and its exit code, never a traceback."""
+    guard_process()
     try:
         app()
     except DocfleetError as error:
@@ -87,3 +91,7 @@ def main() -> None:
         print(f"docfleet: {error.strerror or type(error).__name__}{where}", file=sys.stderr)
         print(StoreError.remedy, file=sys.stderr)
         sys.exit(StoreError.exit_code)
+    except Exception:
+        # a defect: where it happened helps, the values may be somebody's documents
+        logger("cli").exception("process_broke")
+        sys.exit(1)

@@ -22,6 +22,7 @@ from docfleet.client.fleet import Fleet
 from docfleet.client.listing import listed
 from docfleet.client.parallel import in_parallel
 from docfleet.client.repeating import RepeatPolicy
+from docfleet.client.reports import Reports
 from docfleet.client.statistics import Overview, Statistics, read_overview, read_statistics
 from docfleet.client.uploading import OnSent, Source, Upload, fields, password_header
 from docfleet.client.values import BatchFacts, Costs, DocumentFacts, Identity
@@ -72,6 +73,7 @@ class Client:
         self.budgets = Budgets(self.connection)
         self.dead_letters = DeadLetters(self.connection)
         self.fleet = Fleet(self.connection)
+        self.reports = Reports(self.connection)
         self.webhooks = Webhooks(self.connection)
 
     @property

@@ -13,6 +13,7 @@ import msgspec
 
 from docfleet.delivery.sending import Sender
 from docfleet.delivery.signing import open_secret
+from docfleet.delivery.tracing import Try, code_of
 from docfleet.domain.delivery import Answer, DeliveryState, Receiver, Verdict, judge, share_out
 from docfleet.errors import DocfleetError, LedgerError, StoreError
 from docfleet.ledger.webhook_values import ClaimedDelivery
@@ -91,7 +92,7 @@ class _Senders:
                 taken = self._take_up()
                 self._prune()
             except LedgerError as error:
-                _log.warning("deliveries_not_readable", error=str(error))
+                _log.warning("deliveries_not_readable", error=error)
                 pause = min(2 * pause, 5.0)
                 self._stop.wait(pause)
                 continue
@@ -133,22 +134,26 @@ class _Senders:
         if not shares:
             return 0
         claimed = self._parts.webhooks.claim_deliveries(shares, options.timeout_seconds + LEASE_MARGIN_SECONDS)
+        at = time.monotonic()
         for delivery in claimed:
             with self._lock:
                 self._under_way[delivery.id] = Receiver(delivery.webhook_id, delivery.tenant)
-            self._threads.submit(self._deliver, delivery)
+            self._threads.submit(self._deliver, delivery, at)
         return len(claimed)
 
-    def _deliver(self, delivery: ClaimedDelivery) -> None:
+    def _deliver(self, delivery: ClaimedDelivery, claimed: float) -> None:
         try:
-            answer = self._try(delivery)
+            told = Try(delivery, claimed)
+            answer = self._try(delivery, told.traceparent)
             options = self._parts.options
             verdict = judge(answer, delivery.attempts, options.retry_seconds, self._parts.jitter())
+            told.ended(answer, verdict)
             self._finish(delivery, answer, verdict)
             metrics.count(DELIVERIES, 1.0, OUTCOMES[verdict.state])
             _log.info(
-                "delivery_tried", delivery=delivery.id, webhook=delivery.webhook_id, attempt=delivery.attempts,
-                state=verdict.state.value, reason=verdict.reason, seconds=round(answer.seconds, 3),
+                "delivery_tried", document=delivery.document_id, delivery=delivery.id, webhook=delivery.webhook_id,
+                attempt=delivery.attempts, state=verdict.state.value, code=code_of(answer),
+                seconds=round(answer.seconds, 3),
             )  # fmt: skip
             with self._lock:
                 if answer.status == 0 or answer.seconds > SLOW_SECONDS:
@@ -163,12 +168,12 @@ class _Senders:
                 del self._under_way[delivery.id]
             self._changed.set()
 
-    def _try(self, delivery: ClaimedDelivery) -> Answer:
+    def _try(self, delivery: ClaimedDelivery, traceparent: str) -> Answer:
         try:
             secret = open_secret(self._parts.master_key, delivery.sealed_secret)
         except StoreError as error:
             return Answer(0, 0.0, f"secret_unreadable: {error}")
-        return self._sender.send(delivery, secret)
+        return self._sender.send(delivery, secret, traceparent)
 
     def _finish(self, delivery: ClaimedDelivery, answer: Answer, verdict: Verdict) -> None:
         for attempt in range(1, FINISH_TRIES + 1):

@@ -37,11 +37,11 @@ class Sender:
         self._allow_private = allow_private
         self._trust = trust or ssl.create_default_context()
 
-    def send(self, delivery: ClaimedDelivery, secret: str) -> Answer:
+    def send(self, delivery: ClaimedDelivery, secret: str, traceparent: str = "") -> Answer:
         """Whatever goes wrong is in the answer."""
         began = time.monotonic()
         try:
-            status, retry_after = self._post(delivery, secret, began + self._timeout)
+            status, retry_after = self._post(delivery, secret, began + self._timeout, traceparent)
         except (AddressRefused, AddressUnknown, BadRequest) as error:
             code = "address_refused" if isinstance(error, BadRequest) else error.code
             return Answer(0, time.monotonic() - began, f"{code}: {error}")
@@ -53,7 +53,9 @@ class Sender:
             return Answer(0, time.monotonic() - began, f"broken_answer: {_first_line(error)}")
         return Answer(status, time.monotonic() - began, "", retry_after)
 
-    def _post(self, delivery: ClaimedDelivery, secret: str, deadline: float) -> tuple[int, float | None]:
+    def _post(
+        self, delivery: ClaimedDelivery, secret: str, deadline: float, traceparent: str
+    ) -> tuple[int, float | None]:
         url = check_url(delivery.url, self._allow_private)
         body = body_of(delivery)
         timestamp = int(delivery.claimed_at)  # by the database's clock: this machine's may be wrong
@@ -67,6 +69,8 @@ class Sender:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(secret, delivery.id, timestamp, body),
         }
+        if traceparent:
+            headers["traceparent"] = traceparent
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         network = _Network(self._allow_private, deadline)
         limits = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout)

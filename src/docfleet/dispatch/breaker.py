@@ -27,7 +27,7 @@ class Breaker:
 
     def failed(self, now: float, error: Exception) -> None:
         if not self._pause:
-            _log.warning("part_failing", name=self._part, error=str(error))
+            _log.warning("part_failing", name=self._part, error=error)
         self._pause = min(_LONGEST_SECONDS, self._pause * 2 or _FIRST_SECONDS)
         self._closed_at = now + self._pause
 

@@ -12,5 +12,9 @@ def expire_leases(ledger: Ledger) -> int:
     """How many lapsed. See `Ledger.expire_leases` for who is blamed."""
     ended = ledger.expire_leases()
     if ended:
-        _log.warning("leases_expired", slices=[one.slice_id for one in ended[:50]], count=len(ended))
+        shown = ended[:50]
+        _log.warning(
+            "leases_expired", slices=[one.slice_id for one in shown], documents=[one.document_id for one in shown],
+            count=len(ended),
+        )  # fmt: skip
     return len(ended)

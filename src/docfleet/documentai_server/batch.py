@@ -186,7 +186,7 @@ class Batches:
                     continue
                 self._end(*taken)
             except DocfleetError as error:  # the file of operations: nothing is lost, all is tried again
-                _log.error("documentai_batch_file", code=error.code, message=error.message)
+                _log.error("documentai_batch_file", error=error)
                 self._stop.wait(BUSY_SECONDS)
             except Exception:  # a defect; the other documents are still read
                 _log.exception("documentai_batch_worker_failed")
@@ -222,7 +222,7 @@ class Batches:
         except NotStored:
             return _failed(item, Code.NOT_FOUND, f"{item.source} was not found.")
         except DocfleetError as error:
-            _log.warning("documentai_batch_document", operation=batch.name, code=error.code, message=error.message)
+            _log.warning("documentai_batch_document", operation=batch.name, error=error)
             return _failed(item, Code.UNAVAILABLE if error.retryable else Code.INTERNAL, error.message)
         except Exception:
             _log.exception("documentai_batch_document_failed", operation=batch.name, position=item.position)

@@ -19,6 +19,7 @@ from docfleet.errors import DocfleetError
 from docfleet.runtime import Runtime
 from docfleet.settings import Settings
 from docfleet.telemetry import configure_logs, logger
+from docfleet.telemetry.logs import guard_process
 
 _log = logger("documentai_server")
 _LOOK_SECONDS = 1.0
@@ -40,6 +41,7 @@ def main() -> None:
     except frames.Closed:
         return
     configure_logs(config.log_level)
+    guard_process()
     threading.Thread(target=_end_with, args=(config.parent,), daemon=True).start()
     with Runtime(Settings(**config.settings)) as runtime:
         _serve(sock, Reader(runtime, config.blank))

@@ -142,7 +142,7 @@ def _refusal_of(error: Exception, method: Method) -> Refusal:
     if isinstance(error, Refusal):
         return error
     if isinstance(error, DocfleetError):
-        _log.warning("documentai_call_failed", method=method.name, code=error.code, error=error.message)
+        _log.warning("documentai_call_failed", method=method.name, error=error)
         return Refusal(Code.UNAVAILABLE if error.retryable else Code.INTERNAL, error.message)
     # a defect of ours: the caller learns that there is one, the log learns which
     _log.exception("documentai_call_failed", method=method.name)

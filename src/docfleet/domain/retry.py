@@ -21,6 +21,7 @@ Back-off with full jitter: https://aws.amazon.com/blogs/architecture/exponential
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 from math import comb, expm1, log
@@ -185,6 +186,20 @@ def kind_of(reason: str) -> FailureKind:
         return FailureKind.LOSS
     # a wait gives its bare code
     return FailureKind.ERROR if ": " in reason else FailureKind.WAIT
+
+
+_OF_CRASH = re.compile(r"crash \d+(,.*)?|\d+ crashes", re.DOTALL)
+_OF_LOSS = re.compile(r"loss \d+")
+_OF_ERROR = re.compile(r".*: (error \d+|\d+ errors|no retry can cure it)", re.DOTALL)
+
+
+def kind_of_reason(reason: str) -> FailureKind:
+    """What a `Decision.reason` was about, as `RetryPolicy` words it; the history keeps no more than that."""
+    if _OF_CRASH.fullmatch(reason):
+        return FailureKind.CRASH
+    if _OF_LOSS.fullmatch(reason):
+        return FailureKind.LOSS
+    return FailureKind.ERROR if _OF_ERROR.fullmatch(reason) else FailureKind.WAIT
 
 
 class Hazard(msgspec.Struct, frozen=True):

@@ -238,7 +238,7 @@ def _document(submission: Submission, answer: Accepted, batch_id: str, region: s
         "labels_json": msgspec.json.encode(submission.labels).decode(),
         "options_json": msgspec.json.encode(submission.options).decode(), "options_key": submission.options.key,
         "urgency": Urgency(submission.urgency).value, "pool": submission.pool, "deadline_at": submission.deadline_at,
-        "submitted_by": submission.submitted_by, "priority": PRIORITY,
+        "submitted_by": submission.submitted_by, "priority": PRIORITY, "trace": submission.trace,
         # results that are there need none
         "sealed_passwords": None if answer.state in DOCUMENT_ENDS else submission.sealed_passwords,
     }  # fmt: skip

@@ -212,7 +212,7 @@ class Access:
                 with self._ledger.unit_of_work() as session:
                     session.execute(_USED, {"used_id": key_id})
             except LedgerError as error:
-                _log.debug("key_use_not_recorded", key_id=key_id, error=error.message)
+                _log.debug("key_use_not_recorded", key_id=key_id, error=error)
 
 
 _API_KEY = cast(Table, ApiKeyRow.__table__)

@@ -33,7 +33,7 @@ ON CONFLICT DO NOTHING RETURNING created_at now"""
 _GIVEN = (
     "id", "batch_id", "sha256", "options_digest", "size_bytes", "media_type", "state", "tenant_id", "region",
     "content_id", "name", "labels_json", "options_json", "options_key", "urgency", "pool", "submitted_by",
-    "sealed_passwords", "deadline_at",
+    "sealed_passwords", "deadline_at", "trace",
 )  # fmt: skip
 _KIND = {
     "size_bytes": "bigint", "priority": "int", "deadline_at": "float8", "sealed_passwords": "bytea",

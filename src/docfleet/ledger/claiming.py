@@ -127,7 +127,7 @@ def _taking(*conditions: Any) -> Any:
         .returning(
             SLICE.c.id, SLICE.c.token, SLICE.c.step, SLICE.c.first_page, SLICE.c.last_page, SLICE.c.round,
             SLICE.c.attempt, SLICE.c.crash_count, SLICE.c.error_count, SLICE.c.isolated, SLICE.c.payload_json,
-            SLICE.c.document_id, SLICE.c.priority,
+            SLICE.c.document_id, SLICE.c.priority, SLICE.c.started_at,
         )
     )  # fmt: skip
 
@@ -241,6 +241,7 @@ def _claims(session: Session, worker: str, taken: Sequence[Row[Any]]) -> list[Cl
             {
                 "document_id": row.document_id, "slice_id": row.id, "from_state": SliceState.QUEUED,
                 "to_state": SliceState.RUNNING, "token": row.token, "worker": worker, "cause": f"attempt {row.attempt}",
+                "at": row.started_at,
             }
             for row in taken
         ],
@@ -257,6 +258,7 @@ def _claim_of(row: Any, worker: str, document: ClaimedDocument) -> Claim:
     return Claim(
         row.id, row.token, worker, Step(row.step), row.first_page, row.last_page, row.round, row.attempt,
         row.crash_count, row.error_count, row.isolated, row.payload_json, document,
+        row.started_at,
     )  # fmt: skip
 
 
@@ -268,6 +270,7 @@ _SHOWN: list[ColumnElement[Any]] = [
     for name in (
         "id", "batch_id", "sha256", "size_bytes", "media_type", "pages", "plan_json", "folder", "options_digest",
         "tenant_id", "content_id", "options_json", "urgency", "pool", "sealed_passwords",
+        "trace",
     )
 ]  # fmt: skip
 _SHOWN += [
@@ -293,7 +296,7 @@ def _claimed_document(row: Any) -> ClaimedDocument:
         row.document_pages, row.document_plan_json, row.document_folder, row.document_options_digest,
         Source(row.document_name, row.path or "", row.member or ""), row.document_tenant_id, row.document_content_id,
         row.wrapped_key, row.document_options_json, Urgency(row.document_urgency), row.document_pool,
-        row.document_sealed_passwords,
+        row.document_sealed_passwords, row.document_trace,
     )  # fmt: skip
 
 
@@ -301,7 +304,8 @@ def _claiming_one() -> Select[Any]:
     """Postgres: the claim of one slice, its event and its document in one statement. Most slices are claimed so."""
     taken = _TAKE_ONE[False].returning(SLICE.c.batch_id, SLICE.c.tenant_id).cte("taken")
     event = {
-        "at": database_now(), "entity": literal("slice"), "document_id": taken.c.document_id, "slice_id": taken.c.id,
+        "at": taken.c.started_at, "entity": literal("slice"), "document_id": taken.c.document_id,
+        "slice_id": taken.c.id,
         "from_state": literal(SliceState.QUEUED.value), "to_state": literal(SliceState.RUNNING.value),
         "token": taken.c.token, "worker": bindparam("new_worker", type_=String()),
         "cause": literal("attempt ") + cast(taken.c.attempt, String), "tenant_id": taken.c.tenant_id,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import Double, bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.work import DocumentState
@@ -57,7 +57,7 @@ def _of_document(column: str) -> Any:
 
 _TOLD = ("entity", "document_id", "slice_id", "from_state", "to_state", "token", "worker", "cause")
 _RECORD = insert(EVENT).values(
-    at=database_now(),
+    at=func.coalesce(bindparam("new_at", type_=Double()), database_now()),
     tenant_id=_of_document("tenant_id"),
     batch_id=_of_document("batch_id"),
     **{name: bindparam(f"new_{name}") for name in _TOLD},
@@ -80,10 +80,11 @@ def record_documents(
 
 
 def record_slices(session: Session, events: Iterable[Mapping[str, Any]]) -> None:
-    """Each with document_id, slice_id, from_state, to_state, token, worker, cause."""
+    """Each with document_id, slice_id, from_state, to_state, token, worker, cause; and `at` where that is known."""
     _record(session, [{"entity": "slice", **event} for event in events])
 
 
 def _record(session: Session, events: Sequence[Mapping[str, Any]]) -> None:
     if events:
-        session.execute(_RECORD, [{f"new_{name}": value for name, value in event.items()} for event in events])
+        told = [{"new_at": None} | {f"new_{name}": value for name, value in event.items()} for event in events]
+        session.execute(_RECORD, told)

@@ -170,7 +170,8 @@ class DocumentRow(Base):
     deleted_at: Mapped[float | None]
     """A tombstone: name, labels and results are gone, the history stays."""
     trace: Mapped[str] = mapped_column(server_default="")
-    """The W3C `traceparent` its submitter sent; empty: none, and its trace is named after the document."""
+    """The W3C `traceparent` its submitter sent (without one its trace is named after the document), a semicolon, and
+    the seconds its upload took: see `telemetry.traces.keep`. Empty while no traces are told."""
 
 
 class InputRow(Base):

@@ -73,6 +73,8 @@ class Submission(msgspec.Struct, frozen=True):
     request_digest: str = ""
     sealed_passwords: bytes | None = None
     """What may open it, sealed (`store.passwords`); kept until the document has ended."""
+    trace: str = ""
+    """The trace it belongs to, as `telemetry.traces.keep` makes it."""
 
 
 class Accepted(msgspec.Struct, frozen=True):

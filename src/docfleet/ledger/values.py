@@ -118,6 +118,8 @@ class ClaimedDocument(msgspec.Struct, frozen=True):
     pool: str = ""
     sealed_passwords: bytes | None = None
     """What may open it, sealed (`store.passwords`)."""
+    trace: str = ""
+    """As `telemetry.traces.keep` made it."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -136,6 +138,8 @@ class Claim(msgspec.Struct, frozen=True):
     isolated: bool
     payload_json: str
     document: ClaimedDocument
+    started_at: float = 0.0
+    """When it was claimed, by the database's clock."""
 
     @property
     def is_whole_document(self) -> bool:

@@ -79,3 +79,7 @@ class ClaimedDelivery(msgspec.Struct, frozen=True):
     tenant: str
     url: str
     sealed_secret: bytes
+    document_id: str = ""
+    """Whose end it tells; empty: of no document."""
+    trace: str = ""
+    """Of that document, as `telemetry.traces.keep` made it."""

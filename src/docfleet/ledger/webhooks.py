@@ -19,6 +19,7 @@ from docfleet.ledger.dialect import database_now
 from docfleet.ledger.ledger import Ledger
 from docfleet.ledger.outbox import enqueue_test
 from docfleet.ledger.registering import new_id
+from docfleet.ledger.rows import DOCUMENT
 from docfleet.ledger.service_rows import DELIVERY, DELIVERY_ATTEMPT, WEBHOOK
 from docfleet.ledger.webhook_values import (
     BY_REQUEST,
@@ -28,6 +29,7 @@ from docfleet.ledger.webhook_values import (
     DeliveryView,
     WebhookView,
 )
+from docfleet.telemetry.traces import is_on
 
 MAX_WEBHOOKS = 20
 """Of one tenant."""
@@ -165,10 +167,12 @@ class Webhooks:
                 rows = session.execute(_CLAIM, given).all()
                 webhook = session.execute(_TARGET, given).one_or_none() if rows else None
                 if webhook is not None:
+                    traces = _traces(session, [row.document_id for row in rows if row.document_id])
                     claimed += [
                         ClaimedDelivery(
                             row.id, row.token, row.event_type, row.payload_json, row.created_at, row.attempts,
                             row.claimed_at, webhook_id, webhook.tenant_id, webhook.url, webhook.sealed_secret,
+                            row.document_id, traces.get(row.document_id, ""),
                         )
                         for row in rows
                     ]  # fmt: skip
@@ -278,9 +282,21 @@ _CLAIM = (
     )
     .returning(
         DELIVERY.c.id, DELIVERY.c.token, DELIVERY.c.event_type, DELIVERY.c.payload_json, DELIVERY.c.created_at,
-        DELIVERY.c.attempts, database_now().label("claimed_at"),
+        DELIVERY.c.attempts, DELIVERY.c.document_id, database_now().label("claimed_at"),
     )
 )  # fmt: skip
+_TRACES = select(DOCUMENT.c.id, DOCUMENT.c.trace).where(
+    DOCUMENT.c.id.in_(bindparam("ids", expanding=True)), DOCUMENT.c.trace != ""
+)
+
+
+def _traces(session: Session, ids: Sequence[str]) -> dict[str, str]:
+    """Those that were kept; nobody asks for them while no traces are told."""
+    if not ids or not is_on():
+        return {}
+    return {row.id: row.trace for row in session.execute(_TRACES, {"ids": list(ids)})}
+
+
 _TARGET = select(WEBHOOK.c.tenant_id, WEBHOOK.c.url, WEBHOOK.c.sealed_secret).where(
     WEBHOOK.c.id == bindparam("of_webhook")
 )

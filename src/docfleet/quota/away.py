@@ -42,7 +42,7 @@ class Reach:
     def failed(self, error: Exception) -> None:
         with self._lock:
             if not self._pause:
-                _log.warning("redis_away", name=self._part, error=str(error))
+                _log.warning("redis_away", name=self._part, error=error)
             elif not self._looking:
                 return  # a call from before the first failure
             self._pause = min(LONGEST_SECONDS, self._pause * 2 or FIRST_SECONDS)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pydantic import Field
 
-from docfleet.settings.section import Section
+from docfleet.settings.traces import TraceSettings
 
 
-class TelemetrySettings(Section):
-    """Metrics of this process. Everything is off until it is given somewhere to go."""
+class TelemetrySettings(TraceSettings):
+    """Metrics and traces. Everything is off until it is given somewhere to go."""
 
     metrics_host: str = Field(
         "127.0.0.1", description="Address of the port for metrics; whoever reaches it may read them, without a key."

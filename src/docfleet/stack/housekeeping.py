@@ -7,17 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docfleet.delivery.run import DeliveryOptions, DeliveryParts, run_delivery
+from docfleet.dispatch.chores import Chore
 from docfleet.dispatch.leader import FileLeader, Leader, PostgresLeader
 from docfleet.dispatch.parts import DispatchOptions, DispatchParts
 from docfleet.dispatch.run import run_dispatcher
+from docfleet.dispatch.telling import LOOK_SECONDS, Telling
 from docfleet.dispatch.waking import PostgresWaking, SqliteWaking, Waking
 from docfleet.queues.options import QueueOptions
 from docfleet.runtime import Runtime, is_postgres, ledger_address
 from docfleet.stack.brain import Brain, pools_of
 from docfleet.stack.ledger_metrics import ledger_metrics
 from docfleet.stack.metrics import telling
+from docfleet.stack.reporting import report_chores
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger, write_gauges
 from docfleet.telemetry import logger
+from docfleet.telemetry.otlp import exporting
 
 _log = logger(__name__)
 _JOIN_SECONDS = 20.0
@@ -29,6 +33,12 @@ def dispatch_parts(
     """Opens ledger and store. On Postgres any number of dispatchers may run, on SQLite those of one machine."""
     service, fleet = runtime.settings.service, runtime.settings.fleet
     brain = Brain(runtime)
+    traces = Telling(runtime.ledger, service.region)
+
+    def begin() -> None:
+        brain.begin()
+        traces.begin()
+
     leader: Leader
     waking: Waking
     if is_postgres(service):
@@ -54,8 +64,9 @@ def dispatch_parts(
         alive=alive,
         count_use=runtime.budgets.count_use,
         show=lambda gauges: show(gauges | brain.gauges()),
-        beside=brain.chores,
-        begin=brain.begin,
+        beside=[*brain.chores, Chore("traces", LOOK_SECONDS, traces.look)],
+        apart=report_chores(runtime),
+        begin=begin,
     )
 
 
@@ -83,7 +94,9 @@ def _delivery_parts(runtime: Runtime) -> DeliveryParts:
 
 def dispatcher_process(runtime: Runtime, liveness: Path | None, metrics: Path | None) -> None:
     """The role `dispatcher`: runs until SIGTERM or SIGINT. Refuses unsafe broker settings (`UnsafeBroker`)."""
-    with stopping_on_signals() as stop, telling(runtime.settings, "dispatcher"):
+    settings = runtime.settings
+    traces = exporting(settings.telemetry.otlp_options(), "dispatcher", settings.service.region)
+    with traces, stopping_on_signals() as stop, telling(settings, "dispatcher"):
         alive = Liveness(liveness)
         if (options := runtime.queue_options) is not None:
             _check_broker(options)
@@ -103,7 +116,7 @@ def _check_broker(options: QueueOptions) -> None:
     try:
         check_broker(options)
     except BrokerUnavailable as error:
-        _log.warning("broker_not_there_yet", error=error.message)
+        _log.warning("broker_not_there_yet", error=error)
 
 
 def _drop(gauges: dict[str, float]) -> None: ...

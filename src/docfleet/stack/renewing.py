@@ -37,7 +37,7 @@ class RenewedCertificate:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*self._files)
             self._context.load_cert_chain(*self._files)
         except (ssl.SSLError, OSError) as error:
-            _log.warning("certificate_not_renewed", error=str(error))
+            _log.warning("certificate_not_renewed", error=error)
             return False
         self._seen = times
         _log.info("certificate_renewed", file=str(self._files[0]))

@@ -83,7 +83,7 @@ def wait_for_ledger(runtime: Runtime, stop: threading.Event, alive: Liveness) ->
             _ = runtime.ledger
         except LedgerUnavailable as error:
             if not told:
-                _log.warning("ledger_not_there_yet", error=error.message)
+                _log.warning("ledger_not_there_yet", error=error)
                 told = True
         else:
             return True

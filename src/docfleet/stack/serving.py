@@ -24,9 +24,11 @@ from docfleet.stack.children import Child
 from docfleet.stack.first_key import FirstKey, first_key
 from docfleet.stack.housekeeping import dispatch_parts, keep_house
 from docfleet.stack.metrics import begin_counting_requests, metrics_below, telling
+from docfleet.stack.mounting import add_console
 from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
 from docfleet.stack.web import address_of, check_tls, listening, make_api, serve_http
+from docfleet.telemetry.otlp import exporting
 
 _TEND_SECONDS = 0.2
 _REQUEST_SECONDS = 3.0
@@ -54,6 +56,7 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
     _refuse_servers(service)
     settings = offering_engines(settings)
     with ExitStack() as opened:
+        opened.enter_context(exporting(settings.telemetry.otlp_options(), "serve", service.region))
         stop = opened.enter_context(stopping_on_signals())
         # what is made in the folder is for this user alone: the folder itself may have been there, open to everybody
         opened.callback(os.umask, os.umask(0o077))
@@ -67,6 +70,7 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
         url = address_of(settings.api, sock)
         key = first_key(runtime.access, service.data_folder, url)
         app = make_api(runtime)
+        add_console(app, runtime)
         parts = dispatch_parts(runtime, _nothing, _drop)
         house = threading.Thread(target=keep_house, args=(runtime, stop, parts), name="dispatcher")
         environment = environment_of(settings)

@@ -16,8 +16,10 @@ from docfleet.errors import DocfleetError, UsageError
 from docfleet.runtime import Runtime
 from docfleet.settings import ApiSettings
 from docfleet.stack.metrics import begin_counting_requests, telling
+from docfleet.stack.mounting import add_console
 from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
+from docfleet.telemetry.otlp import exporting
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,6 +36,7 @@ def make_api(runtime: Runtime) -> FastAPI:
     from docfleet.api.limits import TlsFiles
     from docfleet.api.parts import ApiOptions, ApiParts
     from docfleet.ledger.service_values import ReadingOptions
+    from docfleet.stack.reporting import report_office
 
     settings = runtime.settings
     api, service, reading = settings.api, settings.service, settings.reading
@@ -66,6 +69,7 @@ def make_api(runtime: Runtime) -> FastAPI:
         master_key=runtime.master_key,
         options=options,
         budgets=runtime.budgets,
+        office=report_office(runtime),
         broker_is_up=hints.is_up if hints is not None else None,
     )
     return make_app(parts)
@@ -176,10 +180,13 @@ def api_process(runtime: Runtime, liveness: Path | None) -> None:
     settings = runtime.settings
     check_tls(settings.api)
     begin_counting_requests(settings, "api")
-    with stopping_on_signals() as stop, listening(settings.api) as sock, telling(settings, "api"):
+    traces = exporting(settings.telemetry.otlp_options(), "api", settings.service.region)
+    with traces, stopping_on_signals() as stop, listening(settings.api) as sock, telling(settings, "api"):
         alive = Liveness(liveness)
         if not wait_for_ledger(runtime, stop, alive):
             return
         print(f"docfleet API on {address_of(settings.api, sock)}", flush=True)
-        serve_http(make_api(runtime), settings.api, sock, stop, alive.touch, settings.fleet.grace_seconds)
+        app = make_api(runtime)
+        add_console(app, runtime)
+        serve_http(app, settings.api, sock, stop, alive.touch, settings.fleet.grace_seconds)
         alive.end()

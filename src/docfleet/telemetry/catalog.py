@@ -149,7 +149,8 @@ CERTIFICATE_EXPIRY = _gauge(
 
 HTTP_DURATION = _histogram(
     "docfleet_http_request_duration_seconds", Told.API,
-    "From the head of a request to the end of its answer; streams of events until their first byte.", "method", "route", "status",
+    "From the head of a request to the end of its answer; streams of events until their first byte.",
+    "method", "route", "status",
 )  # fmt: skip
 HTTP_IN_FLIGHT = _gauge("docfleet_http_requests_in_flight", Told.API, "Requests under way.")
 UPLOADED = _counter("docfleet_uploads_bytes_total", Told.API, "Bytes of documents that were taken in.")

@@ -98,5 +98,5 @@ def _expiry_of(purpose: str, path: Path) -> float | None:
     try:
         return first_expiry(text)
     except ValueError as error:
-        _log.warning("certificate_unreadable", purpose=purpose, message=str(error))
+        _log.warning("certificate_unreadable", purpose=purpose, error=error)
         return None

@@ -49,7 +49,7 @@ class Heart:
             for slot in self._slots.busy():
                 self._beat_for(slot)
         except LedgerError as error:
-            log.warning("heartbeat_failed", message=error.message)
+            log.warning("heartbeat_failed", error=error)
             return False
         except Exception:
             # whatever it is: without this thread every slot loses its leases for ever

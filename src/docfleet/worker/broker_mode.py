@@ -72,7 +72,7 @@ class BrokerMode:
             log.info("broker_checked", server=check_broker(self._options))
             self._is_checked = True
         except BrokerUnavailable as error:
-            log.warning("broker_unavailable", message=error.message)
+            log.warning("broker_unavailable", error=error)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -94,7 +94,7 @@ class BrokerMode:
             try:
                 self._check()
             except UnsafeBroker as error:
-                log.error("broker_refused", message=error.message)
+                log.error("broker_refused", error=error)
             if not self._is_checked:
                 return False
         self._consumer.keep_running()

@@ -27,6 +27,7 @@ from docfleet.runtime import Runtime, open_budgets
 from docfleet.settings import Settings
 from docfleet.store import FolderStore
 from docfleet.telemetry import configure_logs, logger
+from docfleet.telemetry.logs import guard_process
 from docfleet.worker.pool import WorkerConfig
 from docfleet.worker.steps import LEDGER_FILE, Interrupted, WorkPlace
 
@@ -78,13 +79,14 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 20)
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerConfig)
     configure_logs(config.log_level)
+    guard_process()
     held = Held()
     threading.Thread(target=_await_end_of_input, args=(held,), daemon=True).start()
     try:
         _serve(config, held)
     except LedgerError as error:
         # Without its ledger (disk full, file gone) a worker can do nothing; the parent meets the same and tells.
-        log.error("ledger_failed", message=error.message)
+        log.error("ledger_failed", error=error)
         sys.exit(1)
 
 
@@ -137,12 +139,12 @@ def _do(place: WorkPlace, claim: Claim) -> None:
     try:
         place.do(claim)
     except Fenced:
-        log.warning("claim_lost", slice=claim.slice_id, document=claim.document.source.name)
+        log.warning("claim_lost", slice=claim.slice_id, document=claim.document.id)
     except Interrupted:
         place.ledger.hand_back(claim)
     except EngineUnavailable as error:
         place.ledger.hand_back(claim)
-        log.error("engine_unavailable", message=error.message)
+        log.error("engine_unavailable", error=error)
         sys.exit(EXIT_ENGINE)
     except LedgerError:
         raise
@@ -159,20 +161,26 @@ def _do(place: WorkPlace, claim: Claim) -> None:
             ),
         )
     except Exception as error:
-        log.exception("unexpected", slice=claim.slice_id, document=claim.document.source.name)
+        log.exception("unexpected", slice=claim.slice_id, document=claim.document.id)
         _fail(
             place.ledger,
             claim,
             Failure.of_error(Unexpected(name_as_text(f"docfleet failed on this document: {error!r}"))),
         )
-    log.debug("slice_ended", step=claim.step, slice=claim.slice_id, seconds=round(time.monotonic() - started, 3))
+    log.debug(
+        "slice_ended",
+        step=claim.step,
+        slice=claim.slice_id,
+        document=claim.document.id,
+        seconds=round(time.monotonic() - started, 3),
+    )
 
 
 def _fail(ledger: Ledger, claim: Claim, failure: Failure) -> None:
     try:
         ledger.fail(claim, failure)
     except Fenced:
-        log.warning("claim_lost", slice=claim.slice_id, document=claim.document.source.name)
+        log.warning("claim_lost", slice=claim.slice_id, document=claim.document.id)
 
 
 def _renew_leases(config: WorkerConfig, settings: Settings, held: Held) -> None:
@@ -185,7 +193,7 @@ def _renew_leases(config: WorkerConfig, settings: Settings, held: Held) -> None:
                     if claims:
                         held.lose(ledger.beat(config.name, claims))
         except LedgerError as error:
-            log.warning("heartbeat_failed", message=error.message)
+            log.warning("heartbeat_failed", error=error)
             held.stop.wait(settings.work.heartbeat_seconds)
 
 

@@ -13,6 +13,7 @@ from docfleet.errors import LedgerError
 from docfleet.ledger import Ledger
 from docfleet.telemetry import logger, metrics
 from docfleet.telemetry.catalog import SLICES, SLOT_DEATHS
+from docfleet.telemetry.traces import tell
 from docfleet.worker.messages import Claimed, Ended, Next, Reply, Work
 from docfleet.worker.slot_process import Holding, SlotProcess
 from docfleet.worker.slots import Slots
@@ -62,6 +63,8 @@ class Driver:
             return outcome
         metrics.add(reply.measured)
         self._slots.give_back(slot, reply)
+        for span in reply.spans:
+            tell(span)
         return outcome
 
     def work(self, slice_id: int) -> str:
@@ -97,7 +100,7 @@ class Driver:
             try:
                 self._ledger().release_worker(item.worker, item.crashed, item.working_on, item.cause)
             except LedgerError as error:
-                log.warning("release_failed", slot=item.worker, message=error.message)
+                log.warning("release_failed", slot=item.worker, error=error)
                 self._unreleased.append(item)
                 return
 

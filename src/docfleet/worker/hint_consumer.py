@@ -137,7 +137,7 @@ def _app_with_task(options: QueueOptions, work: Callable[[int], object]) -> Cele
             work(slice_id)
         else:
             # whoever may write to the broker must not be able to harm a slot with what the ledger cannot look up
-            log.warning("hint_refused", hint=repr(slice_id)[:100])
+            log.warning("hint_refused", kind=type(slice_id).__name__)
 
     app.finalize()
     return app

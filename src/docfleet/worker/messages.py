@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from docfleet.telemetry.metrics import Measured
+from docfleet.telemetry.traces import Span
 
 
 class SlotConfig(msgspec.Struct, frozen=True):
@@ -68,6 +69,8 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     """Worked on since the slot started."""
     measured: list[Measured] = []
     """Since the last end. Slots come and go: whoever outlives them keeps count."""
+    spans: tuple[Span, ...] = ()
+    """What it has to tell of its order, for the supervisor to send."""
 
 
 Reply = Ready | Claimed | Ended

@@ -33,6 +33,7 @@ from docfleet.settings import Settings
 from docfleet.telemetry import logger, metrics, shown_level
 from docfleet.telemetry.catalog import DIRECT_MODE, SLOTS
 from docfleet.telemetry.metrics import Measured, reading
+from docfleet.telemetry.otlp import exporting
 from docfleet.worker.beating import Heart
 from docfleet.worker.broker_mode import BrokerMode
 from docfleet.worker.direct_mode import DirectMode
@@ -69,7 +70,8 @@ def run_worker(
     pools = _pools(pool)
     count = slots or settings.fleet.slots or len(os.sched_getaffinity(0))
     stop = stop or threading.Event()
-    with Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
+    traces = exporting(settings.telemetry.otlp_options(), "worker", settings.service.region)
+    with traces, Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
         runtime.master_key  # noqa: B018 - a missing one is a reason not to start at all
         ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:
@@ -138,7 +140,7 @@ class Supervisor:
             try:
                 self._ledger.see_worker(self.name, "direct" if self._direct.on.is_set() else "broker")
             except LedgerError as error:
-                log.warning("worker_unseen", message=error.message)
+                log.warning("worker_unseen", error=error)
 
     def _is_stalled(self) -> bool:
         seconds = self._settings.fleet.idle_restart_seconds
@@ -161,7 +163,7 @@ class Supervisor:
             self._ledger.announce(facts)
             self._is_announced = True
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
 
     def _readings(self) -> list[Measured]:
         pools, free = ",".join(self._pools), self._slots.idle_count()
@@ -214,7 +216,7 @@ class Supervisor:
         try:
             self._ledger.end_worker(self.name, "stalled" if at_once else "stopped")
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
         shutil.rmtree(self._scratch, ignore_errors=True)
         log.info("worker_stopped", worker=self.name)
 
@@ -225,7 +227,7 @@ def touch(liveness_file: Path | None) -> None:
         try:
             liveness_file.touch()
         except OSError as error:
-            log.warning("liveness_file", path=str(liveness_file), message=str(error))
+            log.warning("liveness_file", file=str(liveness_file), error=error)
 
 
 def _pools(text: str) -> list[str]:
@@ -258,7 +260,7 @@ def open_ledger(runtime: Runtime, stop: threading.Event, liveness_file: Path | N
         try:
             return runtime.ledger
         except LedgerUnavailable as error:
-            log.warning("ledger_awaited", message=error.message)
+            log.warning("ledger_awaited", error=error)
             touch(liveness_file)
             stop.wait(1.0)
     return None

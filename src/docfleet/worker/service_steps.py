@@ -33,8 +33,9 @@ from docfleet.settings import Settings
 from docfleet.store import Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
 from docfleet.store.passwords import open_passwords
-from docfleet.telemetry import metrics
+from docfleet.telemetry import metrics, spans
 from docfleet.telemetry.catalog import PAGE_DURATION, STAGE_DURATION
+from docfleet.telemetry.traces import Value, span
 from docfleet.worker.engine_shelf import EngineShelf
 from docfleet.worker.escalating import ThirdStep
 from docfleet.worker.patience import patiently
@@ -181,10 +182,12 @@ class ServicePlace:
             passwords = open_passwords(
                 self._parts.master_key, document.sealed_passwords, document.tenant, document.sha256
             )
-        with self._timing("fetch"):
+        with span(spans.FETCH, bytes=document.size_bytes), self._timing("fetch"):
             source = self._source(claim)
-        with self._timing("plan"):
-            return self._parts.sandbox.open(source, document.media_type, passwords)
+        with span(spans.OPEN) as told, self._timing("plan"):
+            opened = self._parts.sandbox.open(source, document.media_type, passwords)
+            told.set(pages=opened.pages, repaired=opened.repaired)
+        return opened
 
     def _pages_and_rest(
         self, claim: Claim, opened: Opened, numbers: Sequence[int]
@@ -210,12 +213,14 @@ class ServicePlace:
     def _pages(self, claim: Claim, opened: Opened, numbers: Sequence[int]) -> list[ReadPage]:
         plan = self._reading_plan(claim)
         pages: list[ReadPage] = []
-        with self._timing("read"):
+        with span(spans.READ, pages=len(numbers)) as told, self._timing("read"):
             for page in read_pages(self._parts.sandbox, plan, numbers, repaired=opened.repaired):
                 pages.append(page)
                 metrics.observe(PAGE_DURATION, page.reading.seconds, page.reading.engine)
+                told.add("page", **_said(page))
                 if not self._parts.may_go_on() and len(pages) < len(numbers):
                     raise Interrupted
+            told.set(pages_failed=sum(page.reading.outcome != PAGE_READ for page in pages))
         return pages
 
     def _reading_plan(self, claim: Claim) -> ReadingPlan:
@@ -231,7 +236,8 @@ class ServicePlace:
 
     def _keep(self, claim: Claim, pages: Sequence[ReadPage]) -> str:
         key = f"{claim.result_prefix}/pages.msgpack"
-        self._store(claim).put(key, encode_pages(pages))
+        with span(spans.KEEP):
+            self._store(claim).put(key, encode_pages(pages))
         return key
 
     def _write(self, claim: Claim, opened: Opened, pages: Pages) -> DocumentSummary:
@@ -255,11 +261,12 @@ class ServicePlace:
             max_page_pixels=settings.limits.max_page_pixels,
         )
         try:
-            with self._timing("assemble"):
+            with span(spans.WRITE, formats=",".join(form.name for form in formats)), self._timing("assemble"):
                 outcome = assemble(job, draft)
             prefix = f"contents/{document.content_id}/results/{claim.slice_id}-{claim.token}"
-            with self._timing("store"):
+            with span(spans.STORE) as told, self._timing("store"):
                 files = self._put(self._store(claim), prefix, draft, formats)
+                told.set(files=len(files), bytes=sum(file.size_bytes for file in files))
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise ScratchFull() from error
@@ -298,6 +305,15 @@ def _options(options_json: str) -> ReadingOptions:
 
 def _outcome(page: ReadPage) -> PageOutcome:
     return PageOutcome.of_reading(page.reading, page.page.quality.score if page.page.quality else None)
+
+
+def _said(page: ReadPage) -> dict[str, Value]:
+    """Of a page, for the trace: its words stay here."""
+    reading = page.reading
+    return {
+        "page": reading.page, "engine": reading.engine, "reason": reading.reason, "outcome": reading.outcome,
+        "seconds": reading.seconds,
+    }  # fmt: skip
 
 
 def _written(draft: Path, formats: Sequence[ExportFormat]) -> Iterator[tuple[str, str, str]]:

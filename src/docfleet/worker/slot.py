@@ -39,6 +39,8 @@ from docfleet.sandbox.confine import resident_bytes, tie_to_parent
 from docfleet.settings import Settings
 from docfleet.telemetry import configure_logs, logger, metrics
 from docfleet.telemetry.catalog import STAGE_DURATION
+from docfleet.telemetry.logs import about, guard_process
+from docfleet.telemetry.traces import Collected, at, place_of_attempt, start_tracing
 from docfleet.worker.engine_shelf import EngineShelf
 from docfleet.worker.messages import (
     Claimed,
@@ -122,11 +124,14 @@ class Orders:
 class Slot:
     """Does orders one after another."""
 
-    def __init__(self, config: SlotConfig, ledger: Ledger, place: ServicePlace, orders: Orders) -> None:
+    def __init__(
+        self, config: SlotConfig, ledger: Ledger, place: ServicePlace, orders: Orders, spans: Collected
+    ) -> None:
         self._config = config
         self._ledger = ledger
         self._place = place
         self._orders = orders
+        self._spans = spans
         self._slices = 0
         self._worked_at = 0.0
         self._may_hold = False
@@ -138,7 +143,7 @@ class Slot:
             outcome = self._obey(order)
             if outcome != "nothing":
                 self._worked_at = time.monotonic()
-            self._say(Ended(outcome, resident_bytes(), self._slices, metrics.take()))
+            self._say(Ended(outcome, resident_bytes(), self._slices, metrics.take(), self._spans.take()))
 
     def _rest(self) -> float:
         """Between two orders; seconds until the next call."""
@@ -163,14 +168,20 @@ class Slot:
         try:
             claim = self._claim(order)
         except LedgerUnavailable as error:
-            log.warning("ledger_unavailable", message=error.message)
+            log.warning("ledger_unavailable", error=error)
             self._may_hold = True
             return "no_ledger"
         if claim is None:
             return "nothing"
+        document = claim.document
+        place = place_of_attempt(document.id, document.trace, claim.slice_id, claim.token, claim.started_at)
+        with about(document.id, place), at(place):
+            return self._follow(claim, time.perf_counter() - asked)
+
+    def _follow(self, claim: Claim, claiming_seconds: float) -> str:
         self._orders.slice_id = claim.slice_id
         self._say(Claimed(claim.slice_id, claim.token, claim.document.pool, claim.step))
-        metrics.observe(STAGE_DURATION, time.perf_counter() - asked, claim.document.pool, "claim")
+        metrics.observe(STAGE_DURATION, claiming_seconds, claim.document.pool, "claim")
         self._slices += 1
         started = time.monotonic()
         outcome = self._work(claim)
@@ -189,22 +200,21 @@ class Slot:
 
     def _work(self, claim: Claim) -> str:
         """Whatever goes wrong with the document becomes a failure in the ledger; the slot lives on."""
-        name = claim.document.source.name
         try:
             self._place.do(claim)
         except Fenced:
-            log.warning("claim_lost", slice=claim.slice_id, document=name)
+            log.warning("claim_lost", slice=claim.slice_id)
             return "fenced"
         except Interrupted:
             return self._fail(claim, Failure(FailureKind.WAIT, "handed_back"))
         except LedgerUnavailable as error:
-            log.error("result_let_go", slice=claim.slice_id, message=error.message)
+            log.error("result_let_go", slice=claim.slice_id, error=error)
             return "no_ledger"
         except ScratchFull as error:
             log.warning("scratch_full", slice=claim.slice_id, bytes=claim.document.size_bytes)
             return self._fail(claim, Failure(FailureKind.WAIT, error.code, after_seconds=STORE_PAUSE_SECONDS))
         except StoreError as error:
-            log.warning("store_unavailable", slice=claim.slice_id, message=error.message)
+            log.warning("store_unavailable", slice=claim.slice_id, error=error)
             return self._fail(claim, Failure(FailureKind.WAIT, "store_unavailable", after_seconds=STORE_PAUSE_SECONDS))
         except EngineUnavailable as error:
             # another worker may have it, or it may be installed by the next try
@@ -217,7 +227,7 @@ class Slot:
             said = error.strerror or type(error).__name__
             return self._fail(claim, Failure.of_error(OutputFailed(f"The results could not be written: {said}.")))
         except Exception as error:
-            log.exception("unexpected", slice=claim.slice_id, document=name)
+            log.exception("unexpected", slice=claim.slice_id)
             said = name_as_text(f"docfleet failed on this document: {error!r}")
             return self._fail(claim, Failure.of_error(Unexpected(said)))
         return "done"
@@ -226,7 +236,7 @@ class Slot:
         try:
             patiently(lambda: self._ledger.fail(claim, failure), self._orders.may_go_on)
         except Fenced:
-            log.warning("claim_lost", slice=claim.slice_id, document=claim.document.source.name)
+            log.warning("claim_lost", slice=claim.slice_id)
             return "fenced"
         except LedgerUnavailable:
             return "no_ledger"
@@ -244,11 +254,16 @@ def main() -> None:
     config = msgspec.json.decode(_first_line(), type=SlotConfig)
     tie_to_parent(config.parent)
     configure_logs(config.log_level)
+    guard_process()
     if config.measure:
         metrics.enable()
     orders = Orders()
     threading.Thread(target=orders.listen, name="orders", daemon=True).start()
     settings = Settings.model_validate(config.settings)
+    spans, telemetry = Collected(), settings.telemetry
+    if telemetry.otlp_endpoint:
+        # the supervisor sends them: what was told outlives this process, and nothing is loaded here for that
+        start_tracing(telemetry.trace_ratio, spans, telemetry.trace_failed)
     with Runtime(settings) as runtime:
         sources, engines = Sources(Path(config.scratch)), EngineShelf(runtime.load_engine)
         runtime.sandbox.start()
@@ -257,7 +272,7 @@ def main() -> None:
             parts = Parts(
                 settings, runtime.sandbox, ledger, runtime.store, runtime.master_key, engines, sources, orders.may_go_on
             )
-            Slot(config, ledger, ServicePlace(parts), orders).run()
+            Slot(config, ledger, ServicePlace(parts), orders, spans).run()
         except LedgerUnavailable:
             pass
         finally:

@@ -150,7 +150,7 @@ class Slots:
                 slot = SlotProcess(self._make(number, self._serial), number)
             except OSError as error:
                 # no process, memory or file is left to have: that passes
-                log.error("slot_not_started", message=str(error))
+                log.error("slot_not_started", error=error)
                 self._start_after = time.monotonic() + _SLOWEST_RESPAWN
                 return
             with self._changed:

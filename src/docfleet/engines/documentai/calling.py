@@ -27,6 +27,7 @@ from docfleet.engines.documentai.failures import BARE_INVALID, Failure, FailureK
 from docfleet.engines.documentai.hedging import HedgePolicy, Latencies, decide
 from docfleet.engines.documentai.measuring import Use, outcome_of
 from docfleet.engines.documentai.options import DocumentAIOptions
+from docfleet.engines.documentai.tracing import tell_attempts
 from docfleet.telemetry import logger
 
 log = logger("documentai")
@@ -118,6 +119,7 @@ class Caller:
                 return _ended(admitted, attempts)
             answer, made = self._fly(call, admitted)
             attempts += made
+            tell_attempts(call, made)
             if answer is not None:
                 self._worked_at(answer.endpoint, doubted)
                 return msgspec.structs.replace(answer, attempts=tuple(attempts))
@@ -265,7 +267,7 @@ class Caller:
         failure = outcome if isinstance(outcome, Failure) else None
         self._tell(admitted, failure, seconds)
         self._use.ended(admitted.endpoint, outcome_of(failure), seconds)
-        attempt = Attempt(admitted.endpoint, call.pages, seconds, failure, flight.hedge)
+        attempt = Attempt(admitted.endpoint, call.pages, seconds, failure, flight.hedge, started=flight.started)
         if failure is not None:
             return attempt, None
         self._latencies.add(admitted.endpoint.name, call.pages, seconds)
@@ -307,7 +309,8 @@ class Caller:
         self._quota.failed(flight.admitted.grant)
         # late is what it was, but nobody saw whether it would have worked
         self._breakers.cancel(flight.admitted.endpoint.breaker, flight.admitted.passage)
-        return Attempt(flight.admitted.endpoint, call.pages, seconds, None, flight.hedge, abandoned=True)
+        endpoint = flight.admitted.endpoint
+        return Attempt(endpoint, call.pages, seconds, None, flight.hedge, abandoned=True, started=flight.started)
 
     def _take_back(self, admitted: _Admitted) -> None:
         self._quota.refund(admitted.grant)

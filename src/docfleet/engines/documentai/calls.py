@@ -75,6 +75,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """The second call beside one that was late."""
     abandoned: bool = False
     """The other call answered first; nobody knows whether this one is billed."""
+    started: float = 0.0
+    """When it was sent, by the caller's clock."""
 
     @property
     def billed(self) -> bool:

@@ -66,7 +66,7 @@ class BatchKeeper:
                 try:
                     duty()
                 except DocfleetError as error:
-                    log.warning("batches_awaited", duty=duty.__name__, code=error.code, message=error.message)
+                    log.warning("batches_awaited", duty=duty.__name__, error=error)
                 except Exception:
                     # a defect in one duty must not stop the others
                     log.exception("batches_broke", duty=duty.__name__)
@@ -153,7 +153,7 @@ class BatchKeeper:
             self._desk.not_asked(batch.id, seconds, tried)
 
     def _refused(self, batch: CloudBatch, failure: Failure) -> None:
-        log.warning("batch_refused", batch=batch.id, kind=str(failure.kind), code=failure.code, message=failure.message)
+        log.warning("batch_refused", batch=batch.id, kind=str(failure.kind), code=failure.code)
         pause = next_poll(batch.tries, failure.retry_after)
         if failure.kind is FailureKind.THROTTLED:
             self._ask_later(batch, max(pause, 5.0))
@@ -166,7 +166,7 @@ class BatchKeeper:
 
     def _give_up(self, batch: CloudBatch, code: str, message: str) -> None:
         """Its files go on by themselves; none of them was read, unless nobody knows."""
-        log.error("batch_given_up", batch=batch.id, code=code, message=message)
+        log.error("batch_given_up", batch=batch.id, code=code)
         self._desk.end(batch.id, {}, whole=(code, message), billed=batch.asked_seconds is not None)
 
     # --- following them
@@ -197,7 +197,7 @@ class BatchKeeper:
 
     def _lost(self, batch: CloudBatch, code: str, message: str) -> None:
         """Nobody will know what came of it: it counts as paid for, and its files go on by themselves."""
-        log.error("batch_lost", batch=batch.id, operation=batch.operation, code=code, message=message)
+        log.error("batch_lost", batch=batch.id, operation=batch.operation, code=code)
         if (grant := _grant(batch)) is not None:
             self._parts.quota.failed(grant)
         self._desk.end(batch.id, {}, whole=(code, message), billed=True)
@@ -241,7 +241,7 @@ class BatchKeeper:
                 if one.prefix:
                     store.delete_prefix(one.prefix)
             except DocfleetError as error:
-                log.warning("batch_objects_left", key=one.key or one.prefix, code=error.code, message=error.message)
+                log.warning("batch_objects_left", file=one.file_id, error=error)
             else:
                 gone.append(one)
         return gone

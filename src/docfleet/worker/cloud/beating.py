@@ -51,10 +51,10 @@ class Heart:
         try:
             for worker, claims in self._holding.claims().items():
                 for held in self._holding.lose(self._ledger.beat(worker, claims)):
-                    log.debug("lease_lost", slice=held.claim.slice_id)
+                    log.debug("lease_lost", slice=held.claim.slice_id, document=held.claim.document.id)
                     self._lost(held)
         except LedgerError as error:
-            log.warning("heartbeat_failed", message=error.message)
+            log.warning("heartbeat_failed", error=error)
             return False
         except Exception:
             # whatever it is: without this thread everything held is lost

@@ -35,6 +35,8 @@ from docfleet.pipeline.recognise import ReadPage
 from docfleet.store.encryption import EncryptedStore
 from docfleet.telemetry import logger, metrics
 from docfleet.telemetry.catalog import PAGE_DURATION, SLICES, STAGE_DURATION
+from docfleet.telemetry.spans import KEEP
+from docfleet.telemetry.traces import at, span
 from docfleet.worker.cloud.holding import Held, Holding
 from docfleet.worker.cloud.orders import cloud_slices
 from docfleet.worker.cloud.parts import ENGINE, CloudParts
@@ -78,7 +80,7 @@ class Ends:
         metrics.observe(STAGE_DURATION, seconds, Pool.CLOUD, "read")
         for one in pages:
             metrics.observe(PAGE_DURATION, one.reading.seconds, ENGINE)
-        log.debug("slice_read", slice=claim.slice_id, pages=len(pages), place=place)
+        log.debug("slice_read", slice=claim.slice_id, document=claim.document.id, pages=len(pages), place=place)
 
     def refuse(self, held: Held, code: str, message: str) -> None:
         """The cloud engine does not read its pages: a page read locally stands, any other fails with this code."""
@@ -150,7 +152,7 @@ class Ends:
             change()
         except LedgerError as error:
             # open reservations of claims that are gone are written off by the dispatcher
-            log.warning("reservation_left", message=error.message)
+            log.warning("reservation_left", error=error)
 
     # --- writing
 
@@ -158,7 +160,7 @@ class Ends:
         document = held.claim.document
         if document.wrapped_key is None:
             raise SourceDamaged("The document was erased.")
-        with metrics.timing(STAGE_DURATION, Pool.CLOUD, "store"):
+        with at(held.place), span(KEEP), metrics.timing(STAGE_DURATION, Pool.CLOUD, "store"):
             EncryptedStore(self._parts.store, self._parts.master_key.unwrap(document.wrapped_key)).put(key, data)
 
     def _finish(
@@ -185,7 +187,7 @@ class Ends:
             except StoreError as error:
                 if time.monotonic() > deadline or not self._may_go_on():
                     raise
-                log.warning("store_awaited", message=error.message)
+                log.warning("store_awaited", error=error)
                 time.sleep(random.uniform(0.5, 1.0))
 
     def _end(self, held: Held, write: Callable[[], object], outcome: str = "done") -> bool:
@@ -196,16 +198,16 @@ class Ends:
             write()
         except Fenced:
             outcome = "fenced"
-            log.warning("claim_lost", slice=held.claim.slice_id, document=held.claim.document.source.name)
+            log.warning("claim_lost", slice=held.claim.slice_id, document=held.claim.document.id)
         except LedgerUnavailable as error:
             outcome = "no_ledger"
-            log.error("result_let_go", slice=held.claim.slice_id, message=error.message)
+            log.error("result_let_go", slice=held.claim.slice_id, document=held.claim.document.id, error=error)
         except DocfleetError as error:
             outcome = "failed"
             self._give_up(held, error)
         except Exception as error:
             outcome = "failed"
-            log.exception("unexpected", slice=held.claim.slice_id)
+            log.exception("unexpected", slice=held.claim.slice_id, document=held.claim.document.id)
             self._give_up(held, DocfleetError(f"docfleet failed on this document: {type(error).__name__}."))
         else:
             return True
@@ -215,11 +217,11 @@ class Ends:
         return False
 
     def _give_up(self, held: Held, error: DocfleetError) -> None:
-        log.error("end_not_written", slice=held.claim.slice_id, code=error.code, message=error.message)
+        log.error("end_not_written", slice=held.claim.slice_id, document=held.claim.document.id, error=error)
         try:
             self._parts.ledger.fail(held.claim, _error(error))
         except LedgerError as late:
-            log.warning("claim_lost", slice=held.claim.slice_id, message=late.message)
+            log.warning("claim_lost", slice=held.claim.slice_id, document=held.claim.document.id, error=late)
 
 
 def _nothing(session: Session) -> None: ...

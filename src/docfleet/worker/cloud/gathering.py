@@ -127,7 +127,7 @@ class Gatherer:
         try:
             claims = self._parts.ledger.claim_next(self._name, [Pool.CLOUD], limit, lanes)
         except LedgerError as error:
-            log.warning("ledger_unavailable", message=error.message)
+            log.warning("ledger_unavailable", error=error)
             self._look_at = now + NO_LEDGER_SECONDS
             return
         if claims:
@@ -149,7 +149,7 @@ class Gatherer:
         try:
             return self._staging.known(claims)
         except LedgerError as error:
-            log.warning("ledger_unavailable", message=error.message)
+            log.warning("ledger_unavailable", error=error)
             for claim in claims:
                 held = Held(claim, CloudOrder("", OnRefusal.FAIL, ()))
                 self._holding.add(held)
@@ -213,7 +213,7 @@ class Gatherer:
             try:
                 work()
             except Exception:
-                log.exception("batch_step_broke_off", slice=held.claim.slice_id)
+                log.exception("batch_step_broke_off", slice=held.claim.slice_id, document=held.claim.document.id)
                 if held in self._holding.all(Stage.IN_FLIGHT):
                     self._ends.fail(held, Unexpected("docfleet failed on a batch with this document."))
             finally:
@@ -241,12 +241,12 @@ class Gatherer:
                 done.result()[0].unlink(missing_ok=True)
             self._ends.drop(held)
         elif isinstance(error, ScratchFull | StoreError):
-            log.warning("store_unavailable", slice=held.claim.slice_id, message=error.message)
+            log.warning("store_unavailable", slice=held.claim.slice_id, document=held.claim.document.id, error=error)
             self._ends.hand_back(held, error.code, STORE_PAUSE_SECONDS)
         elif isinstance(error, DocfleetError):
             self._ends.fail(held, error)
         elif error is not None:
-            log.error("unexpected", slice=held.claim.slice_id, exc_info=error)
+            log.error("unexpected", slice=held.claim.slice_id, document=held.claim.document.id, exc_info=error)
             self._ends.fail(held, Unexpected(f"docfleet failed on this document: {type(error).__name__}."))
         else:
             held.file, size = done.result()

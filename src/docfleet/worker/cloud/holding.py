@@ -13,6 +13,7 @@ from pathlib import Path
 from docfleet.domain.packing import Item
 from docfleet.ledger import Claim
 from docfleet.ledger.money_values import Reservation
+from docfleet.telemetry.traces import Place, place_of_attempt
 from docfleet.worker.cloud.orders import CloudOrder
 
 
@@ -44,6 +45,14 @@ class Held:
     """Of the call to come or under way: the first pays for it, a second one for its hedge."""
     is_lost: bool = False
     since: float = field(default_factory=time.monotonic)
+    place: Place | None = field(init=False)
+    """Where its attempt is told; None when it is not."""
+
+    def __post_init__(self) -> None:
+        claim, document = self.claim, self.claim.document
+        self.place = place_of_attempt(
+            document.id, document.trace, claim.slice_id, claim.token, claim.started_at, self.since, len(self.pages)
+        )
 
     @property
     def pages(self) -> list[int]:

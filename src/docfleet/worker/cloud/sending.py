@@ -21,6 +21,7 @@ from docfleet.errors import DocfleetError, EngineFailed, FormatError, LedgerErro
 from docfleet.ledger.money_values import Ask
 from docfleet.ledger.waits import seconds_waited
 from docfleet.telemetry import logger
+from docfleet.telemetry.traces import at
 from docfleet.worker.cloud.finishing import Ends, refusal
 from docfleet.worker.cloud.holding import Held
 from docfleet.worker.cloud.parts import ENGINE, CloudParts
@@ -60,7 +61,7 @@ class Sender:
                 return
             content = self._preparers.join([held.file for held in paid if held.file is not None])
         except LedgerError as error:
-            log.warning("money_awaited", message=error.message)
+            log.warning("money_awaited", error=error)
             self._requeue(alive, LEDGER_PAUSE)
             return
         except DocfleetError as error:
@@ -128,7 +129,8 @@ class Sender:
             may_hedge=all(len(held.reservations) > 1 for held in helds),
             patience=options.patience_seconds if is_full else 0.0,
         )
-        outcome = self._parts.caller.call(call)
+        with at(*[held.place for held in helds]):
+            outcome = self._parts.caller.call(call)
         for held in helds:
             held.calls += bool(outcome.attempts)
         match outcome:
@@ -227,7 +229,7 @@ class Sender:
                     self._ends.hand_back(held, AWAY_WAIT, failure.retry_after or LEDGER_PAUSE)
             case FailureKind.SETUP:
                 self._settle_attempts(helds, outcome.attempts)
-                log.error("engine_not_set_up", code=failure.code, message=failure.message)
+                log.error("engine_not_set_up", code=failure.code)
                 message = failure.error().message
                 self._out_of_reach(helds, SETUP_WAIT, self._parts.options.setup_seconds, message)
             case FailureKind.BROKEN:

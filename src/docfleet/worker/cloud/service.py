@@ -29,6 +29,7 @@ from docfleet.settings import Settings
 from docfleet.telemetry import logger, metrics
 from docfleet.telemetry.catalog import SLOTS
 from docfleet.telemetry.metrics import Measured, reading
+from docfleet.telemetry.otlp import exporting
 from docfleet.worker.cloud.batch_keeping import BatchKeeper
 from docfleet.worker.cloud.beating import Heart
 from docfleet.worker.cloud.finishing import Ends
@@ -60,7 +61,8 @@ def run_cloud_worker(
     second signal ends that time. Raises UsageError, EngineUnavailable when the cloud engine is not set up.
     """
     stop = stop or threading.Event()
-    with Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
+    traces = exporting(settings.telemetry.otlp_options(), "cloud-worker", settings.service.region)
+    with traces, Runtime(settings) as runtime, stopping_on_signals(stop) as signals_seen:
         runtime.master_key  # noqa: B018 - a missing one is a reason not to start at all
         ledger = open_ledger(runtime, stop, liveness_file)
         if ledger is None:
@@ -154,7 +156,7 @@ class CloudWorker:
             try:
                 self._parts.ledger.see_worker(self.name, "direct")
             except LedgerError as error:
-                log.warning("worker_unseen", message=error.message)
+                log.warning("worker_unseen", error=error)
 
     def _announce(self) -> None:
         region = self._settings.service.region
@@ -163,7 +165,7 @@ class CloudWorker:
             self._parts.ledger.announce(facts)
             self._is_announced = True
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
 
     def _end(self, signals_seen: list[int]) -> None:
         metrics.unwatch(self._readings)
@@ -186,7 +188,7 @@ class CloudWorker:
         try:
             self._parts.ledger.end_worker(self.name, "stopped")
         except LedgerError as error:
-            log.warning("worker_unseen", message=error.message)
+            log.warning("worker_unseen", error=error)
         shutil.rmtree(self._scratch, ignore_errors=True)
         log.info("worker_stopped", worker=self.name)
 

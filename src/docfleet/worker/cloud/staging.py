@@ -64,7 +64,7 @@ class Staging:
         try:
             answer = self._parts.budgets.reserve([self._ask(held)])[0]
         except LedgerError as error:
-            log.warning("money_awaited", message=error.message)
+            log.warning("money_awaited", error=error)
             self._ends.hand_back(held, error.code, LEDGER_PAUSE)
             return
         if isinstance(answer, Refused):
@@ -74,7 +74,7 @@ class Staging:
         try:
             file_id = self._upload(held, endpoint)
         except StoreError as error:
-            log.error("batch_bucket_unavailable", place=endpoint.location, code=error.code, message=error.message)
+            log.error("batch_bucket_unavailable", place=endpoint.location, error=error)
             self._batches.bar(endpoint.location)
             self._not_staged(held, error)
             return
@@ -129,7 +129,9 @@ class Staging:
                 self._ends.hand_back(held, "in_batch", STORE_PAUSE_SECONDS)
             case FileState.FAILED:
                 # the batch's end has seen to the money for it
-                log.warning("batch_file_failed", slice=held.claim.slice_id, code=file.code, message=file.message)
+                log.warning(
+                    "batch_file_failed", slice=held.claim.slice_id, document=held.claim.document.id, code=file.code
+                )
                 self._try(held, lambda: self._batches.desk.close(file))
                 self._go_on(held)
             case FileState.UPLOADING:
@@ -146,16 +148,18 @@ class Staging:
                 raise FormatError(f"{len(held.pages)} pages were sent, {len(result.pages)} came back")
         except (StoreError, LedgerError) as error:
             # it lies there; what was paid for it stays with the file
-            log.warning("batch_result_awaited", slice=held.claim.slice_id, code=error.code, message=error.message)
+            log.warning("batch_result_awaited", slice=held.claim.slice_id, document=held.claim.document.id, error=error)
             self._ends.hand_back(held, error.code, STORE_PAUSE_SECONDS)
             return
         except DocfleetError as error:
-            log.warning("batch_result_broken", slice=held.claim.slice_id, message=error.message)
+            log.warning("batch_result_broken", slice=held.claim.slice_id, document=held.claim.document.id, error=error)
             self._close(held, file, billed=True)
             self._go_on(held)
             return
         if isinstance(result, Failure):
-            log.warning("batch_result_missing", slice=held.claim.slice_id, code=result.code)
+            log.warning(
+                "batch_result_missing", slice=held.claim.slice_id, document=held.claim.document.id, code=result.code
+            )
             self._close(held, file, billed=True)
             self._go_on(held)
             return
@@ -170,7 +174,7 @@ class Staging:
         try:
             change()
         except LedgerError as error:
-            log.warning("batch_file_left", slice=held.claim.slice_id, message=error.message)
+            log.warning("batch_file_left", slice=held.claim.slice_id, document=held.claim.document.id, error=error)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
