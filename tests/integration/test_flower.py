@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+from test_compose_pieces import free_port
 from worker_service import page_image
 
 from docfleet.stack.servers import start_redis
 from running import docfleet, end
-from test_compose_pieces import free_port
 
 COMPOSE = Path(__file__).parents[2] / "deploy" / "compose"
 PASSWORD = "for-the-test-alone"

@@ -15,7 +15,7 @@ GIVEN_UP_DAYS = 7
 
 def plumbing_alarms(pace: Pace) -> Iterator[Alarm]:
     yield from _servers()
-    yield from _dispatchers(pace)
+    yield from _dispatchers()
     yield from _certificates()
     yield from _targets()
     yield from _deliveries(pace)
@@ -46,7 +46,7 @@ def _servers() -> Iterator[Alarm]:
     )
 
 
-def _dispatchers(pace: Pace) -> Iterator[Alarm]:
+def _dispatchers() -> Iterator[Alarm]:
     yield Alarm(
         "DocfleetNoLeader",
         CRITICAL,
@@ -61,7 +61,7 @@ def _dispatchers(pace: Pace) -> Iterator[Alarm]:
     yield Alarm(
         "DocfleetRegionSilent",
         CRITICAL,
-        f"({silent} > {pace.seconds('2m'):g}) < {GIVEN_UP_DAYS * 86_400}",
+        f"({silent} > 120) < {GIVEN_UP_DAYS * 86_400}",
         "1m",
         "Nobody has led the region {{ $labels.region }} for {{ $value | humanizeDuration }}.",
         "Seen from another region. Its documents count there meanwhile; whether its API answers has to be looked at.",

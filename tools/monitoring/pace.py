@@ -1,4 +1,7 @@
-"""Lengths of time in rules. A pace below 1 shortens all of them alike: a test lives through hours in minutes."""
+"""Lengths of time in rules. A pace below 1 shortens all of them alike: a test lives through hours in minutes.
+
+Windows and the time an alarm has to hold go by it; ages that processes tell of themselves do not.
+"""
 
 from __future__ import annotations
 
