@@ -89,13 +89,14 @@ class ConsoleService:
 
 
 @contextmanager
-def console_service(folder: Path, *arguments: str, **env: str) -> Iterator[ConsoleService]:
-    """`docfleet serve` on SQLite with its worker and its console; `env` for its settings."""
+def console_service(folder: Path, *arguments: str, port: int = 0, **env: str) -> Iterator[ConsoleService]:
+    """`docfleet serve` on SQLite with its worker and its console; `env` for its settings. What is in the folder from
+    before goes on. `port`: 0 for any free one."""
     data = folder / "data"
     errors = folder / "errors.log"
     with errors.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "docfleet", "serve", "--port", "0", "--data", str(data), "--slots", "1",
+            [sys.executable, "-m", "docfleet", "serve", "--port", str(port), "--data", str(data), "--slots", "1",
              *arguments, "--json"],
             stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder, start_new_session=True,
             env={**os.environ, "DOCFLEET_FLEET__GRACE_SECONDS": "3", "DOCFLEET_CONSOLE__REFRESH_SECONDS": "0.5", **env},

@@ -194,7 +194,7 @@ def test_the_console_stands_before_an_api_that_has_none(hiding: Path, tmp_path: 
     key = json.loads(docfleet_api(hiding, data, "keys", "create", "try", "--role", "admin", "--json"))["secret"]
     with ExitStack() as stack:
         api = address_told(stack.enter_context(running("api", hiding, data, "api", "--port", "0")), "docfleet API")
-        assert "pip install 'docfleet[console]'" in httpx.get(f"{api}/console/").text
+        assert "pip install 'docfleet[console]'" in httpx.get(f"{api}/console/", timeout=60).text
         assert httpx.get(api, headers={"accept": "text/html"}).headers["location"] == "docs"
         arguments = ("console", "--api", api, "--port", "0")
         console = address_told(

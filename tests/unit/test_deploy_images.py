@@ -89,14 +89,8 @@ def test_a_role_asks_for_nothing_the_package_does_not(role: str) -> None:
     """`pip install docfleet` with its extras knows every package of an image, and with the bounds it has there."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    listed = [
-        *project["dependencies"],
-        *extras["service"],
-        *extras["documentai"],
-        *extras["documentai-server"],
-        *extras["console"],
-    ]
-    listed += extras["fleet"]
+    listed = [*project["dependencies"], *extras["service"], *extras["documentai"], *extras["documentai-server"]]
+    listed += [*extras["fleet"], *extras["console"]]
     known = {canonicalize_name((one := Requirement(line)).name): one.specifier for line in listed}
     assert asked(role) <= known.keys()
     pins = locked(role)

@@ -25,8 +25,10 @@ from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
 from docfleet.api.measuring import InFlight, Measuring
+from docfleet.api.originals import originals
 from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
+from docfleet.api.quotas import quotas
 from docfleet.api.recognising import Recogniser
 from docfleet.api.reports import reports
 from docfleet.api.results import results
@@ -40,6 +42,7 @@ from docfleet.telemetry import metrics
 RESOURCES = (
     documents,
     results,
+    originals,
     events,
     batches,
     dead_letters,
@@ -52,6 +55,7 @@ RESOURCES = (
     tenants,
     fleet,
     fleet_demand,
+    quotas,
     health,
 )
 _PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}

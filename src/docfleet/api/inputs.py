@@ -59,6 +59,11 @@ def _labels(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _changes(value: dict[str, str | None]) -> dict[str, str | None]:
+    _labels({name: text or "" for name, text in value.items()})
+    return value
+
+
 def _no_number(value: object) -> object:
     """RFC 3339 only: a bare number would be read as seconds, or as milliseconds when it is large."""
     if isinstance(value, (int, float)) or (isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)):
@@ -82,6 +87,14 @@ Passwords = Annotated[
     ),
 ]
 Labels = Annotated[dict[str, str], AfterValidator(_labels), Field(examples=[{"customer": "4711"}])]
+LabelChanges = Annotated[
+    dict[str, str | None],
+    AfterValidator(_changes),
+    Field(
+        examples=[{"checked": "yes", "draft": None}],
+        description="Labels that get this value; null takes one away, what is not named stays.",
+    ),
+]
 Moment = Annotated[
     datetime, BeforeValidator(_no_number), AfterValidator(_aware), Field(examples=["2026-03-14T09:26:53Z"])
 ]

@@ -10,6 +10,7 @@ from fastapi import Request
 from docfleet.api.limits import TlsFiles
 from docfleet.domain.access import Caller
 from docfleet.domain.pricing import PriceBook
+from docfleet.fleet.cloud_quotas import CloudQuotas
 from docfleet.ledger import Ledger
 from docfleet.ledger.access import Access
 from docfleet.ledger.budgets import Budgets
@@ -80,6 +81,8 @@ class ApiParts:
     """Opens the bucket of a source URL; None: the ordinary way (`store.open.open_store`)."""
     budgets: Budgets | None = None
     """None: without a price book, so that nothing is compared with what it would have cost."""
+    quotas: CloudQuotas | None = None
+    """None: no cloud engine is known of."""
     office: Office | None = None
     """Makes reports; None: one with the usual assumptions, that foresees nothing."""
     on_accepted: Callable[[], None] = _nothing

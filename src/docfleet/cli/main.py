@@ -25,6 +25,7 @@ COMMANDS = {
     "overview": "docfleet.cli.overview:overview",
     "dead-letters": "docfleet.cli.dead_letters:dead_letters",
     "fleet": "docfleet.cli.fleet:fleet",
+    "quotas": "docfleet.cli.quotas:quotas",
     "costs": "docfleet.cli.costs:costs",
     "budgets": "docfleet.cli.budgets:budgets",
     "report": "docfleet.cli.report:report",

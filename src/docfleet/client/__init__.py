@@ -26,6 +26,7 @@ from docfleet.client.values import (
     Identity,
     PageStatus,
     ResultFile,
+    TenantCost,
     Webhook,
     WholeCost,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Report",
     "ResultFile",
     "Submitted",
+    "TenantCost",
     "Webhook",
     "WholeCost",
     "retry_after_of",

@@ -7,7 +7,6 @@ that is asked for, or once the process has been up for a while, beside its other
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from docfleet.console.options import ConsoleOptions
+from docfleet.console.options import ConsoleOptions, is_installed
 from docfleet.errors import ConsoleUnavailable
 from docfleet.telemetry import logger
 
@@ -28,8 +27,8 @@ Opened = AbstractAsyncContextManager[ASGIApp]
 
 
 def check_installed() -> None:
-    """Raises `ConsoleUnavailable` where the packages of the console are not."""
-    if importlib.util.find_spec("nicegui") is None:
+    """Raises `ConsoleUnavailable` where they are not."""
+    if not is_installed():
         raise ConsoleUnavailable()
 
 
@@ -41,7 +40,7 @@ def mount_console(app: FastAPI, options: ConsoleOptions) -> None:
     site = LazySite(lambda: _open(app, options))
     app.mount(PATH, site, name="console")
     app.add_route(PATH, _to_first_page, methods=["GET"], include_in_schema=False)
-    if importlib.util.find_spec("nicegui") is not None:
+    if is_installed():
         app.state.start_page = "console/"
     whole = app.router.lifespan_context
 

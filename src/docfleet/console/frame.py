@@ -109,6 +109,9 @@ def _answering(entry: RouteEntry, sessions: Sessions) -> Callable[[Request], Awa
             return await entry.answer(request, session)
         except ApiProblem as problem:
             return PlainTextResponse(problem.said, problem.status or 503)
+        except Exception as error:
+            log_defect(error)
+            return PlainTextResponse("Something went wrong in the console. It was logged.", 500)
 
     return answer
 
@@ -133,8 +136,9 @@ def _building(entry: PageEntry, sessions: Sessions) -> Callable[..., Awaitable[R
         client.on_delete(lambda: sessions.forget(client.id))
         client.on_exception(lambda error: _failed(session, error))
         _head(session)
-        # Quasar's page would be a second <main> around navigation and all
-        client.content.parent_slot.parent.tag = "div"
+        if client.content.parent_slot is not None:
+            # Quasar's page would be a second <main> around navigation and all
+            client.content.parent_slot.parent.tag = "div"
         await _fill(entry, session, given)
         return None
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 from docfleet.store.keys import MasterKey
+
+
+def is_installed() -> bool:
+    """Whether the packages of the console are here."""
+    try:
+        return importlib.util.find_spec("nicegui") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 @dataclass(frozen=True)

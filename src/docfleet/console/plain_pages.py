@@ -20,6 +20,10 @@ def refused(base: str, title: str, role: str) -> HTMLResponse:
     return _page(base, title, said, 403)
 
 
+def missing(base: str) -> HTMLResponse:
+    return _page(base, "No such page", "There is no page at this address.", 404)
+
+
 def too_many(base: str) -> HTMLResponse:
     said = "Too many pages of the console are open. Close some of them; this one opens by itself then."
     return _page(base, "Too many pages", said, 503, again=True)

@@ -106,8 +106,12 @@ class Sessions:
 
     async def open(self, signed: Signed, base: str) -> Session:
         """Raises `ApiProblem`, also for a key that is no longer one."""
-        api = Api(self._http, signed.key, signed.until)
+        api = self.api_of(signed)
         return Session(api, Identity(await api.get("/v1/me")), base, signed.id, self.options)
+
+    def api_of(self, signed: Signed) -> Api:
+        """The API as this one may use it, without asking anything of it yet."""
+        return Api(self._http, signed.key, signed.until)
 
     def keep(self, page: str, session: Session) -> None:
         """`page`: the id NiceGUI gave it."""

@@ -10,13 +10,19 @@ from typing import Any
 from fastapi import FastAPI
 from nicegui import Client, core, ui
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from docfleet.console import assets, frame, pages
+from docfleet.console import assets, frame, pages, plain_pages
 from docfleet.console.client import open_http
-from docfleet.console.guard import Guard
+from docfleet.console.document_files import DocumentFiles
+from docfleet.console.document_routes import DocumentRoutes
+from docfleet.console.guard import BASE, Guard
 from docfleet.console.libraries import Libraries
 from docfleet.console.options import ConsoleOptions
+from docfleet.console.pictures import Press
+from docfleet.console.scratch import Scratch
 from docfleet.console.session import Sessions
 from docfleet.console.sign_in import Door
 from docfleet.telemetry import logger
@@ -32,6 +38,7 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
     http = open_http(api, options.api_url, options.ca_file)
     sessions = Sessions(options, http)
     door = Door(options, http)
+    files = DocumentFiles(Scratch(), Press())
     host = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     host.add_route("/sign-in", door.show, methods=["GET"])
     host.add_route("/sign-in", door.sign_in, methods=["POST"])
@@ -39,6 +46,7 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
     host.add_route("/assets/{digest}/{name}", assets.serve, methods=["GET"])
     pages.load()
     frame.add_routes(host, sessions)
+    DocumentRoutes(sessions.api_of, files).add_to(host)
     frame.add_pages(sessions)
     _run_nicegui(host)
     guarded: ASGIApp = Guard(host, options, sessions.owns_page)
@@ -46,6 +54,7 @@ async def open_site(api: ASGIApp | None, options: ConsoleOptions) -> AsyncIterat
         async with host.router.lifespan_context(host):
             yield GZipMiddleware(Libraries(guarded), minimum_size=1000, compresslevel=6)
     finally:
+        files.close()
         await http.aclose()
 
 
@@ -53,6 +62,7 @@ def _run_nicegui(host: FastAPI) -> None:
     logging.getLogger("nicegui").addHandler(_ToOurLog())
     logging.getLogger("nicegui").propagate = False
     core.app.on_exception(_on_defect)
+    core.app.add_exception_handler(404, _on_missing)
     _keep_to_own_page()
     ui.run_with(
         host,
@@ -86,6 +96,11 @@ def _kept(handle: Any) -> Any:
         return handle(sid, message)
 
     return kept
+
+
+async def _on_missing(request: Request, error: Exception) -> Response:
+    """Without a page of the framework's own, which would be kept for a minute."""
+    return plain_pages.missing(request.scope[BASE])
 
 
 def _on_defect(error: Exception) -> None:

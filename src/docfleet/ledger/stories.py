@@ -139,9 +139,9 @@ def stories(session: Session, ids: Sequence[str]) -> list[Story]:
     for row in session.execute(_SLICES, given):
         slices[row.document_id][row.id] = SliceFacts(Step(row.step), row.first_page, row.last_page)
     events: dict[str, list[StoryEvent]] = defaultdict(list)
-    for row in session.execute(_EVENTS, given):
-        events[row.document_id].append(
-            StoryEvent(row.at, row.slice_id, row.from_state, row.to_state, row.token, row.worker, row.cause)
+    for one in session.execute(_EVENTS, given):
+        events[one.document_id].append(
+            StoryEvent(one.at, one.slice_id, one.from_state, one.to_state, one.token, one.worker, one.cause)
         )
     found = session.execute(_DOCUMENTS, given).all()
     return [_story(row, slices[row.id], events[row.id]) for row in found if row.finished_at is not None]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from docfleet.errors import DocfleetError, UsageError
-from docfleet.runtime import Runtime
+from docfleet.runtime import DOCUMENTAI, Runtime, engine_options
 from docfleet.settings import ApiSettings
 from docfleet.stack.metrics import begin_counting_requests, telling
 from docfleet.stack.mounting import add_console
@@ -35,6 +35,8 @@ def make_api(runtime: Runtime) -> FastAPI:
     from docfleet.api.app import make_app
     from docfleet.api.limits import TlsFiles
     from docfleet.api.parts import ApiOptions, ApiParts
+    from docfleet.engines.documentai.options import read_options
+    from docfleet.fleet.cloud_quotas import open_cloud_quotas
     from docfleet.ledger.service_values import ReadingOptions
     from docfleet.stack.reporting import report_office
 
@@ -71,6 +73,12 @@ def make_api(runtime: Runtime) -> FastAPI:
         budgets=runtime.budgets,
         office=report_office(runtime),
         broker_is_up=hints.is_up if hints is not None else None,
+        quotas=open_cloud_quotas(
+            read_options(engine_options(settings)[DOCUMENTAI]),
+            runtime.quota_redis(),
+            service.data_folder,
+            runtime.ledger,
+        ),
     )
     return make_app(parts)
 

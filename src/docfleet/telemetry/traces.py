@@ -28,6 +28,8 @@ from docfleet.telemetry.spans import Kind, declared
 Value = str | int | float | bool
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
+MOST_EVENTS = 64
+"""Of one span."""
 MOST_COLLECTED = 256
 """Spans that a process hands to another at a time; more are dropped."""
 
@@ -306,9 +308,9 @@ class _Under:
         if self._parent is not None:
             self._attributes.update(attributes)
 
-    def add(self, event: str, most: int = 64, **attributes: Value) -> None:
-        """Something that happened now; no more than `most` are kept."""
-        if self._parent is not None and len(self._events) < most:
+    def add(self, event: str, **attributes: Value) -> None:
+        """Something that happened now; no more than `MOST_EVENTS` are kept."""
+        if self._parent is not None and len(self._events) < MOST_EVENTS:
             self._events.append(SpanEvent(event, self._parent.at(time.monotonic()), named(attributes)))
 
     def __enter__(self) -> _Under:

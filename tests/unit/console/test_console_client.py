@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -148,3 +150,12 @@ def test_a_session_ends_by_itself() -> None:
     with pytest.raises(ApiProblem) as found:
         asked(app_of(answer), lambda api: api.get("/v1/x"), seconds_left=0)
     assert found.value.is_signed_out
+
+
+def test_the_framework_is_loaded_by_its_pages_alone() -> None:
+    """Neither the command line nor an API that is asked for no page pays for it."""
+    code = (
+        "import sys, docfleet.cli.main, docfleet.stack.web, docfleet.stack.console, docfleet.console.app;"
+        "sys.exit('nicegui' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

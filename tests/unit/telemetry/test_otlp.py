@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -108,3 +110,18 @@ def test_the_variables_of_opentelemetry_are_heard(monkeypatch: pytest.MonkeyPatc
     file.write_text("no header")
     with pytest.raises(UsageError, match="is no header"):
         read_settings(telemetry=own).telemetry.otlp_options()
+
+
+def test_no_process_loads_what_sends_traces_unless_they_are_wanted() -> None:
+    parts = (
+        "docfleet.cli.main, docfleet.worker.service, docfleet.worker.slot, docfleet.stack.web, docfleet.dispatch.run"
+    )
+    script = f"import {parts}, sys; print([name for name in sys.modules if name.partition('.')[0] == 'opentelemetry'])"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.proto.collector.trace.v1", None)
+    with pytest.raises(UsageError, match=r"docfleet\[telemetry\]"), exporting(OtlpOptions("http://x:4318"), "api"):
+        pass

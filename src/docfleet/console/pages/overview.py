@@ -110,14 +110,19 @@ def _notice(severity: str, title: str, text: str, address: str) -> None:
 
 
 class _Tiles:
-    """The figures at the top."""
+    """The figures at the top; None: this role does not see it."""
+
+    _waiting: Tile | None = None
+    _workers: Tile | None = None
+    _letters: Tile | None = None
+    _spent: Tile | None = None
+    _saved: Tile | None = None
 
     def __init__(self, session: Session) -> None:
         with tag("section", classes="tiles").props('aria-label="Now"'):
             self._documents = stat_tile("Read in the last hour", address=address_of("documents", session))
             self._success = stat_tile("Success in the last hour")
-            self._latency = stat_tile("Latency, half (p50)")
-            self._waiting = self._workers = self._spent = self._saved = self._letters = _Nowhere()
+            self._latency = stat_tile("Latency p50, last hour")
             if session.may(Permission.READ_FLEET):
                 self._waiting = stat_tile("Waiting", address=address_of("fleet", session))
                 self._workers = stat_tile("Workers there / wanted", address=address_of("fleet", session))
@@ -140,23 +145,23 @@ class _Tiles:
         self._latency.show(duration(p50), hint if on_time is None else f"{hint} · {percent(on_time)} in time")
         self._show_fleet(told["waiting"], told["workers"])
         self._show_money(told["spend"])
-        if told["dead_letters"] is not None:
+        if told["dead_letters"] is not None and self._letters is not None:
             number = told["dead_letters"]["open"]
             self._letters.show(short_count(number), "to be looked at" if number else "none", _bad(number))
 
     def _show_fleet(self, waiting: Sequence[Told] | None, workers: Sequence[Told] | None) -> None:
-        if waiting is not None:
+        if waiting is not None and self._waiting is not None:
             documents = sum(one["documents"] for one in waiting)
             oldest = max((one["oldest_seconds"] for one in waiting), default=0.0)
             hint = f"oldest {duration(oldest)}" if documents or oldest else "nothing waits"
             self._waiting.show(short_count(documents), hint)
-        if workers is not None:
+        if workers is not None and self._workers is not None:
             alive, wanted = sum(one["alive"] for one in workers), sum(one["wanted"] for one in workers)
             slots = sum(one["slots"] for one in workers)
             self._workers.show(f"{alive} / {wanted}", f"{slots} slots", "warning" if alive < wanted else "")
 
     def _show_money(self, spend: Told | None) -> None:
-        if spend is None:
+        if spend is None or self._spent is None or self._saved is None:
             return
         budgets = spend["budgets"]
         worst = max(budgets, key=lambda one: one["percent"], default=None)
@@ -167,15 +172,6 @@ class _Tiles:
         self._spent.show(money(spend["today_usd"]), hint, tone)
         saved = spend["saved_usd"]
         self._saved.show(money(saved), "nothing to compare with" if saved is None else "read here or not twice")
-
-
-class _Nowhere(Tile):
-    """A tile that this role does not see."""
-
-    def __init__(self) -> None: ...
-
-    def show(self, value: str, hint: str = "", tone: str = "") -> _Nowhere:
-        return self
 
 
 class _Fleet:
@@ -238,10 +234,10 @@ def _success(hour: Told) -> tuple[str, str, str]:
     if share is None:
         return NONE, "nothing ended", ""
     parts = [
-        f"{count(hour[name])} {told}"
-        for name, told in (("partial", "partial"), ("failed", "unreadable"), ("broken", "our errors"))
-        if hour[name]
+        f"{count(hour[name])} {told}" for name, told in (("partial", "partial"), ("failed", "unreadable")) if hour[name]
     ]
+    if hour["broken"]:
+        parts.insert(0, f"{percent(_share(hour['broken'], _ended(hour)))} our errors")
     tone = "bad" if hour["broken"] else "good" if share == 1 else ""
     return percent(share), ", ".join(parts) or "all read", tone
 
