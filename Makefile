@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help setup setup-dev demo test test-all check check-deploy docs bench bench-service chaos images lock clean samples
+.PHONY: help setup setup-dev demo test test-all check check-deploy docs dashboards bench bench-service chaos images lock clean samples
 .DEFAULT_GOAL := help
 
 help:  ## Show what can be made
@@ -38,9 +38,13 @@ check: setup-dev  ## Lint, types, import order, docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/write_reference.py --check
+	$(BIN)/python tools/write_monitoring.py --check
 
 docs: setup-dev  ## Write the generated reference pages anew
 	$(BIN)/python tools/write_reference.py
+
+dashboards: setup-dev  ## Write rules, alarms, routes and dashboards anew
+	$(BIN)/python tools/write_monitoring.py
 
 samples: setup-dev  ## Draw the sample documents anew
 	$(BIN)/python tools/draw_samples.py

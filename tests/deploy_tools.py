@@ -29,3 +29,12 @@ def module_of(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def server(*names: str) -> str:
+    """The path of a program that comes with the system (Prometheus, Alertmanager), by one of its names. Skips the test
+    where it is not installed: pip does not have it."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    pytest.skip(f"{names[0]} is not installed (Debian: prometheus, prometheus-alertmanager)")

@@ -51,7 +51,7 @@ def rendered_with(component: str, folder: Path) -> list[Manifest]:
 def _render(folder: str) -> list[Manifest]:
     ran = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    return [one for one in yaml.safe_load_all(ran.stdout) if one]
+    return [one for one in yaml.load_all(ran.stdout, yaml.CSafeLoader) if one]
 
 
 def of_kind(objects: list[Manifest], *kinds: str) -> list[Manifest]:

@@ -26,7 +26,6 @@ OWNERS = {
     "hints": 999,
     "limits": 999,
     "store": 1000,
-    "metrics": 10001,
     "prometheus": 65534,
     "alertmanager": 65534,
     "grafana": 472,
@@ -87,6 +86,8 @@ def files_of(drawn: Mapping[str, str]) -> dict[str, str]:
         "grafana/password": drawn["grafana"],
         "flower/broker": f"redis://docfleet:{drawn['hints']}@hints:6379/0",
         "flower/password": drawn["flower"],
+        # of PagerDuty's service, where there is one; it is not drawn, and a later start may give another
+        "alertmanager/pagerduty": os.environ.get("PAGERDUTY_ROUTING_KEY", ""),
     }
 
 

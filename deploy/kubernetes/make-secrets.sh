@@ -6,7 +6,7 @@
 #   DOCFLEET       the command that makes a master key (default: docfleet)
 #   NAMESPACE      default: docfleet
 # AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION: keys of the object store, where there is one; BACKUP_ACCESS_KEY_ID
-# and BACKUP_SECRET_ACCESS_KEY those of the backups' bucket.
+# and BACKUP_SECRET_ACCESS_KEY those of the backups' bucket; PAGERDUTY_ROUTING_KEY that of the service that is paged.
 set -eu
 namespace=${NAMESPACE:-docfleet}
 random() { head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
@@ -55,4 +55,8 @@ if [ -n "${BACKUP_ACCESS_KEY_ID:-}" ]; then
     secret docfleet-backup-store
     value access-key-id "$BACKUP_ACCESS_KEY_ID"
     value secret-access-key "$BACKUP_SECRET_ACCESS_KEY"
+fi
+if [ -n "${PAGERDUTY_ROUTING_KEY:-}" ]; then
+    secret docfleet-pagerduty
+    value routing-key "$PAGERDUTY_ROUTING_KEY"
 fi

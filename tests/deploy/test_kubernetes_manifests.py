@@ -125,6 +125,9 @@ def test_every_secret_and_every_config_map_that_is_named_is_there(overlay: str) 
     wanted |= {
         one["metadata"]["annotations"]["haproxy.org/server-ca"].split("/")[1] for one in of_kind(objects, "Ingress")
     }
+    for routes in of_kind(objects, "AlertmanagerConfig"):
+        for receiver in routes["spec"]["receivers"]:
+            wanted |= {one["routingKey"]["name"] for one in receiver.get("pagerdutyConfigs", [])}
     made = made_secrets(objects)
     by_hand = MADE_BY_HAND.get(overlay, set())
     assert wanted <= made | by_hand, wanted - made - by_hand

@@ -100,7 +100,7 @@ def test_other_namespaces_come_in_only_where_they_have_to(who: str) -> None:
     doors = {
         "keda": {("api", 8443)},
         "haproxy-controller": {("api", 8443)},
-        "monitoring": {("api", 8443), (DATABASE, 9187)},
+        "monitoring": {(role, 9464) for role in ("api", "dispatcher", "worker", "worker-cloud")} | {(DATABASE, 9187)},
         "cnpg-system": {(DATABASE, 8000), (DATABASE, 5432)},
     }
     objects = rendered("production")

@@ -36,7 +36,11 @@ def printed(**environment: str) -> dict[str, dict[str, str]]:
 @pytest.fixture(scope="module")
 def made() -> dict[str, dict[str, str]]:
     return printed(
-        AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b", BACKUP_ACCESS_KEY_ID="c", BACKUP_SECRET_ACCESS_KEY="d"
+        AWS_ACCESS_KEY_ID="a",
+        AWS_SECRET_ACCESS_KEY="b",
+        BACKUP_ACCESS_KEY_ID="c",
+        BACKUP_SECRET_ACCESS_KEY="d",
+        PAGERDUTY_ROUTING_KEY="e",
     )
 
 

@@ -1,0 +1,86 @@
+"""Whom an alarm reaches, by the configuration that is deployed and Alertmanager's own tool."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy_tools import server
+from kubernetes_tree import named, rendered
+from monitoring_source import MONITORING, alarms
+
+CONFIG = MONITORING / "alertmanager" / "alertmanager.yml"
+RECEIVERS = {"critical": "pagerduty", "warning": "warnings", "none": "nowhere"}
+
+
+def amtool(*arguments: str) -> str:
+    ran = subprocess.run([server("amtool"), *arguments], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout.strip()
+
+
+def loaded() -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))
+    return config
+
+
+def test_alertmanager_takes_it() -> None:
+    assert "SUCCESS" in amtool("check-config", str(CONFIG))
+
+
+@pytest.mark.parametrize("severity", sorted(RECEIVERS))
+def test_how_loud_it_is_says_whom_it_reaches(severity: str) -> None:
+    assert {alarm.severity for alarm in alarms.all_alarms()} == set(RECEIVERS)
+    labels = ["alertname=DocfleetQueueStuck", "pool=pdf", f"severity={severity}"]
+    assert amtool("config", "routes", "test", f"--config.file={CONFIG}", *labels) == RECEIVERS[severity]
+
+
+def test_no_key_is_in_the_repository() -> None:
+    for path in MONITORING.rglob("*.y*ml"):
+        assert not re.search(r"(?i)routing_key: |password|secret_key|[0-9a-f]{32}", path.read_text(encoding="utf-8"))
+    [receiver] = [one for one in loaded()["receivers"] if one["name"] == "pagerduty"]
+    [config] = receiver["pagerduty_configs"]
+    assert "routing_key" not in config
+    compose = yaml.safe_load((MONITORING.parent / "compose.yaml").read_text(encoding="utf-8"))
+    mounts = [mount.split(":") for mount in compose["services"]["alertmanager"]["volumes"]]
+    assert ["secrets-alertmanager", str(Path(config["routing_key_file"]).parent), "ro"] in mounts
+
+
+def test_what_is_silenced_is_named_rightly() -> None:
+    """A name that no alarm has silences nothing; a label that one of both lacks silences everything or nothing."""
+    names = {alarm.name for alarm in alarms.all_alarms()}
+    for rule in loaded()["inhibit_rules"]:
+        sources, targets = (
+            set(re.findall(r"Docfleet\w+", rule[f"{side}_matchers"][0])) for side in ("source", "target")
+        )
+        assert sources <= names
+        assert targets <= names
+        assert not sources & targets
+
+
+def test_no_alarm_silences_one_that_silences_it() -> None:
+    pairs = {
+        (source, target)
+        for rule in loaded()["inhibit_rules"]
+        for source in re.findall(r"Docfleet\w+", rule["source_matchers"][0])
+        for target in re.findall(r"Docfleet\w+", rule["target_matchers"][0])
+    }
+    assert not {(target, source) for source, target in pairs} & pairs
+
+
+def test_kubernetes_routes_alike() -> None:
+    spec = named(rendered("production"), "AlertmanagerConfig", "docfleet")["spec"]
+    config = loaded()
+    assert [one["receiver"] for one in spec["route"]["routes"]] == [
+        one["receiver"] for one in config["route"]["routes"]
+    ]
+    assert [one["name"] for one in spec["receivers"]] == [one["name"] for one in config["receivers"]]
+    assert len(spec["inhibitRules"]) == len(config["inhibit_rules"])
+    [pagerduty] = spec["receivers"][-1]["pagerdutyConfigs"]
+    secret = named(rendered("production"), "ExternalSecret", pagerduty["routingKey"]["name"])
+    assert pagerduty["routingKey"]["key"] in {one["secretKey"] for one in secret["spec"]["data"]}
