@@ -66,7 +66,7 @@ check-deploy: setup-dev  ## Check what is deployed: Dockerfile, compose file, wo
 	$(BIN)/python tools/check_deploy.py
 
 # what each image holds, and what builds them
-ROLES := api dispatcher worker worker-cloud documentai-server build
+ROLES := api dispatcher worker worker-cloud documentai-server console build
 
 lock: setup-dev  ## Lock the dependencies anew, with hashes
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --universal \

@@ -148,6 +148,9 @@ def _paths(client: httpx.Client) -> list[str]:
         "/v1/documents?limit=100",
         f"/v1/documents?limit=100&cursor={cursor}",
         "/v1/documents?limit=100&state=failed",
+        "/v1/documents?limit=100&name=invoice-9",
+        "/v1/documents?limit=100&name=in%20no%20name",
+        "/v1/documents?limit=100&label=customer%3D4711",
         "/v1/dead-letters/groups",
         "/v1/costs",
     ]

@@ -18,7 +18,7 @@ case "$ENGINE" in
         exit 2
         ;;
 esac
-[ $# -gt 0 ] || set -- api dispatcher worker-pdf worker-image worker-cloud documentai-server
+[ $# -gt 0 ] || set -- api dispatcher worker-pdf worker-image worker-cloud documentai-server console
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
-TARGETS = ("api", "dispatcher", "worker-pdf", "worker-image", "worker-cloud", "documentai-server")
+TARGETS = ("api", "dispatcher", "worker-pdf", "worker-image", "worker-cloud", "documentai-server", "console")
 PACKAGES = "ca-certificates,python3,python3-venv,tini"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 FETCH = """

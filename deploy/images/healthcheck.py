@@ -1,6 +1,7 @@
 """Says by its exit code whether the piece in this container is well. Standard library only, so that it is cheap.
 
 healthcheck.py api                  asks /healthz of the API
+healthcheck.py console              asks /healthz of the console
 healthcheck.py documentai-server    asks /healthz of its REST port
 healthcheck.py file PATH            looks at the age of the file that `--liveness` touches every 5 s
 """
@@ -19,6 +20,7 @@ STALE_SECONDS = 60.0
 ANSWER_SECONDS = 4.0
 SERVERS = {
     "api": ("DOCFLEET_API__", "PORT", 8080),
+    "console": ("DOCFLEET_CONSOLE__", "PORT", 8090),
     "documentai-server": ("DOCFLEET_DOCUMENTAI_SERVER__", "REST_PORT", 8082),
 }
 """Role -> how its variables begin, the one of its port, and the port when that is not set."""
@@ -54,7 +56,7 @@ def fault_of_server(role: str, environment: dict[str, str]) -> str:
 
 def main(arguments: list[str]) -> int:
     match arguments:
-        case [("api" | "documentai-server") as role]:
+        case [("api" | "console" | "documentai-server") as role]:
             fault = fault_of_server(role, dict(os.environ))
         case ["file", path]:
             fault = fault_of_file(path, time.time())

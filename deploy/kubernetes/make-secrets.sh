@@ -24,6 +24,8 @@ value() { printf '  %s: |-\n' "$1" && printf '%s\n' "$2" | sed 's/^/    /'; }
 
 secret docfleet-master-key
 value master.key "$master"
+secret docfleet-console-session
+value session.key "$(${DOCFLEET:-docfleet} master-key new)"
 secret docfleet-broker
 value docfleet.toml "[service]
 broker_url = \"sentinel://docfleet:$docfleet@docfleet-sentinel-0.docfleet-sentinel.$domain:26379/0;sentinel://docfleet-sentinel-1.docfleet-sentinel.$domain:26379;sentinel://docfleet-sentinel-2.docfleet-sentinel.$domain:26379\"

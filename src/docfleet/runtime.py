@@ -184,7 +184,7 @@ class Runtime:
         from docfleet.quota.open import QuotaOptions, open_breakers, open_quota
 
         options = read_options(engine_options(self.settings)[DOCUMENTAI])
-        facts, metering, client = options.facts(), self.settings.quota, self._quota_redis()
+        facts, metering, client = options.facts(), self.settings.quota, self.quota_redis()
         use = QuotaOptions(
             metering.sharers, metering.burst_seconds, metering.headroom, metering.urgent_share, metering.place_seconds
         )
@@ -193,7 +193,7 @@ class Runtime:
         quota = open_quota(lambda key: share_of(facts.quota_limits(key), workers), client, use)
         return Caller(options, facts, open_transport(options, facts), quota, open_breakers(client, policy))
 
-    def _quota_redis(self) -> Any | None:
+    def quota_redis(self) -> Any | None:
         service = self.settings.service
         url = self.settings.quota.redis_url or service.broker_url
         if not url:

@@ -16,7 +16,7 @@ from serving import PDF, Served, serving, work_through
 _DESCRIPTION = {"/openapi.json", "/docs", "/docs/reference/outcome-codes", "/"}
 _UNKNOWN = {
     "document_id": "0" * 32, "batch_id": "0" * 32, "webhook_id": "0" * 32, "delivery_id": f"msg_{'0' * 30}",
-    "key_id": "0" * 16, "format": "json", "path": "document.json", "pool": "pdf",
+    "key_id": "0" * 16, "report_id": "0" * 32, "format": "json", "path": "document.json", "pool": "pdf",
 }  # fmt: skip
 
 
@@ -44,6 +44,7 @@ _BODIES: dict[str, Any] = {
     "/v1/tenants": {"id": "newcomer", "name": "Newcomer"},
     "/v1/webhooks": {"url": "https://example.com/"},
     "/v1/documents/{document_id}": {"priority": "high"},
+    "/v1/reports": {"kind": "month", "period": "2026-01"},
     "/v1/budgets": {"engine": "documentai", "limit_usd": 1, "policy": "stop"},
 }
 
@@ -66,6 +67,8 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/documents/{document_id}/results"): _RESULT_READERS,
     ("GET", "/v1/documents/{document_id}/results/{format}"): _RESULT_READERS,
     ("GET", "/v1/documents/{document_id}/results/{format}/{path:path}"): _RESULT_READERS,
+    ("GET", "/v1/documents/{document_id}/source"): _RESULT_READERS,
+    ("POST", "/v1/documents/{document_id}/read-again"): _SUBMITTERS,
     ("POST", "/v1/batches"): _SUBMITTERS,
     ("GET", "/v1/batches"): _READERS,
     ("GET", "/v1/batches/{batch_id}"): _READERS,
@@ -90,9 +93,17 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/attempts"): _HOOK_READERS,
     ("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver"): _SUBMITTERS,
     ("GET", "/v1/costs"): _OVERSEERS,
+    ("GET", "/v1/costs/tenants"): set(),
     ("GET", "/v1/budgets"): _OVERSEERS,
     ("PUT", "/v1/budgets"): {"admin"},
     ("DELETE", "/v1/budgets"): {"admin"},
+    ("GET", "/v1/reports/month"): _OVERSEERS,
+    ("GET", "/v1/reports"): _OVERSEERS,
+    ("POST", "/v1/reports"): _OVERSEERS,
+    ("GET", "/v1/reports/{report_id}"): _OVERSEERS,
+    ("GET", "/v1/reports/{report_id}/file"): _OVERSEERS,
+    ("GET", "/v1/batches/{batch_id}/report"): _READERS,
+    ("GET", "/v1/documents/{document_id}/report"): _READERS,
     ("GET", "/v1/keys"): {"auditor", "admin"},
     ("POST", "/v1/keys"): {"admin"},
     ("DELETE", "/v1/keys/{key_id}"): {"admin"},
@@ -104,6 +115,7 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     ("GET", "/v1/fleet/decisions"): _OVERSEERS,
     ("GET", "/v1/fleet/forecast/{pool}"): _OVERSEERS,
     ("GET", "/v1/fleet/history/{pool}"): _OVERSEERS,
+    ("GET", "/v1/quotas"): _OVERSEERS,
     ("GET", "/metrics"): _OVERSEERS,
     ("GET", "/v1/me"): _READERS,
 }
@@ -175,9 +187,10 @@ def owned(served: Served) -> dict[str, str]:
         hook = client.post("/v1/webhooks", json={"url": "https://example.com/hush"}).json()
         delivery = client.post(f"/v1/webhooks/{hook['id']}/test").json()
         key = client.post("/v1/keys", json={"name": "hush", "role": "viewer"}).json()
+        report = client.post("/v1/reports", json={"kind": "month", "period": "2026-01"}).json()
     return {
         "document_id": answer.json()["id"], "batch_id": batch["id"], "webhook_id": hook["id"],
-        "delivery_id": delivery["id"], "key_id": key["key"]["id"], "format": "json", "path": "document.json",
+        "delivery_id": delivery["id"], "key_id": key["key"]["id"], "report_id": report["id"], "format": "json", "path": "document.json",
         "pool": "pdf",
     }  # fmt: skip
 

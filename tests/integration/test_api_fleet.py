@@ -23,10 +23,12 @@ from docfleet.errors import Forbidden, NotFound
 from docfleet.fleet.caps import NO_CAPS
 from docfleet.fleet.deciding import Decider, Deciding, PoolPlan
 from docfleet.fleet.forecast.base import Forecast, Score, Trust
-from docfleet.fleet.gauges import NAMES
+from docfleet.fleet.gauges import NAMES, exposition
 from docfleet.fleet.outlook import Forecasts, Kept
 from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.fleet_history import HOUR
+from docfleet.telemetry import metrics
+from docfleet.telemetry.catalog import METRICS, PROCESS
 from serving import PDF, Served, serving
 
 
@@ -113,17 +115,60 @@ def test_a_submitter_is_told_so_by_the_sdk(served: Served) -> None:
         client.fleet.demands()
 
 
-def test_metrics_are_those_declared(served: Served, book: FleetBook) -> None:
+def test_metrics_are_those_declared(served: Served, book: FleetBook, client: Client) -> None:
+    client.submit(PDF + b"%% that waits", name="waits.pdf")
     decide(served, book)
     with served.client() as http:
         answer = http.get("/metrics")
+        as_open = http.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.headers["content-type"].startswith("text/plain")
+    assert as_open.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert as_open.text.endswith("# EOF\n")
     lines = answer.text.splitlines()
+    told = {line.split()[2] for line in lines if line.startswith("# TYPE")}
+    assert set(NAMES) <= told <= {*METRICS, *PROCESS}
+    samples = [line for line in lines if line.startswith("docfleet_fleet_")]
+    assert samples
+    sample = re.compile(r'docfleet_fleet_\w+\{pool="\w+",(priority="\w+",)?region="[^"]*"\} -?[0-9.e+-]+')
+    assert all(sample.fullmatch(line) for line in samples)
+
+
+def test_without_the_package_the_fleet_is_told_all_the_same(served: Served, book: FleetBook) -> None:
+    decide(served, book)
+    lines = exposition(book.demands()).splitlines()
     assert {line.split()[2] for line in lines if line.startswith("# TYPE")} == set(NAMES)
     sample = re.compile(r'docfleet_fleet_\w+\{pool="\w+",region="[^"]*"(,priority="\w+")?\} -?[0-9.e+]+')
     samples = [line for line in lines if not line.startswith("#")]
     assert samples
     assert all(sample.fullmatch(line) for line in samples)
+
+
+def test_requests_are_told_by_the_template_of_their_route(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "BOOK", metrics.Book())
+    monkeypatch.setattr(metrics, "_enabled", True)
+    with served.client() as http:
+        for path in ("/v1/documents/0123456789abcdef0123456789abcdef", "/v1/nothing-of-this-name/x", "/v1/me"):
+            http.get(path)
+        http.head("/healthz")
+        http.request("TRACE", "/v1/me")
+        text = http.get("/metrics").text
+    counts = {
+        (found["method"], found["route"], found["status"])
+        for found in re.finditer(
+            r'duration_seconds_count\{method="(?P<method>\w+)",route="(?P<route>[^"]+)",status="(?P<status>\w+)"\} 1',
+            text,
+        )
+    }
+    assert counts == {
+        ("GET", "/v1/documents/{document_id}", "4xx"),
+        ("GET", "none", "4xx"),
+        ("GET", "/v1/me", "2xx"),
+        ("HEAD", "/healthz", "2xx"),
+        ("other", "/v1/me", "4xx"),
+    }
+    assert 'docfleet_refusals_total{code="not_found"} 2.0' in text
+    assert "docfleet_http_requests_in_flight 1.0" in text
+    assert "0123456789abcdef" not in text
 
 
 def test_a_forecast_is_shown_with_its_models(book: FleetBook, client: Client) -> None:

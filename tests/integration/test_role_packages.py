@@ -81,7 +81,7 @@ def python(role: str, hiding: Path, code: str) -> subprocess.CompletedProcess[st
 @pytest.mark.parametrize(
     ("role", "hidden"),
     [("api", "onnxruntime"), ("api", "pypdfium2"), ("dispatcher", "fastapi"), ("worker", "fastapi"),
-     ("worker-cloud", "openvino"), ("documentai-server", "celery")],
+     ("worker-cloud", "openvino"), ("documentai-server", "celery"), ("console", "sqlalchemy"), ("api", "nicegui")],
 )  # fmt: skip
 def test_what_a_role_has_not_is_hidden(role: str, hidden: str, hiding: Path) -> None:
     """Of the test itself: that what it hides cannot be imported, and what it leaves can."""
@@ -100,6 +100,8 @@ def test_what_a_role_has_not_is_hidden(role: str, hidden: str, hiding: Path) -> 
         ("worker-cloud", "psycopg limits docfleet.store.remote docfleet.worker.cloud.service docfleet.quota"
                          " docfleet.engines.documentai.client docfleet.engines.documentai.batch"
                          " google.cloud.documentai_v1"),
+        ("console", "docfleet.console.site docfleet.console.pages.overview docfleet.console.pages.access"
+                    " docfleet.sandbox.parent docfleet.sandbox.pdf_reader docfleet.sandbox.image_reader"),
         ("documentai-server", "docfleet.documentai_server.app docfleet.documentai_server.configured"
                               " docfleet.documentai_server.grpc_server docfleet.documentai_server.reader_process"),
     ],
@@ -184,3 +186,24 @@ def test_the_document_ai_server_reads_with_its_set(hiding: Path, tmp_path: Path)
         answer = httpx.post(f"{url}/v1/{name}:process", json=body, timeout=PATIENCE_SECONDS)
         assert answer.status_code == 200, answer.text
         assert "Invoice" in answer.json()["document"]["text"]
+
+
+@pytest.mark.slow
+def test_the_console_stands_before_an_api_that_has_none(hiding: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    key = json.loads(docfleet_api(hiding, data, "keys", "create", "try", "--role", "admin", "--json"))["secret"]
+    with ExitStack() as stack:
+        api = address_told(stack.enter_context(running("api", hiding, data, "api", "--port", "0")), "docfleet API")
+        assert "pip install 'docfleet[console]'" in httpx.get(f"{api}/console/", timeout=60).text
+        assert httpx.get(api, headers={"accept": "text/html"}).headers["location"] == "docs"
+        arguments = ("console", "--api", api, "--port", "0")
+        console = address_told(
+            stack.enter_context(running("console", hiding, tmp_path / "none", *arguments)), "docfleet console"
+        )
+        client = stack.enter_context(httpx.Client(headers={"origin": console.removesuffix("/console")}, timeout=60))
+        signed = client.post(f"{console}/sign-in", data={"key": key, "to": "/access"})
+        assert (signed.status_code, signed.headers["location"]) == (303, "/console/access")
+        for page in ("/", "/access"):
+            answer = client.get(console + page)
+            assert (answer.status_code, answer.headers["x-nicegui-content"]) == (200, "page"), answer.text
+        assert not (tmp_path / "none").exists(), "the console keeps nothing"

@@ -77,7 +77,7 @@ class QuotaWatch:
 
     def __init__(self, service: WorkerService) -> None:
         self.answers: list[tuple[float, str]] = []
-        self._client = service.runtime._quota_redis()
+        self._client = service.runtime.quota_redis()
         self._quota = open_quota(lambda key: QuotaLimits(requests_per_minute=6000.0), self._client)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)

@@ -24,8 +24,8 @@ from deploy_tools import module_of, tool
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
-ROLES = ("api", "dispatcher", "worker", "worker-cloud", "documentai-server")
-TARGETS = {"api", "dispatcher", "worker-pdf", "worker-image", "worker-cloud", "documentai-server"}
+ROLES = ("api", "dispatcher", "worker", "worker-cloud", "documentai-server", "console")
+TARGETS = {"api", "dispatcher", "worker-pdf", "worker-image", "worker-cloud", "documentai-server", "console"}
 RECOGNISERS = {"rapidocr", "onnxruntime", "openvino", "opencv-python", "opencv-python-headless", "magika", "numpy"}
 PDF_ENGINES = {"pypdfium2", "pikepdf", "typst", "pillow", "pillow-heif"}
 
@@ -90,7 +90,7 @@ def test_a_role_asks_for_nothing_the_package_does_not(role: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     listed = [*project["dependencies"], *extras["service"], *extras["documentai"], *extras["documentai-server"]]
-    listed += extras["fleet"]
+    listed += [*extras["fleet"], *extras["console"]]
     known = {canonicalize_name((one := Requirement(line)).name): one.specifier for line in listed}
     assert asked(role) <= known.keys()
     pins = locked(role)
@@ -231,7 +231,11 @@ def server() -> Iterator[HTTPServer]:
 
 @pytest.mark.parametrize(
     ("role", "variable"),
-    [("api", "DOCFLEET_API__PORT"), ("documentai-server", "DOCFLEET_DOCUMENTAI_SERVER__REST_PORT")],
+    [
+        ("api", "DOCFLEET_API__PORT"),
+        ("console", "DOCFLEET_CONSOLE__PORT"),
+        ("documentai-server", "DOCFLEET_DOCUMENTAI_SERVER__REST_PORT"),
+    ],
 )
 def test_a_server_that_answers_is_well(
     server: HTTPServer, role: str, variable: str, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 from fastapi import FastAPI
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from docfleet import __version__
@@ -24,9 +25,12 @@ from docfleet.api.health import health
 from docfleet.api.keys import keys
 from docfleet.api.limits import make_limits
 from docfleet.api.measuring import InFlight, Measuring
+from docfleet.api.originals import originals
 from docfleet.api.overview import overview
 from docfleet.api.parts import ApiParts
+from docfleet.api.quotas import quotas
 from docfleet.api.recognising import Recogniser
+from docfleet.api.reports import reports
 from docfleet.api.results import results
 from docfleet.api.statistics import statistics
 from docfleet.api.storing import SourceKeeper
@@ -38,6 +42,7 @@ from docfleet.telemetry import metrics
 RESOURCES = (
     documents,
     results,
+    originals,
     events,
     batches,
     dead_letters,
@@ -45,10 +50,12 @@ RESOURCES = (
     costs,
     statistics,
     overview,
+    reports,
     keys,
     tenants,
     fleet,
     fleet_demand,
+    quotas,
     health,
 )
 _PAGE_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -111,8 +118,9 @@ def _add_description(app: FastAPI) -> None:
     async def codes(_: object) -> Response:
         return HTMLResponse(described.codes_page(), headers=_PAGE_HEADERS)
 
-    async def start(_: object) -> Response:
-        return RedirectResponse("docs")
+    async def start(request: Request) -> Response:
+        wants_page = "text/html" in request.headers.get("accept", "")
+        return RedirectResponse(getattr(app.state, "start_page", "docs") if wants_page else "docs")
 
     app.add_route("/openapi.json", openapi, methods=["GET"], include_in_schema=False)
     app.add_route("/docs", docs, methods=["GET"], include_in_schema=False)

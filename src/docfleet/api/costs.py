@@ -12,13 +12,15 @@ from docfleet.api.inputs import Parts, Text, Who
 from docfleet.api.parts import budgets_of
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import example, moment
-from docfleet.domain.access import Permission
+from docfleet.api.statistics import Whose, whose
+from docfleet.domain.access import SYSTEM_TENANT, Permission
 from docfleet.domain.budgeting import ALL, WARN_PERCENT, BudgetPolicy
-from docfleet.domain.costing import Saving
+from docfleet.domain.costing import Saving, WholeCost
 from docfleet.domain.forecasting import Forecast
 from docfleet.domain.pricing import micros_of, usd_of
-from docfleet.errors import Conflict, NotFound
-from docfleet.ledger.money_values import BudgetView, Costs, MonthSpend
+from docfleet.errors import Conflict, Forbidden, NotFound
+from docfleet.ledger.money_values import BudgetView, Costs, MonthSpend, TenantCost
+from docfleet.ledger.tallies import ALL_TENANTS
 
 costs = Resource("Costs")
 _AT = "2026-03-14T09:26:53.589000Z"
@@ -33,6 +35,7 @@ _SPEND = {
     "slices": 1800,
 }
 _BUDGET = {
+    "tenant": "acme",
     "engine": "documentai",
     "month": None,
     "limit_usd": 50.0,
@@ -45,6 +48,21 @@ _BUDGET = {
     "set_at": _AT,
     "set_by": "4f0c9a1b2d3e4f5a",
 }
+_WHOLE = {
+    "documents": 9800,
+    "pages": 50730,
+    "usd": 124.06,
+    "engine_usd": 12.39,
+    "busy_usd": 1.2,
+    "idle_usd": 10.4,
+    "storage_usd": 0.07,
+    "hosting_usd": 0.0,
+    "base_usd": 100.0,
+    "usd_per_document": 0.012659,
+    "usd_per_page": 0.002445,
+    "target_usd_per_document": 0.08,
+}
+_TENANT = {"tenant": "acme", "whole": _WHOLE, "deduplication_usd": 0.75}
 Month = Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$", description="As in 2026-11, UTC. Default: this month.")]
 Engine = Annotated[Text, Field(max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 
@@ -107,8 +125,7 @@ class WholeOut(BaseModel):
     target_usd_per_document: float | None = Field(description="What is aimed at; null: nothing.")
 
     @classmethod
-    def of(cls, told: Costs) -> WholeOut:
-        whole = told.whole
+    def of(cls, whole: WholeCost, target_micros: int) -> WholeOut:
         document, page = whole.per_document_micros, whole.per_page_micros
         return cls(
             documents=whole.documents, pages=whole.pages, usd=usd_of(whole.micros),
@@ -117,7 +134,7 @@ class WholeOut(BaseModel):
             hosting_usd=usd_of(whole.hosting_micros), base_usd=usd_of(whole.base_micros),
             usd_per_document=None if document is None else usd_of(round(document)),
             usd_per_page=None if page is None else usd_of(round(page)),
-            target_usd_per_document=usd_of(told.target_micros) if told.target_micros else None,
+            target_usd_per_document=usd_of(target_micros) if target_micros else None,
         )  # fmt: skip
 
 
@@ -158,6 +175,7 @@ class BudgetOut(BaseModel):
 
     model_config = example(**_BUDGET)
 
+    tenant: str | None = Field(description="null: all tenants together.")
     engine: str | None = Field(description="null: all engines together.")
     month: str | None = Field(description="null: every month that has no budget of its own.")
     limit_usd: float
@@ -174,6 +192,7 @@ class BudgetOut(BaseModel):
     def of(cls, view: BudgetView) -> BudgetOut:
         budget = view.budget
         return cls(
+            tenant=None if budget.scope.tenant == ALL else budget.scope.tenant,
             engine=None if budget.scope.engine == ALL else budget.scope.engine,
             month=None if budget.month == ALL else budget.month,
             limit_usd=usd_of(budget.limit_micros), policy=budget.policy, warn_percent=budget.warn_percent,
@@ -193,13 +212,9 @@ class CostsOut(BaseModel):
             "cascade_usd": 61.5, "cascade_processor": "OCR_PROCESSOR", "local_pages": 41000,
             "deduplication_usd": 0.75, "duplicate_documents": 210, "duplicate_pages": 500, "packing_requests": 1390,
         },
-        whole={
-            "documents": 9800, "pages": 50730, "usd": 124.06, "engine_usd": 12.39, "busy_usd": 1.2, "idle_usd": 10.4,
-            "storage_usd": 0.07, "hosting_usd": 0.0, "base_usd": 100.0, "usd_per_document": 0.012659,
-            "usd_per_page": 0.002445, "target_usd_per_document": 0.08,
-        },
+        whole=_WHOLE,
         all_cloud={"usd": 74.6, "saved_usd": -49.46, "return_on_cost": -0.3987}, by_hand=None,
-        forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
+        standing_month_usd=200.0, forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
         budgets=[_BUDGET],
     )  # fmt: skip
 
@@ -218,6 +233,9 @@ class CostsOut(BaseModel):
     by_hand: ComparedOut | None = Field(
         description="Against people who type the pages; null: the service does not know what they cost."
     )
+    standing_month_usd: float | None = Field(
+        description="Your part of what stands for a whole month, whatever is read (base, hosting); null: not known yet."
+    )
     forecast: ForecastOut | None = Field(description="null for a month that is not the present one.")
     budgets: list[BudgetOut]
 
@@ -234,12 +252,36 @@ class CostsOut(BaseModel):
                 duplicate_documents=told.deduplication.documents, duplicate_pages=told.deduplication.pages,
                 packing_requests=told.requests_saved,
             ),
-            whole=WholeOut.of(told),
+            whole=WholeOut.of(told.whole, told.target_micros),
             all_cloud=ComparedOut.of(told.all_cloud) if told.all_cloud else None,
             by_hand=ComparedOut.of(told.by_hand) if told.by_hand else None,
+            standing_month_usd=None if told.standing_month_micros is None else usd_of(told.standing_month_micros),
             forecast=ForecastOut.of(told.forecast) if told.forecast else None,
             budgets=[BudgetOut.of(view) for view in told.budgets],
         )  # fmt: skip
+
+
+class TenantCostOut(BaseModel):
+    """What one tenant cost."""
+
+    model_config = example(**_TENANT)
+
+    tenant: str
+    whole: WholeOut
+    deduplication_usd: float = Field(description="What the pages of its duplicates cost when they were read first.")
+
+    @classmethod
+    def of(cls, one: TenantCost) -> TenantCostOut:
+        return cls(
+            tenant=one.tenant, whole=WholeOut.of(one.whole, 0), deduplication_usd=usd_of(one.duplicate_micros)
+        )  # fmt: skip
+
+
+class TenantCostsOut(BaseModel):
+    model_config = example(month="2026-03", items=[_TENANT])
+
+    month: str
+    items: list[TenantCostOut]
 
 
 class BudgetsOut(BaseModel):
@@ -272,10 +314,21 @@ def read_costs(parts: Parts, caller: Who, month: Month = None) -> CostsOut:
     return CostsOut.of(budgets_of(parts).costs(caller.tenant, month))
 
 
-@costs.route("GET", "/v1/budgets", Permission.READ_COSTS, out=BudgetsOut)
-def list_budgets(parts: Parts, caller: Who, month: Month = None) -> BudgetsOut:
+@costs.route("GET", "/v1/costs/tenants", Permission.READ_COSTS, out=TenantCostsOut, problems=(Forbidden,))
+def read_tenant_costs(parts: Parts, caller: Who, month: Month = None) -> TenantCostsOut:
+    """What each tenant cost in a month, the dearest first. For keys of the system tenant."""
+    if caller.tenant != SYSTEM_TENANT:
+        raise Forbidden("What other tenants cost is told to keys of the system tenant only.")
+    asked, found = budgets_of(parts).tenant_costs(month)
+    return TenantCostsOut(month=asked, items=[TenantCostOut.of(one) for one in found])
+
+
+@costs.route("GET", "/v1/budgets", Permission.READ_COSTS, out=BudgetsOut, problems=(Forbidden,))
+def list_budgets(parts: Parts, caller: Who, month: Month = None, tenant: Whose = None) -> BudgetsOut:
     """The budgets, and how they stand in this month or in that."""
-    return BudgetsOut(items=[BudgetOut.of(view) for view in budgets_of(parts).budgets(caller.tenant, month)])
+    asked = whose(caller, tenant)
+    views = budgets_of(parts).budgets(None if asked == ALL_TENANTS else asked, month)
+    return BudgetsOut(items=[BudgetOut.of(view) for view in views])
 
 
 @costs.route("PUT", "/v1/budgets", Permission.MANAGE_BUDGETS, out=BudgetOut, problems=(Conflict,))

@@ -15,6 +15,7 @@ from docfleet.api.inputs import (
     Cursor,
     DocumentId,
     IdempotencyKey,
+    LabelChanges,
     Limit,
     Moment,
     Parts,
@@ -238,16 +239,21 @@ class ChangeIn(BaseModel):
 
     priority: Urgency | None = None
     deadline: Moment | None = None
+    labels: LabelChanges = {}
 
 
 @documents.route(
     "PATCH", "/v1/documents/{document_id}", Permission.CONTROL, out=DocumentOut, problems=(NotFound, Gone, Conflict)
 )
 def change_document(document_id: DocumentId, body: ChangeIn, parts: Parts, caller: Who) -> DocumentOut:
-    """Change the priority or the deadline of a document that waits."""
+    """Change the priority or the deadline of a document that waits, or the labels of any."""
     view = parts.desk.document(caller.tenant, document_id)
+    if body.priority is None and body.deadline is None and not body.labels:
+        raise BadRequest("Say a priority, a deadline, labels, or several of these.")
+    if body.labels:
+        view = parts.desk.label(caller.tenant, document_id, body.labels)
     if body.priority is None and body.deadline is None:
-        raise BadRequest("Say a priority, a deadline or both.")
+        return DocumentOut.of(view, parts.options.public_url)
     deadline = seconds_of(body.deadline) if body.deadline else view.deadline_at
     view = parts.desk.reprioritise(caller.tenant, document_id, body.priority or view.urgency, deadline)
     parts.on_accepted()

@@ -20,6 +20,7 @@ from docfleet.domain.load import ClassLoad, PoolLoad
 from docfleet.domain.scaling import Need
 from docfleet.domain.urgency import Pool
 from docfleet.errors import DemandUnknown, NotFound
+from docfleet.fleet.forecast.reading import said_before
 from docfleet.fleet.gauges import CONTENT_TYPE, exposition, measured
 from docfleet.fleet.outlook import Kept
 from docfleet.ledger.fleet_book import FleetBook
@@ -56,6 +57,7 @@ _DEMAND = {
     "outlook": "similar days: 12 of the last 12 forecasts held",
     "load": None,
 }
+_SAID = {"at": "2026-03-14T08:00:00Z", "low": 700.0, "likely": 880.0, "high": 1040.0}
 _FORECAST = {
     "pool": "pdf",
     "model": "similar days",
@@ -67,6 +69,7 @@ _FORECAST = {
     "levels": [0.05, 0.5, 0.95],
     "values": [[210.0, 190.0], [260.0, 240.0], [320.0, 300.0]],
     "scores": [{"model": "similar days", "wape": 0.12}],
+    "said": [_SAID],
 }
 _STEP = {"at": "2026-03-14T08:00:00Z", "arrived": 912, "done": 905, "pages_done": 2710, "seconds_done": 2602.4}
 StepName = Literal["hour", "five_minutes"]
@@ -200,6 +203,17 @@ class ScoreOut(BaseModel):
     wape: float = Field(description="Sum of absolute errors over sum of outcomes, in the backtest.")
 
 
+class SaidStepOut(BaseModel):
+    """What the newest forecast made before a step said of it."""
+
+    model_config = example(**_SAID)
+
+    at: datetime | None = Field(description="When the step begins.")
+    low: float = Field(description="5 % of outcomes are below it.")
+    likely: float
+    high: float = Field(description="5 % are above it.")
+
+
 class FleetForecastOut(BaseModel):
     """What is forecast for a pool: documents a step; in the pool cloud, pages."""
 
@@ -215,6 +229,7 @@ class FleetForecastOut(BaseModel):
     levels: list[float]
     values: list[list[float]] = Field(description="One list for each level, one value for each step.")
     scores: list[ScoreOut] = Field(description="Of the models that were tried, the chosen one first.")
+    said: list[SaidStepOut] = Field(description="Of steps that are past, as far as earlier forecasts are kept.")
 
 
 class HistoryStepOut(BaseModel):
@@ -290,12 +305,17 @@ def read_forecast(
     kept = book_of(parts).forecast(pool, HOUR if step == "hour" else FIVE_MINUTES)
     if kept is None:
         raise NotFound(f"There is no forecast for the pool {pool} yet: it needs some history.")
-    made_at, forecast = kept[0], msgspec.json.decode(kept[1], type=Kept).forecast
+    made_at, told = kept[0], msgspec.json.decode(kept[1], type=Kept)
+    forecast = told.forecast
     return FleetForecastOut(
         pool=pool, model=forecast.model, made_at=moment(made_at), trusted=forecast.trust.trusted,
         trust=forecast.trust.reason, start=moment(forecast.start), step_seconds=forecast.step_seconds,
         levels=list(forecast.levels), values=[list(row) for row in forecast.values],
         scores=[ScoreOut(model=score.model, wape=score.wape) for score in forecast.scores],
+        said=[
+            SaidStepOut(at=moment(one.at), low=one.low, likely=one.likely, high=one.high)
+            for one in said_before(told.past, forecast.start)
+        ],
     )  # fmt: skip
 
 

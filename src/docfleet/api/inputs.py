@@ -18,7 +18,7 @@ from docfleet.store.passwords import MAX_PASSWORDS
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
-def _known_form(value: str) -> str:
+def known_form(value: str) -> str:
     """What cannot be an id is an id of nothing."""
     if not _ID.fullmatch(value):
         raise NotFound()
@@ -59,6 +59,11 @@ def _labels(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _changes(value: dict[str, str | None]) -> dict[str, str | None]:
+    _labels({name: text or "" for name, text in value.items()})
+    return value
+
+
 def _no_number(value: object) -> object:
     """RFC 3339 only: a bare number would be read as seconds, or as milliseconds when it is large."""
     if isinstance(value, (int, float)) or (isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value)):
@@ -82,6 +87,14 @@ Passwords = Annotated[
     ),
 ]
 Labels = Annotated[dict[str, str], AfterValidator(_labels), Field(examples=[{"customer": "4711"}])]
+LabelChanges = Annotated[
+    dict[str, str | None],
+    AfterValidator(_changes),
+    Field(
+        examples=[{"checked": "yes", "draft": None}],
+        description="Labels that get this value; null takes one away, what is not named stays.",
+    ),
+]
 Moment = Annotated[
     datetime, BeforeValidator(_no_number), AfterValidator(_aware), Field(examples=["2026-03-14T09:26:53Z"])
 ]
@@ -98,11 +111,11 @@ IdempotencyKey = Annotated[
 
 Parts = Annotated[ApiParts, Depends(parts_of)]
 Who = Annotated[Caller, Depends(caller_of)]
-DocumentId = Annotated[str, Path(description="Id of a document."), AfterValidator(_known_form)]
-BatchId = Annotated[str, Path(description="Id of a batch."), AfterValidator(_known_form)]
-WebhookId = Annotated[str, Path(description="Id of a webhook."), AfterValidator(_known_form)]
-DeliveryId = Annotated[str, Path(description="Id of a delivery, as in `webhook-id`."), AfterValidator(_known_form)]
-KeyId = Annotated[str, Path(description="Id of a key, not its secret."), AfterValidator(_known_form)]
+DocumentId = Annotated[str, Path(description="Id of a document."), AfterValidator(known_form)]
+BatchId = Annotated[str, Path(description="Id of a batch."), AfterValidator(known_form)]
+WebhookId = Annotated[str, Path(description="Id of a webhook."), AfterValidator(known_form)]
+DeliveryId = Annotated[str, Path(description="Id of a delivery, as in `webhook-id`."), AfterValidator(known_form)]
+KeyId = Annotated[str, Path(description="Id of a key, not its secret."), AfterValidator(known_form)]
 Cursor = Annotated[
     Text | None, Query(max_length=500, description="`next_cursor` of the page before; none: the first page.")
 ]

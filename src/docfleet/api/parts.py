@@ -10,12 +10,14 @@ from fastapi import Request
 from docfleet.api.limits import TlsFiles
 from docfleet.domain.access import Caller
 from docfleet.domain.pricing import PriceBook
+from docfleet.fleet.cloud_quotas import CloudQuotas
 from docfleet.ledger import Ledger
 from docfleet.ledger.access import Access
 from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.desk import Desk
 from docfleet.ledger.service_values import ReadingOptions
 from docfleet.ledger.webhooks import Webhooks
+from docfleet.reports.office import Office
 from docfleet.store.base import Store
 from docfleet.store.encryption import MasterKey
 
@@ -79,12 +81,20 @@ class ApiParts:
     """Opens the bucket of a source URL; None: the ordinary way (`store.open.open_store`)."""
     budgets: Budgets | None = None
     """None: without a price book, so that nothing is compared with what it would have cost."""
+    quotas: CloudQuotas | None = None
+    """None: no cloud engine is known of."""
+    office: Office | None = None
+    """Makes reports; None: one with the usual assumptions, that foresees nothing."""
     on_accepted: Callable[[], None] = _nothing
     """Wakes whoever hands out work in this process."""
 
 
 def budgets_of(parts: ApiParts) -> Budgets:
     return parts.budgets or Budgets(parts.ledger, PriceBook())
+
+
+def office_of(parts: ApiParts) -> Office:
+    return parts.office or Office(parts.ledger, parts.desk, budgets_of(parts), parts.store, parts.master_key)
 
 
 async def parts_of(request: Request) -> ApiParts:

@@ -16,6 +16,7 @@ from docfleet.cli.fetching import (
     add_to_index,
     clean_drafts,
     fetch,
+    fetch_original,
     folders_given,
     remember_folders,
     row_of,
@@ -34,6 +35,7 @@ def fetch_results(
     formats: Annotated[
         str | None, typer.Option(help="Result formats, as in json,md.  \\[default: all there are]")
     ] = None,
+    original: Annotated[bool, typer.Option("--original", help="The submitted file too, as original.pdf.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until every document has ended.")] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=32, help="Downloads at a time.")] = 4,
     to: To = "",
@@ -64,6 +66,8 @@ def fetch_results(
 
         def take(document: Document) -> IndexRow:
             fetched = document.is_finished and fetch(document, out, places[document.id], wanted)
+            if original:
+                fetch_original(document, out / places[document.id])
             return row_of(document, document.name, places[document.id], fetched=fetched)
 
         remember_folders(places, out)

@@ -11,6 +11,7 @@ import msgspec
 
 from docfleet.client import Document
 from docfleet.client.downloading import digest_of, safe_place
+from docfleet.domain.media import MEDIA_TYPES
 from docfleet.errors import DocfleetError
 from docfleet.pipeline.intake import RESERVED_NAMES, folder_name
 from docfleet.pipeline.outcome import OUTCOME_FILE, IndexRow, engines_used, replace_file, write_index
@@ -64,6 +65,15 @@ def fetch(document: Document, out: Path, folder: str, formats: Sequence[str] | N
     draft.rename(target)
     shutil.rmtree(old, ignore_errors=True)
     return True
+
+
+def fetch_original(document: Document, folder: Path) -> Path:
+    """Puts the submitted file into the folder as "original" with the ending of its type, unless it is there already."""
+    media = MEDIA_TYPES.get(document.facts.media_type)
+    target = folder / f"original{media.extension if media else ''}"
+    if target.is_file() and digest_of(target) == document.facts.sha256:
+        return target
+    return document.download_source(target)
 
 
 def _has_all(document: Document, target: Path, formats: Sequence[str] | None) -> bool:

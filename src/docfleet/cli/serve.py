@@ -59,7 +59,8 @@ def serve(
             }
             print(json.dumps(facts), flush=True)
         else:
-            said = greeting(served.url, served.key.secret if served.key.is_new else "", served.key.file)
+            secret = served.key.secret if served.key.is_new else ""
+            said = greeting(served.url, secret, served.key.file, console=settings.console.enabled)
             console.print(said, soft_wrap=True)
 
     run(settings, started)
@@ -67,8 +68,10 @@ def serve(
         console.print("Stopped. What was accepted is kept; start it again to go on.")
 
 
-def greeting(url: str, new_secret: str, key_file: Path) -> Text:
+def greeting(url: str, new_secret: str, key_file: Path, *, console: bool) -> Text:
     """What is shown once the service answers. The key itself is shown when it was just made, and never again."""
+    from docfleet.console.options import is_installed
+
     text = Text()
     text.append("docfleet is serving at ", style="bold")
     text.append(f"{url}\n", style="bold cyan")
@@ -76,6 +79,8 @@ def greeting(url: str, new_secret: str, key_file: Path) -> Text:
     text.append(f"  API key    {key}\n")
     if new_secret:
         text.append(f"             (shown once; kept in {key_file}, for you only)\n", style="dim")
+    if console and is_installed():
+        text.append(f"  Console    {url}/console\n")
     text.append(f"  API docs   {url}/docs\n")
     text.append(f"  Submit     docfleet submit inbox/ --to {url} --wait\n")
     text.append("  Stop       Ctrl-C")

@@ -153,7 +153,9 @@ class _Words:
 
     def started(self, facts: Started) -> None:
         secret = facts.key.secret if facts.key.is_new else ""
-        self._console.print(greeting(facts.url, secret, facts.key.file), soft_wrap=True)
+        self._console.print(
+            greeting(facts.url, secret, facts.key.file, console=facts.settings.console.enabled), soft_wrap=True
+        )
         self._console.print(f"  Log        {facts.log}", soft_wrap=True)
         processes = ", ".join(f"{name} {pid}" for name, pid in facts.pids.items())
         self._console.print(f"  Processes  {processes}", soft_wrap=True)

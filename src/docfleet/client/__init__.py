@@ -11,6 +11,7 @@ from docfleet.client.batch import Batch
 from docfleet.client.client import Client, Submitted
 from docfleet.client.document import Document
 from docfleet.client.problems import retry_after_of
+from docfleet.client.reports import Report
 from docfleet.client.signatures import verify_webhook
 from docfleet.client.values import (
     BatchFacts,
@@ -25,6 +26,7 @@ from docfleet.client.values import (
     Identity,
     PageStatus,
     ResultFile,
+    TenantCost,
     Webhook,
     WholeCost,
 )
@@ -44,8 +46,10 @@ __all__ = [
     "Event",
     "Identity",
     "PageStatus",
+    "Report",
     "ResultFile",
     "Submitted",
+    "TenantCost",
     "Webhook",
     "WholeCost",
     "retry_after_of",

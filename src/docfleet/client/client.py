@@ -22,9 +22,10 @@ from docfleet.client.fleet import Fleet
 from docfleet.client.listing import listed
 from docfleet.client.parallel import in_parallel
 from docfleet.client.repeating import RepeatPolicy
+from docfleet.client.reports import Reports
 from docfleet.client.statistics import Overview, Statistics, read_overview, read_statistics
 from docfleet.client.uploading import OnSent, Source, Upload, fields, password_header
-from docfleet.client.values import BatchFacts, Costs, DocumentFacts, Identity
+from docfleet.client.values import BatchFacts, Costs, DocumentFacts, Identity, TenantCost, TenantCosts
 from docfleet.client.webhooks import Webhooks
 from docfleet.errors import DocfleetError
 
@@ -72,6 +73,7 @@ class Client:
         self.budgets = Budgets(self.connection)
         self.dead_letters = DeadLetters(self.connection)
         self.fleet = Fleet(self.connection)
+        self.reports = Reports(self.connection)
         self.webhooks = Webhooks(self.connection)
 
     @property
@@ -200,6 +202,11 @@ class Client:
     def costs(self, month: str | None = None) -> Costs:
         """What a month ("2026-11", UTC; default: the present one) cost, what was saved, what it will come to."""
         return decoded(self.connection.request("GET", "/v1/costs", params={"month": month}), Costs)
+
+    def tenant_costs(self, month: str | None = None) -> list[TenantCost]:
+        """What each tenant cost in a month, dearest first. Raises `Forbidden` unless the key is the system tenant's."""
+        response = self.connection.request("GET", "/v1/costs/tenants", params={"month": month})
+        return decoded(response, TenantCosts).items
 
     def close(self) -> None:
         self.connection.close()

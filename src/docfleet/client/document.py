@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -125,6 +126,49 @@ class Document:
             for file in self.results()
             if (formats is None or file.format in {*formats, "outcome"}) and not file.path.endswith(PACKED_TABLES)
         ]
+
+    def source(self) -> bytes:
+        """The file as it was submitted, in memory. Raises `Gone` once it is deleted."""
+        return self._connection.request("GET", f"{self._path}/source").content
+
+    def download_source(self, path: str | Path) -> Path:
+        """Streams the file as it was submitted to `path`, which appears when it is whole and its SHA-256 is right."""
+        facts = self.facts
+        file = ResultFile("source", facts.name, facts.media_type, facts.size_bytes, facts.sha256)
+        return download_file(self._connection, f"{self._path}/source", file, Path(path))
+
+    def read_again(
+        self,
+        *,
+        engine: str | None = None,
+        mode: str | None = None,
+        formats: Sequence[str] | None = None,
+        languages: Sequence[str] | None = None,
+        features: Sequence[str] | None = None,
+        priority: str | None = None,
+        reuse: bool = False,
+        password: str | Sequence[str] = (),
+    ) -> Document:
+        """Reads the same bytes once more as a new document, which is returned; this one stays as it is.
+
+        What is left out is as it was. Sent under an idempotency key of its own, so that a repeat makes no third one.
+        """
+        said = {
+            "engine": engine, "mode": mode, "formats": formats, "languages": languages, "features": features,
+            "priority": priority, "reuse": reuse, "password": password,
+        }  # fmt: skip
+        body = {name: value if isinstance(value, str | bool) else list(value) for name, value in said.items() if value}
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        response = self._connection.request(
+            "POST", f"{self._path}/read-again", headers=headers, body=lambda: {"json": body}, repeatable=True
+        )
+        return Document(self._connection, self._told(response))
+
+    def label(self, changes: Mapping[str, str | None]) -> Document:
+        """Sets labels; None takes one away, what is not named stays."""
+        response = self._connection.request("PATCH", self._path, body=lambda: {"json": {"labels": dict(changes)}})
+        self.facts = self._told(response)
+        return self
 
     def cancel(self) -> Document:
         """Gives it up. Raises `Conflict` when it has ended otherwise."""

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from docfleet.client.connection import Connection, decoded
+from docfleet.client.quotas import Quotas
 
 
 class FleetNeed(msgspec.Struct, frozen=True):
@@ -76,6 +77,15 @@ class ModelScore(msgspec.Struct, frozen=True):
     wape: float
 
 
+class SaidStep(msgspec.Struct, frozen=True):
+    """What the newest forecast made before a step said of it."""
+
+    at: datetime
+    low: float
+    likely: float
+    high: float
+
+
 class FleetForecast(msgspec.Struct, frozen=True):
     """What is forecast for a pool: documents a step; in the pool `cloud` pages."""
 
@@ -90,6 +100,8 @@ class FleetForecast(msgspec.Struct, frozen=True):
     trusted: bool = False
     trust: str = ""
     scores: tuple[ModelScore, ...] = ()
+    said: tuple[SaidStep, ...] = ()
+    """Of steps that are past, as far as earlier forecasts are kept."""
 
 
 class HistoryStep(msgspec.Struct, frozen=True):
@@ -137,6 +149,10 @@ class Fleet:
         """`step`: "hour" (a week ahead) or "five_minutes". Raises `NotFound` while there is none."""
         response = self._connection.request("GET", f"/v1/fleet/forecast/{pool}", params={"step": step})
         return decoded(response, FleetForecast)
+
+    def quotas(self) -> Quotas:
+        """The quotas of the cloud engine as they are used now, its breakers and refused calls."""
+        return decoded(self._connection.request("GET", "/v1/quotas"), Quotas)
 
     def history(self, pool: str, step: str = "hour", days: float = 14.0) -> FleetHistory:
         """What arrived and was done; steps that nobody counted are left out."""

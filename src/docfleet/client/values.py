@@ -248,6 +248,8 @@ class Budget(msgspec.Struct, frozen=True):
     limit_usd: float
     policy: str
     """At the limit: "stop", "degrade" (the local engine's reading stands) or "queue" (pages wait)."""
+    tenant: str | None = None
+    """None: all tenants together."""
     engine: str | None = None
     """None: all engines together."""
     month: str | None = None
@@ -314,9 +316,24 @@ class Costs(msgspec.Struct, frozen=True):
     """Against every page sent to the processor type that `saved` names; None: it has no price."""
     by_hand: Compared | None = None
     """Against people who type the pages; None: the service does not know what they cost."""
+    standing_month_usd: float | None = None
+    """This tenant's part of what stands for a whole month, whatever is read; None: not known yet."""
     forecast: Forecast | None = None
     """None: not the present month."""
     budgets: list[Budget] = []
+
+
+class TenantCost(msgspec.Struct, frozen=True):
+    """What one tenant cost in a month, with its part of what all share."""
+
+    tenant: str
+    whole: WholeCost = WholeCost()
+    deduplication_usd: float = 0.0
+
+
+class TenantCosts(msgspec.Struct, frozen=True):
+    month: str
+    items: list[TenantCost] = []
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""A new master key takes over what an earlier one encrypted: data keys, passwords, webhook secrets."""
+"""A new master key takes over what an earlier one encrypted: keys of data and reports, passwords, webhook secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def renewed(master_key: MasterKey, value: SealedValue) -> bytes | None:
     """The value, encrypted by the key in use now; None when none of the keys opens it."""
     try:
         match value.kind:
-            case SealedKind.DATA_KEYS:
+            case SealedKind.DATA_KEYS | SealedKind.REPORT_KEYS:
                 return master_key.rewrap(value.sealed)
             case SealedKind.PASSWORDS:
                 passwords = open_passwords(master_key, value.sealed, value.tenant, value.sha256)

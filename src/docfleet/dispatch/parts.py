@@ -57,6 +57,8 @@ class DispatchParts:
     """Takes the gauges of `alarm.gauges`, every few seconds."""
     beside: Sequence[Chore] = ()
     """Further chores of whoever leads, done in a thread of their own: they may take seconds."""
+    apart: Sequence[Chore] = ()
+    """As `beside`, in a thread of their own again: they may take minutes."""
     begin: Callable[[], None] = _nothing
     """Called when this process begins to lead."""
     leading: threading.Event = field(default_factory=threading.Event)

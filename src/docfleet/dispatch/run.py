@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from docfleet.dispatch.accounts import keep_accounts
 from docfleet.dispatch.alarm import Alarm
@@ -49,8 +49,9 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
     """
     leading = parts.leading
     housekeeper = threading.Thread(target=_keep_house, args=(parts, leading, stop), name="housekeeping", daemon=True)
-    beside = threading.Thread(target=_do_beside, args=(parts, leading, stop), name="beside", daemon=True)
-    for thread in (housekeeper, beside):
+    beside = threading.Thread(target=_do_beside, args=(parts.beside, leading, stop), name="beside", daemon=True)
+    apart = threading.Thread(target=_do_beside, args=(parts.apart, leading, stop), name="apart", daemon=True)
+    for thread in (housekeeper, beside, apart):
         thread.start()
     dispatching = _Dispatching(parts)
     try:
@@ -70,7 +71,7 @@ def run_dispatcher(parts: DispatchParts, stop: threading.Event) -> None:
         parts.leader.resign()
         parts.waking.close()
         stop.set()
-        for thread in (housekeeper, beside):
+        for thread in (housekeeper, beside, apart):
             thread.join(_JOIN_SECONDS)
 
 
@@ -173,8 +174,8 @@ class _Dispatching:
         return min(state.pause for state in self._pools)
 
 
-def _do_beside(parts: DispatchParts, leading: threading.Event, stop: threading.Event) -> None:
-    chores = list(parts.beside)
+def _do_beside(given: Sequence[Chore], leading: threading.Event, stop: threading.Event) -> None:
+    chores = list(given)
     while chores and not stop.wait(_BESIDE_SECONDS):
         if leading.is_set():
             do_due(chores, time.monotonic)

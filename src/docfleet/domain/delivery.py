@@ -13,7 +13,8 @@ BATCH_FINISHED = "batch.finished"
 DOCUMENT_EVENTS = ("document.succeeded", "document.partial", "document.failed", "document.cancelled")
 BUDGET_WARNING = "budget.warning"
 BUDGET_EXHAUSTED = "budget.exhausted"
-EVENT_TYPES = (*DOCUMENT_EVENTS, BATCH_FINISHED, BUDGET_WARNING, BUDGET_EXHAUSTED)
+REPORT_READY = "report.ready"
+EVENT_TYPES = (*DOCUMENT_EVENTS, BATCH_FINISHED, BUDGET_WARNING, BUDGET_EXHAUSTED, REPORT_READY)
 """What a webhook can ask for; `webhook.test` comes when it is asked for."""
 
 DELAYS_SECONDS = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0)

@@ -135,6 +135,36 @@ class Passage(msgspec.Struct, frozen=True):
         return self.allowed
 
 
+class QuotaNow(msgspec.Struct, frozen=True):
+    """How a quota stands, for whoever looks at it. Shares are of the configured rate."""
+
+    factor: float = 1.0
+    """What is used of the rate now."""
+    ceiling: float = 1.0
+    """Where the service was last seen to refuse; 1.0: never below the rate."""
+    slowdowns: int = 0
+    paused_seconds: float = 0.0
+    """Until it is called again, where the service asked for a pause."""
+    under_way: int = 0
+    """Calls that have not ended."""
+
+
+class BreakerNow(msgspec.Struct, frozen=True):
+    """How a breaker stands, for whoever looks at it."""
+
+    state: BreakerState = BreakerState.CLOSED
+    reason: str = ""
+    """Why it opened; empty while closed."""
+    open_seconds: float | None = None
+    """Since it opened last; None: closed."""
+    left_seconds: float = 0.0
+    """Until it is tried again."""
+    calls: int = 0
+    """That ended in the last minute; forgotten once it opens."""
+    failures: int = 0
+    slow: int = 0
+
+
 class Breakers(Protocol):
     """One breaker for each endpoint, for one process or for all. Threads may share one. No method raises."""
 

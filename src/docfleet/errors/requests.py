@@ -138,6 +138,14 @@ class DemandUnknown(RequestError):
     remedy = "Keep the size there is, and see whether a dispatcher runs."
 
 
+class ReportFailed(RequestError):
+    """The report could not be made."""
+
+    code = "report_failed"
+    status = 500
+    remedy = "Ask for it again; if it fails again, report what the service logged as `report_failed` as a defect."
+
+
 class ServiceUnavailable(RequestError):
     """A part the service needs cannot be reached."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from docfleet.domain.load import ClassLoad, PoolLoad
+from docfleet.domain.urgency import Urgency
 from docfleet.ledger.fleet_values import Demand
 from docfleet.telemetry import catalog
 from docfleet.telemetry.kinds import Metric
@@ -39,9 +40,12 @@ def readings(demands: Iterable[Demand]) -> Iterator[tuple[Metric, Labels, float]
         where = (demand.pool, demand.region)
         for metric, value in _POOL.items():
             yield metric, where, float(value(demand, load))
+        known = {one.urgency: one for one in load.classes}
         for metric, of_class in _CLASS.items():
-            for one in load.classes:
-                yield metric, (*where, str(one.urgency)), float(of_class(one))
+            for urgency in Urgency:
+                # nothing of a priority is 0 of it: what is missing could as well be unknown
+                one = known.get(urgency)
+                yield metric, (*where, str(urgency)), float(of_class(one)) if one is not None else 0.0
 
 
 def measured(demands: Iterable[Demand]) -> list[Measured]:

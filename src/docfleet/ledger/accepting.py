@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DOCUMENT_ENDS, DocumentState, Step
-from docfleet.errors import BadRequest, Conflict, NotFound
+from docfleet.errors import BadRequest, Conflict, Gone, NotFound
 from docfleet.ledger.after_end import after_end
 from docfleet.ledger.at_once import write_new_document
 from docfleet.ledger.checks import checked_labels, known_id, plain_text, storable_name
@@ -131,7 +131,7 @@ def accept_at_once(connection: Connection, submission: Submission, home: Home) -
     The answer and when the document was made; None when nothing was written because there is more to decide: which
     earlier document is taken, what a request of the same key was answered, whether a batch is open.
     """
-    if submission.batch_id is not None:
+    if submission.batch_id is not None or submission.again_of:
         return None
     answer = _answer(submission, new_id(), None)
     claim = None
@@ -206,14 +206,25 @@ def _write(
 
 
 def _write_new(session: Session, submission: Submission, row: dict[str, Any]) -> None:
+    if submission.again_of:
+        if not share_content(session, submission.content_id):
+            raise Gone()  # deleted between being looked at and this
+        _begin(session, submission, row, f"reads {submission.again_of} again")
+        wake(session, submission.pool)
+        return
     content = _content(submission, row["region"])
     if session.get_bind().dialect.name == "postgresql":
         write_new_document(session.connection(), content, row, WORK_CHANNEL, reuse=False, claim=None)
         return
     session.execute(_ADD_CONTENT, content)
+    _begin(session, submission, row, "accepted")
+
+
+def _begin(session: Session, submission: Submission, row: dict[str, Any], cause: str) -> None:
+    """The document's row and its first slice; its content is there."""
     session.execute(_ADD_OPEN, row)
     _write_labels(session, submission, row["id"])
-    record_documents(session, [row["id"]], None, DocumentState.RECEIVED, "accepted")
+    record_documents(session, [row["id"]], None, DocumentState.RECEIVED, cause)
     fresh = LockedDocument(
         row["id"], row["batch_id"], DocumentState.RECEIVED, 1, PRIORITY, None, row["media_type"], None,
         row["tenant_id"], row["content_id"],

@@ -52,6 +52,23 @@ class Waiting(msgspec.Struct, frozen=True):
     """How long the oldest has waited."""
 
 
+class PlaceStanding(msgspec.Struct, frozen=True):
+    """Batches of one location."""
+
+    place: str
+    asking: int = 0
+    """Operations that are to be asked for, or were and have not been heard of."""
+    running: int = 0
+    oldest_seconds: float = 0.0
+    """Since the oldest of both was made."""
+    waiting_files: int = 0
+    waiting_pages: int = 0
+    waiting_seconds: float = 0.0
+    """How long the oldest file has waited for an operation."""
+    sent_pages: int = 0
+    """In operations that have not ended."""
+
+
 def file_of(row: Any) -> CloudFile:
     values = dict(zip(CloudFile.__struct_fields__, row, strict=True))
     return CloudFile(**values | {"state": FileState(row.state)})

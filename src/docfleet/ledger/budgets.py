@@ -19,7 +19,7 @@ from docfleet.errors import BadRequest, Conflict, LedgerError, LedgerUnavailable
 from docfleet.ledger import limits, reserving, settling, spending
 from docfleet.ledger.dialect import database_now, is_busy
 from docfleet.ledger.ledger import Ledger
-from docfleet.ledger.money_values import Ask, BudgetView, Costs, MonthSpend, Reservation
+from docfleet.ledger.money_values import Ask, BudgetView, Costs, MonthSpend, Reservation, TenantCost
 from docfleet.ledger.service_rows import TenantRow
 from docfleet.ledger.use import Prices, add_up
 
@@ -120,8 +120,8 @@ class Budgets:
         if not self._write(change):
             raise NotFound("There is no such budget.")
 
-    def budgets(self, tenant: str, month: str | None = None) -> list[BudgetView]:
-        """The tenant's budgets and how they stand in this month (or that)."""
+    def budgets(self, tenant: str | None, month: str | None = None) -> list[BudgetView]:
+        """The tenant's budgets (None: everybody's) and how they stand in this month (or that)."""
         with self._ledger.reading() as session:
             return spending.budgets(session, tenant, self._month(session, month))
 
@@ -193,6 +193,13 @@ class Budgets:
                 session, tenant, self._month(session, month, now), now, self._prices, self._cloud_engines,
                 self._cloud_processor,
             )  # fmt: skip
+
+    def tenant_costs(self, month: str | None = None) -> tuple[str, list[TenantCost]]:
+        """(the month, every tenant's cost in it, the dearest first). Raises BadRequest for what is no month."""
+        with self._ledger.reading() as session:
+            now = session.execute(_NOW).scalar_one()
+            asked = self._month(session, month, now)
+            return asked, spending.tenant_costs(session, asked, now, self._prices)
 
     def _month(self, session: Session, month: str | None, now: float | None = None) -> str:
         if month is None:

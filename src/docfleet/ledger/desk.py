@@ -22,6 +22,7 @@ from docfleet.ledger import (
     deleting,
     idempotency,
     keeping,
+    labelling,
     listing,
     streams,
     views,
@@ -180,6 +181,11 @@ class Desk:
     def reprioritise(self, tenant: str, id: str, urgency: Urgency, deadline_at: float | None = None) -> DocumentView:
         """Conflict when it has ended, or another waits for it that is more urgent."""
         self._write(lambda session: controlling.reprioritise(session, tenant, id, urgency, deadline_at))
+        return self.document(tenant, id)
+
+    def label(self, tenant: str, id: str, changes: Mapping[str, str | None]) -> DocumentView:
+        """Each label gets its value; None takes it away, what is not named stays. In any state."""
+        self._write(lambda session: labelling.label(session, tenant, id, changes))
         return self.document(tenant, id)
 
     def delete(self, tenant: str, id: str) -> None:

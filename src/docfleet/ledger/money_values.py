@@ -106,6 +106,17 @@ class BudgetView(msgspec.Struct, frozen=True):
     set_at: float
 
 
+class TenantCost(msgspec.Struct, frozen=True):
+    """What one tenant cost in a month."""
+
+    tenant: str
+    month: str
+    whole: WholeCost
+    """With its part of what all share: idle workers, base, hosting."""
+    duplicate_micros: int
+    """What the pages of its duplicates cost when they were read first."""
+
+
 class Costs(msgspec.Struct, frozen=True):
     """The account of one tenant and month."""
 
@@ -126,6 +137,9 @@ class Costs(msgspec.Struct, frozen=True):
     """Against sending every page to the processor type above; None: it has no price."""
     by_hand: Saving | None
     """Against people who type the pages; None: nobody has told what they cost."""
+    standing_month_micros: int | None
+    """The tenant's part of what stands for a whole month, whatever is read, at present prices; None: nobody has a part
+    yet."""
     forecast: Forecast | None
     """None for a month that is over or has not begun."""
     budgets: tuple[BudgetView, ...]

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, LargeBinary, Select, Table, bindparam, fun
 from sqlalchemy.orm import Session
 
 from docfleet.ledger.ledger import Ledger
+from docfleet.ledger.report_rows import REPORT
 from docfleet.ledger.rows import DOCUMENT
 from docfleet.ledger.service_rows import CONTENT, WEBHOOK
 
@@ -26,6 +27,7 @@ class SealedKind(StrEnum):
     DATA_KEYS = "data keys"
     PASSWORDS = "passwords of documents"
     WEBHOOK_SECRETS = "webhook secrets"
+    REPORT_KEYS = "keys of reports"
 
 
 class SealedValue(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ _PLACES: Mapping[SealedKind, _Place] = {
     SealedKind.DATA_KEYS: _Place(CONTENT, CONTENT.c.wrapped_key),
     SealedKind.PASSWORDS: _Place(DOCUMENT, DOCUMENT.c.sealed_passwords, (DOCUMENT.c.tenant_id, DOCUMENT.c.sha256)),
     SealedKind.WEBHOOK_SECRETS: _Place(WEBHOOK, WEBHOOK.c.sealed_secret),
+    SealedKind.REPORT_KEYS: _Place(REPORT, REPORT.c.wrapped_key),
 }
 
 

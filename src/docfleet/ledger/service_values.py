@@ -73,6 +73,8 @@ class Submission(msgspec.Struct, frozen=True):
     request_digest: str = ""
     sealed_passwords: bytes | None = None
     """What may open it, sealed (`store.passwords`); kept until the document has ended."""
+    again_of: str = ""
+    """Id of the document whose content this one shares to read it anew; the content is there then, and not made."""
     trace: str = ""
     """The trace it belongs to, as `telemetry.traces.keep` makes it."""
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 from sqlalchemy import BigInteger, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from docfleet.domain.budgeting import ALL
-from docfleet.domain.costing import CostTerms, Part, Saving, WholeCost, apportion, by_hand_micros, share_out
+from docfleet.domain.costing import (
+    HOUR_SECONDS,
+    CostTerms,
+    Part,
+    Saving,
+    Usage,
+    WholeCost,
+    amounts,
+    apportion,
+    by_hand_micros,
+    share_out,
+)
 from docfleet.domain.forecasting import Forecast, forecast
 from docfleet.domain.months import DAY_SECONDS, month_bounds, month_of
 from docfleet.domain.pricing import Rate, price_of_pages
@@ -24,6 +35,7 @@ from docfleet.ledger.money_values import (
     LocalReading,
     MonthSpend,
     ReservationState,
+    TenantCost,
 )
 from docfleet.ledger.use import Prices, use_of
 from docfleet.ledger.use_values import TenantUse, Use
@@ -106,16 +118,20 @@ def month_spend(session: Session, tenant: str, month: str) -> list[MonthSpend]:
     ]  # fmt: skip
 
 
-def budgets(session: Session, tenant: str, month: str) -> list[BudgetView]:
-    """The tenant's budgets and how they stand in this month."""
-    sums = sums_of(session, month)
+def budgets(session: Session, tenant: str | None, month: str) -> list[BudgetView]:
+    """The tenant's budgets and how they stand in this month, those of one month in theirs; None: those of everybody."""
+    sums = {month: sums_of(session, month)}
     views = []
-    for row in session.execute(select(BUDGET).where(BUDGET.c.tenant_id == tenant)):
+    asked = select(BUDGET) if tenant is None else select(BUDGET).where(BUDGET.c.tenant_id == tenant)
+    for row in session.execute(asked):
         budget = budget_of(row)
-        known = sums.get((budget.scope.tenant, budget.scope.engine, ALL), Sums(0, 0))
+        counted = month if budget.month == ALL else budget.month
+        if counted not in sums:
+            sums[counted] = sums_of(session, counted)
+        known = sums[counted].get((budget.scope.tenant, budget.scope.engine, ALL), Sums(0, 0))
         views.append(
             BudgetView(
-                budget, month, known.settled, known.reserved, known.warned_at, known.exhausted_at, row.set_by,
+                budget, counted, known.settled, known.reserved, known.warned_at, known.exhausted_at, row.set_by,
                 row.set_at,
             )
         )  # fmt: skip
@@ -180,6 +196,7 @@ def costs(
         target_micros=prices.terms.target_micros_per_document,
         all_cloud=_all_in_the_cloud(use, tenant, whole, rate) if rate else None,
         by_hand=_by_hand(whole, prices.terms),
+        standing_month_micros=_standing(use, whole, month, prices),
         forecast=forecast_of(session, tenant, month, money, now),
         budgets=tuple(budgets(session, tenant, month)),
     )
@@ -190,6 +207,11 @@ def whole_cost_of(use: Use, tenant: str, engine_micros: int) -> WholeCost:
 
     Idle workers are shared as the busy ones are, or, where none was busy, as what stands.
     """
+    return whole_costs_of(use, {tenant: engine_micros})[tenant]
+
+
+def whole_costs_of(use: Use, engine_micros: Mapping[str, int]) -> dict[str, WholeCost]:
+    """The same for every tenant that used anything or is named here, with what the calls of each cost."""
     is_busy = any(one.work_micros for one in use.tenants.values())
     parts = {
         name: Part(
@@ -197,9 +219,35 @@ def whole_cost_of(use: Use, tenant: str, engine_micros: int) -> WholeCost:
         )
         for name, one in use.tenants.items()
     }
-    parts.setdefault(tenant, Part())
-    parts[tenant] = msgspec.structs.replace(parts[tenant], engine_micros=engine_micros)
-    return share_out(use.amounts.rounded(0, 0), parts)[tenant]
+    for tenant, micros in engine_micros.items():
+        parts[tenant] = msgspec.structs.replace(parts.get(tenant, Part()), engine_micros=micros)
+    return share_out(use.amounts.rounded(0, 0), parts)
+
+
+def tenant_costs(session: Session, month: str, now: float, prices: Prices) -> list[TenantCost]:
+    """Of every tenant that cost anything, the dearest first. `now`: the database's time."""
+    use = use_of(session, month, now, prices)
+    calls = {
+        tenant: one.settled + one.reserved
+        for (tenant, engine, processor), one in sums_of(session, month).items()
+        if tenant != ALL and engine == ALL and processor == ALL
+    }
+    found = [
+        TenantCost(tenant, month, whole, use.tenants.get(tenant, TenantUse()).duplicate_micros)
+        for tenant, whole in whole_costs_of(use, calls).items()
+    ]
+    return sorted(found, key=lambda one: (-one.whole.micros, one.tenant))
+
+
+def _standing(use: Use, whole: WholeCost, month: str, prices: Prices) -> int | None:
+    """Base and hosting of the whole month, in the same part as of what has passed of it."""
+    fleet = use.fleet.base_micros + use.fleet.hosting_micros
+    first, after = month_bounds(month)
+    hosted = prices.terms.hosted_versions * (after - first) / HOUR_SECONDS
+    all_of_it = amounts(Usage(hosted_hours=hosted, months=1.0), prices.book)
+    if not fleet:
+        return None if all_of_it.base + all_of_it.hosting else 0
+    return round((all_of_it.base + all_of_it.hosting) * (whole.base_micros + whole.hosting_micros) / fleet)
 
 
 def _all_in_the_cloud(use: Use, tenant: str, whole: WholeCost, rate: Rate) -> Saving:

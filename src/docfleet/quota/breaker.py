@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from docfleet.domain.quota import BreakerState, Passage
+from docfleet.domain.quota import BreakerNow, BreakerState, Passage
 
 
 class BreakerPolicy(msgspec.Struct, frozen=True):
@@ -67,6 +67,20 @@ class Breaker(msgspec.Struct, frozen=True, omit_defaults=True):
         if self.opened_at is None:
             return BreakerState.CLOSED
         return BreakerState.OPEN if self._left(now) > 0.0 else BreakerState.HALF_OPEN
+
+    def now(self, policy: BreakerPolicy, now: float) -> BreakerNow:
+        """What there is to see of it."""
+        first = int(now // (policy.window_seconds / SLOTS)) - SLOTS
+        slots = [slot for slot in self.slots if slot.number > first]
+        return BreakerNow(
+            self.state(now),
+            self.why,
+            None if self.opened_at is None else max(0.0, now - self.opened_at),
+            0.0 if self.opened_at is None else max(0.0, self._left(now)),
+            sum(slot.calls for slot in slots),
+            sum(slot.failures for slot in slots),
+            sum(slot.slow for slot in slots),
+        )
 
     def may_call(self, policy: BreakerPolicy, now: float, probe: str) -> tuple[Breaker, Passage]:
         """The breaker afterwards (the same object where nothing changed) and the answer; `probe` is an id nobody has

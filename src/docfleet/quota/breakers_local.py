@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from docfleet.domain.quota import BreakerState, Passage
+from docfleet.domain.quota import BreakerNow, BreakerState, Passage
 from docfleet.quota.breaker import Breaker, BreakerPolicy
 from docfleet.telemetry import logger
 
@@ -47,6 +47,11 @@ class LocalBreakers:
     def state(self, endpoint: str) -> BreakerState:
         with self._lock:
             return self._breakers.get(endpoint, Breaker()).state(self._clock())
+
+    def look(self, endpoint: str) -> BreakerNow:
+        """As it is now, with its reasons; changes nothing."""
+        with self._lock:
+            return self._breakers.get(endpoint, Breaker()).now(self._policy, self._clock())
 
     def _change(self, endpoint: str, change: Callable[[Breaker, float], tuple[Breaker, Said]]) -> Said:
         with self._lock:

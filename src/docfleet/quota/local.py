@@ -10,7 +10,7 @@ from math import inf
 
 import msgspec
 
-from docfleet.domain.quota import Grant, QuotaKey, QuotaLimits, Wait
+from docfleet.domain.quota import Grant, QuotaKey, QuotaLimits, QuotaNow, Wait
 from docfleet.quota.adaptive import Pace
 from docfleet.quota.allowance import Allowance, Asked
 
@@ -92,6 +92,17 @@ class LocalQuota:
         with self._lock:
             state = self._allowances.get(key)
             return state.pace if state is not None else Pace()
+
+    def look(self, key: QuotaKey) -> QuotaNow:
+        """As it is now; changes nothing."""
+        with self._lock:
+            now = self._clock()
+            state = self._allowances.get(key)
+            under_way = len(self._under_way(key, now))
+            if state is None:
+                return QuotaNow(under_way=under_way)
+            pace, paused = state.pace, max(0.0, state.paused_until - now)
+            return QuotaNow(pace.factor, pace.ceiling, pace.generation, paused, under_way)
 
     def start_at(self, key: QuotaKey, pace: Pace, grants: Iterable[Grant] = ()) -> None:
         """Goes on from what somebody else has learnt, with calls that are under way already, and with empty buckets:

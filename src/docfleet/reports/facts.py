@@ -21,6 +21,9 @@ class Outcome(StrEnum):
     FAILED = "failed"
     DUPLICATE = "duplicate"
     """The same bytes as another document of the batch, which was read once."""
+    CANCELLED = "cancelled"
+    OPEN = "open"
+    """It has not ended."""
 
 
 class DocumentRow(msgspec.Struct, frozen=True, gc=False):
@@ -82,6 +85,61 @@ class Environment(msgspec.Struct, frozen=True):
     platform: str = ""
 
 
+class Totals(msgspec.Struct, frozen=True):
+    """Sums over a batch."""
+
+    inputs: int
+    succeeded: int
+    partial: int
+    failed: int
+    duplicates: int
+    pages: int
+    """Pages read, or, where no engine was counted, pages of the documents that were read."""
+    unread_pages: int
+    bytes: int
+    seconds: float
+    """Wall clock."""
+    confidence: float | None
+    """Mean over pages."""
+    cancelled: int = 0
+    open: int = 0
+
+    @property
+    def documents(self) -> int:
+        """Inputs without duplicates."""
+        return self.inputs - self.duplicates
+
+    @property
+    def read(self) -> int:
+        return self.succeeded + self.partial
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """Failures with one code."""
+
+    code: str
+    count: int
+    remedy: str
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """Of a batch too long to be handed in: sums over all of it, and the rows that tables choose from all of it."""
+
+    totals: Totals
+    causes: tuple[Cause, ...]
+    failures: int
+    least_certain: tuple[DocumentRow, ...]
+    slowest: tuple[DocumentRow, ...]
+    finished_pages: tuple[int, ...] = ()
+    """Pages finished in equal stretches of the batch; empty: too few to draw."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """Of the run, name and value."""
+    rest: str = ""
+    """Where rows are that the tables leave out."""
+    place: str = "Document"
+    """Heading of the column that says where a document is."""
+
+
 class BatchReport(msgspec.Struct, frozen=True):
     """Everything the report of one batch shows, given as facts."""
 
@@ -105,3 +163,5 @@ class BatchReport(msgspec.Struct, frozen=True):
     least_certain_pages: tuple[PageRow, ...] = ()
     failures: tuple[Failure, ...] = ()
     cost_usd: float = 0.0
+    whole: Whole | None = None
+    """None: `documents` and `failures` are all there are; else the first of them."""

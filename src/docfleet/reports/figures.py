@@ -14,7 +14,7 @@ import msgspec
 
 from docfleet.reports import quantities as say
 from docfleet.reports import tables
-from docfleet.reports.facts import BatchReport, DocumentRow, Outcome
+from docfleet.reports.facts import BatchReport, DocumentRow, Outcome, Totals, Whole
 from docfleet.reports.printable import fit_text, printable, words
 from docfleet.reports.tables import CODE_CHARACTERS, ShownTable
 
@@ -29,7 +29,10 @@ LEGEND = {
     Outcome.PARTIAL: "Read in part",
     Outcome.FAILED: "Failed",
     Outcome.DUPLICATE: "Duplicate",
+    Outcome.CANCELLED: "Cancelled",
+    Outcome.OPEN: "Not finished",
 }
+_ALWAYS_SHOWN = (Outcome.SUCCEEDED, Outcome.PARTIAL, Outcome.FAILED)
 
 
 class Tile(msgspec.Struct, frozen=True):
@@ -91,44 +94,20 @@ class BatchFigures(msgspec.Struct, frozen=True):
     """file, pages, seconds, seconds a page"""
     reasons: tuple[Bar, ...]
     documents: ShownTable
-    """outcome key, file, outcome with code, pages, engine, confidence, seconds, folder"""
+    """outcome key, file, outcome with code, pages, engine, confidence, seconds, folder (or what `place` says)"""
+    place: str
     costs: tuple[tuple[str, str], ...]
     cost_note: str
     facts: tuple[tuple[str, str], ...]
 
 
-class Totals(msgspec.Struct, frozen=True):
-    """Sums over a batch."""
-
-    inputs: int
-    succeeded: int
-    partial: int
-    failed: int
-    duplicates: int
-    pages: int
-    """Pages read, or, where no engine was counted, pages of the documents that were read."""
-    unread_pages: int
-    bytes: int
-    seconds: float
-    """Wall clock."""
-    confidence: float | None
-    """Mean over pages."""
-
-    @property
-    def documents(self) -> int:
-        """Inputs without duplicates."""
-        return self.inputs - self.duplicates
-
-    @property
-    def read(self) -> int:
-        return self.succeeded + self.partial
-
-
 def totals(report: BatchReport) -> Totals:
     """Sums over `report`; duplicates count as inputs only."""
+    if report.whole is not None:
+        return report.whole.totals
     outcomes = Counter(row.outcome for row in report.documents)
     once = [row for row in report.documents if row.outcome is not Outcome.DUPLICATE]
-    read = [row for row in once if row.outcome is not Outcome.FAILED]
+    read = [row for row in once if row.outcome in (Outcome.SUCCEEDED, Outcome.PARTIAL)]
     weighed = [(row.confidence, max(row.pages, 1)) for row in read if row.confidence is not None]
     weight = sum(pages for _, pages in weighed)
     wall = report.wall_seconds
@@ -143,12 +122,15 @@ def totals(report: BatchReport) -> Totals:
         bytes=sum(row.bytes for row in once),
         seconds=max((report.finished - report.started).total_seconds() if wall is None else wall, 0.0),
         confidence=sum(value * pages for value, pages in weighed) / weight if weight else None,
+        cancelled=outcomes[Outcome.CANCELLED],
+        open=outcomes[Outcome.OPEN],
     )
 
 
 def figures(report: BatchReport) -> BatchFigures:
     """All that the report of a batch shows."""
-    sums = totals(report)
+    sums, whole = totals(report), report.whole
+    rest = whole.rest if whole else tables.IN_INDEX
     return BatchFigures(
         title=fit_text(report.title, 90, run=30) or "Batch report",
         period=_period(report.started, report.finished),
@@ -162,21 +144,22 @@ def figures(report: BatchReport) -> BatchFigures:
         confidence=tuple(max(pages, 0) for pages in report.confidence_histogram),
         confidence_peak=say.counted(max(report.confidence_histogram, default=0), "page"),
         confidence_note=_confidence_note(report.confidence_histogram),
-        timeline=_timeline(report.documents, sums.seconds),
-        causes=tables.causes(report.failures),
-        failures=tables.failures(report.failures),
+        timeline=_drawn(whole, sums.seconds) if whole else _timeline(report.documents, sums.seconds),
+        causes=tables.cause_cells(whole.causes) if whole else tables.causes(report.failures),
+        failures=tables.failures(report.failures, whole.failures if whole else None, rest),
         least_certain_pages=tables.least_certain_pages(report.least_certain_pages),
-        least_certain_documents=tables.least_certain_documents(report.documents),
-        slowest=tables.slowest(report.documents),
+        least_certain_documents=tables.least_certain_documents(whole.least_certain if whole else report.documents),
+        slowest=tables.slowest(whole.slowest if whole else report.documents),
         reasons=_bars({words(code): pages for code, pages in report.pages_by_reason.items()}, "page"),
-        documents=tables.documents(report.documents),
+        place=whole.place if whole else "Folder",
+        documents=tables.documents(report.documents, sums.inputs if whole else None, rest),
         costs=_costs(report, sums),
         cost_note=(
             "Comparison with a list price only, not a quotation: Enterprise Document OCR of Google Document AI at "
             "$1.50 per 1,000 pages, without storage, transfer, taxes or discounts. "
-            "The cost of this run counts what engines charge, not the machine it ran on."
+            "The cost here counts what engines charge, not the machines they run on."
         ),
-        facts=_facts(report, sums),
+        facts=_of_service(whole) if whole else _facts(report, sums),
     )
 
 
@@ -186,6 +169,8 @@ def tone(sums: Totals) -> str:
         return "plain"
     if sums.succeeded == sums.documents:
         return "good"
+    if sums.succeeded + sums.open == sums.documents:
+        return "plain"
     return "bad" if 2 * sums.failed >= sums.documents else "warn"
 
 
@@ -209,6 +194,8 @@ def _reading_sentence(sums: Totals) -> str:
     parts = [f"{sums.succeeded:,} of {documents:,} documents {'was' if sums.succeeded == 1 else 'were'} read in full"]
     parts += [f"{sums.partial:,} in part"] if sums.partial else []
     parts += [f"{sums.failed:,} not at all"] if sums.failed else []
+    parts += [f"{sums.cancelled:,} {'was' if sums.cancelled == 1 else 'were'} cancelled"] if sums.cancelled else []
+    parts += [f"{sums.open:,} {'has' if sums.open == 1 else 'have'} not ended yet"] if sums.open else []
     return ", ".join(parts) + "."
 
 
@@ -258,11 +245,13 @@ def _outcomes(sums: Totals) -> tuple[Bar, ...]:
         Outcome.PARTIAL: sums.partial,
         Outcome.FAILED: sums.failed,
         Outcome.DUPLICATE: sums.duplicates,
+        Outcome.CANCELLED: sums.cancelled,
+        Outcome.OPEN: sums.open,
     }
     return tuple(
         Bar(LEGEND[outcome], amount, f"{say.count(amount)}  ·  {say.share(amount, sums.inputs)}", outcome.value)
         for outcome, amount in amounts.items()
-        if amount or (outcome is not Outcome.DUPLICATE and sums.inputs)
+        if amount or (outcome in _ALWAYS_SHOWN and sums.inputs)
     )
 
 
@@ -306,10 +295,21 @@ def _timeline(rows: Iterable[DocumentRow], seconds: float) -> Timeline | None:
     return Timeline(tuple(pages), say.duration(span / buckets), say.duration(span), say.counted(max(pages), "page"))
 
 
+def _drawn(whole: Whole, seconds: float) -> Timeline | None:
+    pages = whole.finished_pages
+    if not pages or seconds <= 0:
+        return None
+    return Timeline(pages, say.duration(seconds / len(pages)), say.duration(seconds), say.counted(max(pages), "page"))
+
+
+def _of_service(whole: Whole) -> tuple[tuple[str, str], ...]:
+    return tuple((name, fit_text(value, 200)) for name, value in whole.facts if value)
+
+
 def _costs(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:
     cloud = sums.pages * CLOUD_PRICE_PER_PAGE_USD
     return (
-        ("Cost of this run", say.dollars(report.cost_usd)),
+        ("Cost of this batch" if report.whole else "Cost of this run", say.dollars(report.cost_usd)),
         (
             f"The same {say.counted(sums.pages, 'page')} at the list price of Google Document AI OCR ¹",
             say.dollars(cloud),

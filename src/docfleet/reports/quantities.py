@@ -69,3 +69,21 @@ def dollars(amount: float) -> str:
     if 0 < amount < 0.0005:
         return "< $0.001"
     return f"${amount:,.3f}" if 0 < amount < 1 else f"${amount:,.2f}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A ratio with so many digits, cut rather than rounded where rounding would say 0 % or 100 %: 0.99996, 1 ->
+    "99.9 %"; -0.5, 0 -> "-50 %"; no zeros at the end."""
+    shown = round(100 * value, digits)
+    least = 10.0**-digits
+    if shown >= 100 and value < 1:
+        shown = 100 - least
+    elif shown == 0 and value:
+        shown = least if value > 0 else -least
+    text = f"{shown:,.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if digits else text} %"
+
+
+def signed_percent(value: float, digits: int = 1) -> str:
+    """A change: 0.123 -> "+12.3 %"."""
+    return f"+{percent(value, digits)}" if value > 0 else percent(value, digits)

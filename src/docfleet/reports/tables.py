@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from docfleet.reports import quantities as say
-from docfleet.reports.facts import DocumentRow, Failure, Outcome, PageRow
+from docfleet.reports.facts import Cause, DocumentRow, Failure, Outcome, PageRow
 from docfleet.reports.printable import fit_name, fit_text, words
 
 DOCUMENT_ROWS = 200
@@ -28,7 +28,11 @@ ROW_LABELS = {
     Outcome.PARTIAL: "In part",
     Outcome.FAILED: "Failed",
     Outcome.DUPLICATE: "Duplicate",
+    Outcome.CANCELLED: "Cancelled",
+    Outcome.OPEN: "Not finished",
 }
+IN_INDEX = "the full list is in index.csv"
+"""Of a folder that was processed."""
 
 
 class ShownTable(msgspec.Struct, frozen=True):
@@ -44,18 +48,24 @@ def causes(failures: Sequence[Failure]) -> ShownTable:
     groups: dict[str, list[Failure]] = defaultdict(list)
     for failure in failures:
         groups[failure.code].append(failure)
-    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return cause_cells(
+        Cause(code, len(group), next((failure.remedy for failure in group if failure.remedy), ""))
+        for code, group in groups.items()
+    )
+
+
+def cause_cells(found: Iterable[Cause]) -> ShownTable:
+    """The most frequent first."""
+    ordered = sorted(found, key=lambda cause: (-cause.count, cause.code))
     cells = [
         (
-            fit_text(words(code), CODE_CHARACTERS),
-            say.count(len(group)),
-            fit_text(
-                next((failure.remedy for failure in group if failure.remedy), "–"), MESSAGE_CHARACTERS, MESSAGE_RUN
-            ),
+            fit_text(words(cause.code), CODE_CHARACTERS),
+            say.count(cause.count),
+            fit_text(cause.remedy or "–", MESSAGE_CHARACTERS, MESSAGE_RUN),
         )
-        for code, group in ordered
+        for cause in ordered
     ]
-    return _shown(cells[:FAILURE_ROWS], len(cells), "causes")
+    return _shown(cells[:FAILURE_ROWS], len(cells), "causes", IN_INDEX)
 
 
 def _failure_cells(failure: Failure) -> tuple[str, ...]:
@@ -123,20 +133,22 @@ def _document_cells(row: DocumentRow) -> tuple[str, ...]:
     )
 
 
-def failures(found: Sequence[Failure]) -> ShownTable:
-    """Every failure in the order given."""
-    return _shown([_failure_cells(failure) for failure in found[:FAILURE_ROWS]], len(found), "failures")
+def failures(found: Sequence[Failure], total: int | None = None, rest: str = IN_INDEX) -> ShownTable:
+    """Every failure in the order given; `total`: how many there are, if more."""
+    cells = [_failure_cells(failure) for failure in found[:FAILURE_ROWS]]
+    return _shown(cells, len(found) if total is None else total, "failures", rest)
 
 
-def documents(found: Sequence[DocumentRow]) -> ShownTable:
-    """Every document in the order given."""
-    return _shown([_document_cells(row) for row in found[:DOCUMENT_ROWS]], len(found), "documents")
+def documents(found: Sequence[DocumentRow], total: int | None = None, rest: str = IN_INDEX) -> ShownTable:
+    """Every document in the order given; `total`: how many there are, if more."""
+    cells = [_document_cells(row) for row in found[:DOCUMENT_ROWS]]
+    return _shown(cells, len(found) if total is None else total, "documents", rest)
 
 
 def _file(name: str, limit: int = NAME_CHARACTERS) -> str:
     return fit_name(name, limit) or "(blank name)"
 
 
-def _shown(rows: Sequence[tuple[str, ...]], total: int, what: str = "") -> ShownTable:
-    note = f"First {say.count(len(rows))} of {say.count(total)} {what}; the full list is in index.csv."
+def _shown(rows: Sequence[tuple[str, ...]], total: int, what: str = "", rest: str = "") -> ShownTable:
+    note = f"First {say.count(len(rows))} of {say.count(total)} {what}; {rest}."
     return ShownTable(tuple(rows), total, note if what and total > len(rows) else "")

@@ -34,7 +34,11 @@ def typeset(template: str, data: msgspec.Struct, made: datetime) -> bytes:
     `made` is written into the PDF as its date, so the same data and date give the same bytes. Text that cannot be set
     costs its non-ASCII characters, never the report. Raises DocfleetError when the template itself cannot be set.
     """
-    text = msgspec.json.encode(data).decode()
+    return typeset_json(template, msgspec.json.encode(data).decode(), made)
+
+
+def typeset_json(template: str, text: str, made: datetime) -> bytes:
+    """As `typeset`, of data that is JSON already."""
     try:
         return _compile(template, text, made)
     except DocfleetError:

@@ -23,7 +23,9 @@ from docfleet.settings.cloud import (
     ProcessorSettings,
     QuotaSettings,
 )
+from docfleet.settings.console import ConsoleSettings
 from docfleet.settings.reading import LimitSettings, OutputSettings, ReadingSettings, WorkSettings
+from docfleet.settings.reports import ReportSettings
 from docfleet.settings.scaling import PoolScalingSettings, ScalingSettings
 from docfleet.settings.service import ApiSettings, DeliverySettings, FleetSettings, ServiceSettings
 from docfleet.settings.telemetry import TelemetrySettings
@@ -31,6 +33,7 @@ from docfleet.settings.telemetry import TelemetrySettings
 __all__ = [
     "ApiSettings",
     "CascadeSettings",
+    "ConsoleSettings",
     "DeliverySettings",
     "DocumentAIServerSettings",
     "DocumentAISettings",
@@ -42,6 +45,7 @@ __all__ = [
     "ProcessorSettings",
     "QuotaSettings",
     "ReadingSettings",
+    "ReportSettings",
     "ScalingSettings",
     "ServiceSettings",
     "Settings",
@@ -73,11 +77,13 @@ class Settings(BaseSettings):
     output: OutputSettings = OutputSettings()
     service: ServiceSettings = ServiceSettings()
     api: ApiSettings = ApiSettings()
+    console: ConsoleSettings = ConsoleSettings()
     fleet: FleetSettings = FleetSettings()
     scaling: ScalingSettings = ScalingSettings()
     quota: QuotaSettings = QuotaSettings()
     delivery: DeliverySettings = DeliverySettings()
     money: MoneySettings = MoneySettings()
+    reports: ReportSettings = ReportSettings()
     documentai: DocumentAISettings = DocumentAISettings()
     documentai_server: DocumentAIServerSettings = DocumentAIServerSettings()
     telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)

@@ -18,6 +18,7 @@ from docfleet.runtime import Runtime, is_postgres, ledger_address
 from docfleet.stack.brain import Brain, pools_of
 from docfleet.stack.ledger_metrics import ledger_metrics
 from docfleet.stack.metrics import telling
+from docfleet.stack.reporting import report_chores
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger, write_gauges
 from docfleet.telemetry import logger
 from docfleet.telemetry.otlp import exporting
@@ -64,6 +65,7 @@ def dispatch_parts(
         count_use=runtime.budgets.count_use,
         show=lambda gauges: show(gauges | brain.gauges()),
         beside=[*brain.chores, Chore("traces", LOOK_SECONDS, traces.look)],
+        apart=report_chores(runtime),
         begin=begin,
     )
 

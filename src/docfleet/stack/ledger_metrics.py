@@ -94,7 +94,11 @@ def of_tallies(rows: Iterable[TallyRow], region: str) -> list[Measured]:
             sums[_PLAIN[measure], of_class] += row.amount
         else:
             metric = _BY_DETAIL[measure]
-            sums[metric, metrics.bounded(metric, (region, row.pool, row.detail))] += row.amount
+            labels = metrics.bounded(metric, (region, row.pool, row.detail))
+            sums[metric, labels] += row.amount
+            if measure is Measure.PAGES:
+                # an engine that costs nothing has cost nothing, which is known
+                sums[catalog.COST, labels] += 0.0
     return [
         Measured(metric.name, labels, sums[metric, labels], counts.get((metric, labels), {}))
         for metric, labels in {**sums, **counts}

@@ -24,6 +24,7 @@ from docfleet.stack.children import Child
 from docfleet.stack.first_key import FirstKey, first_key
 from docfleet.stack.housekeeping import dispatch_parts, keep_house
 from docfleet.stack.metrics import begin_counting_requests, metrics_below, telling
+from docfleet.stack.mounting import add_console
 from docfleet.stack.offering import offering_engines
 from docfleet.stack.roles import stopping_on_signals
 from docfleet.stack.web import address_of, check_tls, listening, make_api, serve_http
@@ -69,6 +70,7 @@ def serve(settings: Settings, started: Callable[[Served], None]) -> None:
         url = address_of(settings.api, sock)
         key = first_key(runtime.access, service.data_folder, url)
         app = make_api(runtime)
+        add_console(app, runtime)
         parts = dispatch_parts(runtime, _nothing, _drop)
         house = threading.Thread(target=keep_house, args=(runtime, stop, parts), name="dispatcher")
         environment = environment_of(settings)

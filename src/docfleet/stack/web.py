@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from docfleet.errors import DocfleetError, UsageError
-from docfleet.runtime import Runtime
+from docfleet.runtime import DOCUMENTAI, Runtime, engine_options
 from docfleet.settings import ApiSettings
 from docfleet.stack.metrics import begin_counting_requests, telling
+from docfleet.stack.mounting import add_console
 from docfleet.stack.renewing import RenewedCertificate
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger
 from docfleet.telemetry.otlp import exporting
@@ -34,7 +35,10 @@ def make_api(runtime: Runtime) -> FastAPI:
     from docfleet.api.app import make_app
     from docfleet.api.limits import TlsFiles
     from docfleet.api.parts import ApiOptions, ApiParts
+    from docfleet.engines.documentai.options import read_options
+    from docfleet.fleet.cloud_quotas import open_cloud_quotas
     from docfleet.ledger.service_values import ReadingOptions
+    from docfleet.stack.reporting import report_office
 
     settings = runtime.settings
     api, service, reading = settings.api, settings.service, settings.reading
@@ -67,7 +71,14 @@ def make_api(runtime: Runtime) -> FastAPI:
         master_key=runtime.master_key,
         options=options,
         budgets=runtime.budgets,
+        office=report_office(runtime),
         broker_is_up=hints.is_up if hints is not None else None,
+        quotas=open_cloud_quotas(
+            read_options(engine_options(settings)[DOCUMENTAI]),
+            runtime.quota_redis(),
+            service.data_folder,
+            runtime.ledger,
+        ),
     )
     return make_app(parts)
 
@@ -183,5 +194,7 @@ def api_process(runtime: Runtime, liveness: Path | None) -> None:
         if not wait_for_ledger(runtime, stop, alive):
             return
         print(f"docfleet API on {address_of(settings.api, sock)}", flush=True)
-        serve_http(make_api(runtime), settings.api, sock, stop, alive.touch, settings.fleet.grace_seconds)
+        app = make_api(runtime)
+        add_console(app, runtime)
+        serve_http(app, settings.api, sock, stop, alive.touch, settings.fleet.grace_seconds)
         alive.end()

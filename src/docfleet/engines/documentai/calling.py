@@ -28,6 +28,7 @@ from docfleet.engines.documentai.hedging import HedgePolicy, Latencies, decide
 from docfleet.engines.documentai.measuring import Use, outcome_of
 from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.engines.documentai.tracing import tell_attempts
+from docfleet.engines.documentai.use import Usage
 from docfleet.telemetry import logger
 
 log = logger("documentai")
@@ -91,6 +92,7 @@ class Caller:
         self._sleep = sleep
         self._latencies = Latencies(hedging)
         self._delays = Delays()
+        self.usage = Usage(clock)
         self._barred: dict[str, tuple[float, Failure]] = {}
         self._worked: set[str] = set()
         self._lock = threading.Lock()
@@ -185,9 +187,11 @@ class Caller:
         endpoint = ranked.endpoint
         passage = self._breakers.may_call(endpoint.breaker)
         if not passage:
+            self.usage.sent_away(endpoint, "away")
             return Wait(passage.seconds or AWAY_SECONDS, "away")
         answer = self._quota.ask(endpoint.quota, 1, call.pages, call.urgent, patience)
         if isinstance(answer, Wait):
+            self.usage.sent_away(endpoint, answer.reason)
             self._breakers.cancel(endpoint.breaker, passage)
             return answer
         turn = self._clock() + answer.after_seconds
@@ -220,6 +224,7 @@ class Caller:
         except BaseException:
             self._take_back(admitted)
             raise
+        self.usage.sent(admitted.endpoint, call.pages, hedge)
         self._use.sent(admitted.endpoint, call.pages)
         delay = self._delays.late_by(self._clock() - admitted.turn)
         if delay > 0:
@@ -282,6 +287,7 @@ class Caller:
             return sent.outcome.result()
         except BaseException:
             # a defect of ours: nobody may lose a place over it
+            self.usage.abandoned(admitted.endpoint)
             self._quota.failed(admitted.grant)
             self._breakers.cancel(admitted.endpoint.breaker, admitted.passage)
             raise
@@ -289,6 +295,7 @@ class Caller:
     def _tell(self, admitted: _Admitted, failure: Failure | None, seconds: float) -> None:
         endpoint, grant = admitted.endpoint, admitted.grant
         well = failure is None or failure.endpoint_is_well
+        self.usage.ended(endpoint, failure, seconds)
         self._breakers.record(endpoint.breaker, admitted.passage, well, seconds)
         if failure is None:
             self._quota.succeeded(grant)
@@ -304,6 +311,7 @@ class Caller:
 
     def _abandon(self, call: Call, flight: _Flight) -> Attempt:
         flight.sent.cancel()
+        self.usage.abandoned(flight.admitted.endpoint)
         seconds = self._clock() - flight.started
         self._use.ended(flight.admitted.endpoint, "abandoned", seconds)
         self._quota.failed(flight.admitted.grant)
@@ -351,6 +359,12 @@ class Caller:
             if doubted and doubted != endpoint.name:
                 failure = Failure(FailureKind.SETUP, "wrong_region", "INVALID_ARGUMENT")
                 self._barred[doubted] = (self._clock() + BARRED_SECONDS, failure)
+
+    def barred(self) -> dict[str, str]:
+        """Endpoints that are not asked for a while since they are not set up, by name, and the code of why."""
+        with self._lock:
+            now = self._clock()
+            return {name: failure.code for name, (until, failure) in self._barred.items() if until > now}
 
     def _bar_of(self, endpoint: Endpoint) -> Failure | None:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from docfleet.ledger.tally_rows import ALL_TABLES
+from docfleet.ledger.report_rows import ALL_TABLES
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=ALL_TABLES)
 context.run_migrations()

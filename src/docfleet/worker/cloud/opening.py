@@ -9,10 +9,12 @@ from docfleet.ledger import Ledger
 from docfleet.ledger.batch_sweeping import BatchSweeping
 from docfleet.ledger.cloud_batches import CloudBatches
 from docfleet.ledger.escalating import Escalating
+from docfleet.quota.board import open_board
 from docfleet.runtime import Runtime
 from docfleet.store.open import open_store
 from docfleet.telemetry import logger
 from docfleet.worker.cloud.batch_parts import BatchParts
+from docfleet.worker.cloud.noting import Noting
 from docfleet.worker.cloud.parts import CloudOptions, CloudParts
 
 log = logger("cloud")
@@ -25,7 +27,7 @@ def open_parts(runtime: Runtime, ledger: Ledger) -> CloudParts:
     quota for its own, since only cloud workers call.
     """
     caller = runtime.open_documentai(processes=1)
-    documentai = caller.options
+    documentai, service = caller.options, runtime.settings.service
     if not documentai.of_type(documentai.processor_type):
         caller.close()
         raise EngineUnavailable(f"[documentai] names no processor of type {documentai.processor_type}.")
@@ -44,6 +46,7 @@ def open_parts(runtime: Runtime, ledger: Ledger) -> CloudParts:
         master_key=runtime.master_key,
         caller=caller,
         batches=batches,
+        noting=Noting(open_board(runtime.quota_redis(), service.data_folder), caller, service.region),
     )
 
 

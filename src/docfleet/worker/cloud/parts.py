@@ -21,6 +21,7 @@ from docfleet.store.encryption import MasterKey
 
 if TYPE_CHECKING:
     from docfleet.worker.cloud.batch_parts import BatchParts
+    from docfleet.worker.cloud.noting import Noting
 
 ENGINE = "documentai"
 PAGES_IN_HAND = 2
@@ -79,3 +80,5 @@ class CloudParts(msgspec.Struct, frozen=True):
     caller: Asks
     batches: BatchParts | None = None
     """None: everything is read by requests."""
+    noting: Noting | None = None
+    """None: nobody is told how it does."""

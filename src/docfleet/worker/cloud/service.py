@@ -149,6 +149,8 @@ class CloudWorker:
         if now - self._touched_at >= LIVENESS_SECONDS:
             self._touched_at = now
             touch(self._liveness_file)
+        if self._parts.noting is not None:
+            self._parts.noting.pin(self.name, self._calls, self.holding)
         if now - self._told_at >= self._settings.work.heartbeat_seconds:
             self._told_at = now
             if not self._is_announced:
@@ -185,6 +187,8 @@ class CloudWorker:
             self._ends.hand_back(held, "handed_back")
         self._heart.stop()
         self._preparers.stop()
+        if self._parts.noting is not None:
+            self._parts.noting.take_down(self.name)
         try:
             self._parts.ledger.end_worker(self.name, "stopped")
         except LedgerError as error:

@@ -1,0 +1,287 @@
+// Documents, the newest first, by the cursors of the API. However many there are: rows are fetched as they are scrolled
+// to and only those in sight exist; what is in sight is looked at again while the page is shown.
+
+import { askJson, bytes, calmly, el, moment, money, percent, useStyle } from "docfleet-console/dom.js";
+
+const AT_ONCE = 100;
+const OPEN = new Set(["received", "running", "assembling"]);
+const STATES = { received: "waiting", running: "reading", assembling: "finishing", succeeded: "succeeded", partial: "partial", failed: "failed", cancelled: "cancelled" };
+
+export class DocumentList {
+  /** `options`: { url, links, filters, select, seconds }. Emits "selection" with the chosen ids. */
+  constructor(root, options, emit) {
+    useStyle();
+    Object.assign(this, { root, options, emit, chosen: new Set(), rows: new Map(), anchor: 0 });
+    this.sizer = el("div", { class: "df-sizer" });
+    this.scroller = el("div", { class: "df-list-scroll", role: "rowgroup", tabIndex: 0, "aria-label": "Documents; arrow keys move, Space selects, Enter opens" }, this.sizer);
+    this.status = el("div", { class: "df-list-status", role: "status" });
+    this.fresh = el("button", { type: "button", class: "df-button df-fresh", hidden: true, on: { click: () => this.scroller.scrollTo({ top: 0 }) } });
+    this.all = el("input", { type: "checkbox", "aria-label": "Select all that are loaded", on: { change: () => this.chooseAll(this.all.checked) } });
+    root.classList.add("df-list");
+    root.setAttribute("role", "grid");
+    root.replaceChildren(this.makeHead(), this.scroller, this.fresh, this.status);
+    this.draw = calmly(() => this.drawNow(), 40);
+    this.scroller.addEventListener("scroll", this.draw, { passive: true });
+    this.scroller.addEventListener("keydown", (event) => this.keyed(event));
+    this.resizer = new ResizeObserver(this.draw);
+    this.resizer.observe(this.scroller);
+    this.timer = setInterval(() => this.look(), (options.seconds || 3) * 1000);
+    this.reset();
+  }
+
+  makeHead() {
+    const names = ["Name", "State", "Pages", "Sure", "Price", "Size", "Submitted"];
+    const cells = names.map((name) => el("span", { role: "columnheader", class: `df-cell df-${name.toLowerCase()}` }, name));
+    const box = this.options.select ? el("span", { role: "columnheader", class: "df-cell df-check" }, this.all) : null;
+    return el("div", { class: "df-row df-head", role: "row" }, box, ...cells);
+  }
+
+  // --- loading
+
+  reset() {
+    this.asking?.abort();
+    this.items = [];
+    this.cursors = [null]; // where each part of AT_ONCE begins
+    this.next = "";
+    this.done = false;
+    this.asking = null;
+    this.chosen.clear();
+    this.current = 0;
+    this.rows.forEach((row) => row.remove());
+    this.rows.clear();
+    this.scroller.scrollTo({ top: 0 });
+    this.told();
+    this.more();
+  }
+
+  update(options) {
+    const changed = JSON.stringify(options.filters) !== JSON.stringify(this.options.filters) || options.reset !== this.options.reset;
+    const look = options.version !== this.options.version;
+    this.options = { ...this.options, ...options };
+    if (changed) this.reset();
+    else if (look) this.look();
+  }
+
+  address(cursor) {
+    const query = new URLSearchParams(this.options.filters || []);
+    query.set("limit", String(AT_ONCE));
+    if (cursor) query.set("cursor", cursor);
+    return `${this.options.url}?${query}`;
+  }
+
+  async more() {
+    if (this.done || this.asking) return;
+    const asking = (this.asking = new AbortController());
+    this.say(this.items.length ? "Loading more …" : "Loading …");
+    try {
+      const found = await askJson(this.address(this.next), asking.signal);
+      if (asking.signal.aborted) return;
+      this.merge(found.items);
+      this.next = found.next_cursor || "";
+      this.done = !found.next_cursor;
+      if (!this.done) this.cursors.push(found.next_cursor);
+      this.failed = "";
+    } catch (problem) {
+      if (problem.name === "AbortError") return;
+      this.failed = problem.message;
+    }
+    this.asking = null;
+    this.sayHowMany();
+    this.drawNow();
+  }
+
+  /** By id, the newest first; ids sort by time. */
+  merge(items) {
+    const known = new Map(this.items.map((item, at) => [item.id, at]));
+    const added = [];
+    for (const item of items) {
+      if (known.has(item.id)) this.items[known.get(item.id)] = item;
+      else added.push(item);
+    }
+    if (!added.length) return 0;
+    const last = this.items.at(-1);
+    this.items.push(...added);
+    if (last && added.some((item) => item.id > last.id)) this.items.sort((a, b) => (a.id < b.id ? 1 : -1));
+    return added.length;
+  }
+
+  /** Looks again at the newest and at what is in sight. */
+  async look() {
+    if (document.hidden || this.looking || this.asking || !this.root.isConnected) return;
+    this.looking = true;
+    try {
+      const [first, last] = this.inSight();
+      const parts = new Set([0]);
+      if (this.items.slice(first, last).some((item) => OPEN.has(item.state))) {
+        parts.add(Math.min(this.cursors.length - 1, Math.floor(first / AT_ONCE)));
+        parts.add(Math.min(this.cursors.length - 1, Math.floor(Math.max(first, last - 1) / AT_ONCE)));
+      }
+      for (const part of parts) await this.lookAt(part);
+      this.failed = "";
+    } catch (problem) {
+      this.failed = problem.message;
+    }
+    this.looking = false;
+    this.sayHowMany();
+    this.drawNow();
+  }
+
+  async lookAt(part) {
+    const filters = this.options.filters;
+    const found = await askJson(this.address(this.cursors[part]));
+    if (filters !== this.options.filters) return;
+    const newest = found.items[0]?.id;
+    const oldest = found.next_cursor ? found.items.at(-1)?.id : "";
+    const present = new Set(found.items.map((item) => item.id));
+    const before = this.items.length;
+    // what lay between these and is gone was deleted, or does not fit the filters any more
+    if (part === 0 && !newest) this.items = [];
+    else this.items = this.items.filter((item) => present.has(item.id) || item.id < oldest || (part > 0 && item.id > newest));
+    for (const id of this.chosen) if (before !== this.items.length && !this.items.some((item) => item.id === id)) this.chosen.delete(id);
+    const added = this.merge(found.items);
+    if (part === 0 && added && this.scroller.scrollTop > this.height()) {
+      this.scroller.scrollTop += added * this.height();
+      this.fresh.hidden = false;
+      this.fresh.textContent = `↑ ${added} new`;
+    }
+    if (part === 0 && !this.next && found.next_cursor) {
+      this.next = found.next_cursor;
+      this.done = false;
+      this.cursors.push(found.next_cursor);
+    }
+  }
+
+  // --- drawing
+
+  height() {
+    return this.root.clientWidth < 640 ? 68 : 44;
+  }
+
+  inSight() {
+    const height = this.height();
+    const first = Math.max(0, Math.floor(this.scroller.scrollTop / height) - 5);
+    return [first, Math.min(this.items.length, first + Math.ceil(this.scroller.clientHeight / height) + 10)];
+  }
+
+  drawNow() {
+    const height = this.height();
+    this.root.classList.toggle("df-small", height > 44);
+    this.sizer.style.height = `${this.items.length * height}px`;
+    if (this.scroller.scrollTop < height) this.fresh.hidden = true;
+    const [first, last] = this.inSight();
+    const wanted = new Set();
+    for (let at = first; at < last; at += 1) {
+      const item = this.items[at];
+      wanted.add(item.id);
+      const told = `${at} ${height} ${item.state} ${item.pages.read} ${item.pages.failed} ${item.pages.total} ${item.name} ${Object.keys(item.labels)} ${Object.values(item.labels)}`;
+      let row = this.rows.get(item.id);
+      if (!row || row.told !== told) {
+        const fresh = this.makeRow(item, at);
+        if (row) row.replaceWith(fresh);
+        else this.sizer.append(fresh);
+        row = fresh;
+        row.told = told;
+        row.style.top = `${at * height}px`;
+        this.rows.set(item.id, row);
+      }
+      row.classList.toggle("df-current", at === this.current);
+      row.setAttribute("aria-selected", String(this.chosen.has(item.id)));
+      const box = row.querySelector("input");
+      if (box) box.checked = this.chosen.has(item.id);
+    }
+    for (const [id, row] of this.rows) {
+      if (wanted.has(id)) continue;
+      row.remove();
+      this.rows.delete(id);
+    }
+    if (last >= this.items.length - 20 && !this.done && !this.failed) this.more();
+  }
+
+  makeRow(item, at) {
+    const cell = (name, ...children) => el("span", { role: "gridcell", class: `df-cell df-${name}` }, ...children);
+    const box = this.options.select
+      ? cell("check", el("input", { type: "checkbox", tabIndex: -1, "aria-label": `Select ${item.name}`, on: { click: (event) => this.choose(at, event.target.checked, event.shiftKey) } }))
+      : null;
+    const labels = Object.entries(item.labels).slice(0, 4).map(([name, value]) => el("span", { class: "df-label", dir: "auto", title: `${name}=${value}` }, `${name}=${value}`));
+    const link = el("a", { href: `${this.options.links}${item.id}`, tabIndex: -1, dir: "auto", title: item.name.slice(0, 500) }, item.name || item.id);
+    return el("div", { class: "df-row", role: "row", "aria-rowindex": String(at + 2), "data-id": item.id }, box,
+      cell("name", el("bdi", {}, link), ...labels),
+      cell("state", el("span", { class: "df-chip", "data-state": item.state, title: item.message || "" }, STATES[item.state] || item.state), item.code ? el("span", { class: "df-code" }, item.code.replaceAll("_", " ")) : null),
+      cell("pages", pagesOf(item)),
+      cell("sure", item.confidence === null ? "" : percent(item.confidence)),
+      cell("price", OPEN.has(item.state) ? "" : money(item.cost_usd)),
+      cell("size", bytes(item.size_bytes)),
+      cell("submitted", moment(item.created_at)));
+  }
+
+  say(text) {
+    this.status.textContent = text;
+  }
+
+  sayHowMany() {
+    if (this.failed) return this.say(this.failed);
+    const shown = this.items.length.toLocaleString();
+    if (!this.items.length) return this.say((this.options.filters || []).length ? "Nothing fits these filters. Take some of them away to see more." : this.options.empty || "There is no document yet. Drop files above to begin.");
+    return this.say(this.done ? `${shown} document${this.items.length === 1 ? "" : "s"}` : `${shown} loaded, more below`);
+  }
+
+  // --- choosing
+
+  choose(at, on, range = false) {
+    const [from, to] = range ? [Math.min(this.anchor, at), Math.max(this.anchor, at)] : [at, at];
+    for (const item of this.items.slice(from, to + 1)) {
+      if (on) this.chosen.add(item.id);
+      else this.chosen.delete(item.id);
+    }
+    this.anchor = at;
+    this.current = at;
+    this.told();
+    this.drawNow();
+  }
+
+  chooseAll(on) {
+    if (on) this.items.forEach((item) => this.chosen.add(item.id));
+    else this.chosen.clear();
+    this.told();
+    this.drawNow();
+  }
+
+  told() {
+    this.all.checked = this.chosen.size > 0 && this.chosen.size === this.items.length;
+    this.all.indeterminate = this.chosen.size > 0 && !this.all.checked;
+    this.emit("selection", { ids: [...this.chosen], loaded: this.items.length, complete: this.done });
+  }
+
+  keyed(event) {
+    const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.height()) - 1);
+    const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity }[event.key];
+    if (by) {
+      this.current = Math.max(0, Math.min(this.items.length - 1, this.current + by));
+      const top = this.current * this.height();
+      if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
+      if (top + this.height() > this.scroller.scrollTop + this.scroller.clientHeight) this.scroller.scrollTop = top + this.height() - this.scroller.clientHeight;
+      this.drawNow();
+    } else if (event.key === " " && this.options.select && event.target === this.scroller) {
+      const item = this.items[this.current];
+      if (item) this.choose(this.current, !this.chosen.has(item.id), event.shiftKey);
+    } else if (event.key === "Enter" && event.target === this.scroller) {
+      const item = this.items[this.current];
+      if (item) window.location.assign(`${this.options.links}${item.id}`);
+    } else return;
+    event.preventDefault();
+  }
+
+  destroy() {
+    clearInterval(this.timer);
+    this.asking?.abort();
+    this.resizer.disconnect();
+    this.draw.cancel();
+  }
+}
+
+function pagesOf(item) {
+  const { total, read, failed } = item.pages;
+  if (total === null) return "";
+  if (OPEN.has(item.state)) return `${read + failed} of ${total}`;
+  return failed ? `${read} of ${total}` : String(total);
+}
