@@ -116,4 +116,4 @@ class _ToOurLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR:
-            _log.warning("console_framework", level=record.levelname, where=f"{record.module}:{record.lineno}")
+            _log.warning("console_framework", module=record.module, line=record.lineno)

@@ -128,7 +128,7 @@ class CloudQuotas:
         try:
             return ask(), True
         except (redis.RedisError, OSError) as error:
-            _log.info("quotas_not_seen", error=str(error))
+            _log.info("quotas_not_seen", error=error)
             return nothing, False
 
     def _endpoints(self, workers: Sequence[WorkerPicture]) -> list[tuple[Endpoint, QuotaLimits]]:

@@ -80,6 +80,8 @@ _ENDED = Straight(
     )
     .where(
         DOCUMENT.c.finished_at.is_not(None),
+        # said again for the index, which knows no ids
+        DOCUMENT.c.finished_at >= bindparam("since"),
         DOCUMENT.c.region.in_([bindparam("of_region"), literal("")]),
         tuple_(DOCUMENT.c.finished_at, DOCUMENT.c.id) > tuple_(bindparam("since"), bindparam("after_id")),
         DOCUMENT.c.content_id.is_not(None),

@@ -104,7 +104,7 @@ class RedisBoard:
             what()
         except (redis.RedisError, OSError) as error:
             # that it is away is told by whoever counts quotas in it
-            _log.debug("note_not_pinned", error=str(error))
+            _log.debug("note_not_pinned", error=error)
 
 
 class FolderBoard:
@@ -125,13 +125,13 @@ class FolderBoard:
                 if self._age(path) > _KEPT_SECONDS:
                     path.unlink(missing_ok=True)
         except OSError as error:
-            _log.debug("note_not_pinned", error=str(error))
+            _log.debug("note_not_pinned", error=error)
 
     def take_down(self, author: str) -> None:
         try:
             self._path(author).unlink(missing_ok=True)
         except OSError as error:
-            _log.debug("note_not_pinned", error=str(error))
+            _log.debug("note_not_pinned", error=error)
 
     def notes(self) -> list[Note]:
         found = []

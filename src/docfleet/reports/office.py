@@ -93,12 +93,12 @@ class Office:
                 self._failed(tenant, month, ReportFailed(f"The report was not made: {type(error).__name__}."))
             else:
                 made += 1
-                _log.info("report_made", tenant=tenant, month=month, report=view.id, size_bytes=view.size_bytes)
+                _log.info("report_made", tenant=tenant, month=month, report=view.id, bytes=view.size_bytes)
         return made
 
     def _failed(self, tenant: str, month: str, error: DocfleetError) -> None:
         failed = self.reports.failed(tenant, ReportKind.MONTH, month, error.code, error.message, RETRY_SECONDS)
-        _log.error("report_failed", tenant=tenant, month=month, failures=failed.failures, cause=error.message)
+        _log.error("report_failed", tenant=tenant, month=month, failures=failed.failures, error=error)
 
     # --- a batch, a document
 

@@ -52,7 +52,7 @@ class Press:
             pdf = _set_in_child(template, msgspec.json.encode(data), made, limits)
         finally:
             self._places.release()
-        _log.info("report_typeset", template=template, seconds=round(time.monotonic() - began, 3), size_bytes=len(pdf))
+        _log.info("report_typeset", template=template, seconds=round(time.monotonic() - began, 3), bytes=len(pdf))
         return pdf
 
 
@@ -77,7 +77,7 @@ def _set_in_child(template: str, data: bytes, made: datetime, limits: PressLimit
     if done.returncode != 0 or not done.stdout.startswith(b"%PDF-"):
         said = done.stderr.decode(errors="replace").strip().splitlines()
         why = said[-1][:SAID_CHARACTERS] if said and done.returncode > 0 else f"the typesetter died ({done.returncode})"
-        _log.error("report_failed", template=template, exit_code=done.returncode, cause=why)
+        _log.error("report_failed", template=template, exit_code=done.returncode)
         raise ReportFailed(why if why.startswith("The report") else f"The report could not be set: {why}")
     return done.stdout
 

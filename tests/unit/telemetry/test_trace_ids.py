@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docfleet.domain.retry import Action, Counters, Failure, FailureKind, RetryPolicy, kind_of_reason
-from docfleet.telemetry import traces
+from docfleet.telemetry import metrics, traces
+from docfleet.telemetry.catalog import STAGE_DURATION
 from docfleet.telemetry.spans import ATTRIBUTES, EVENTS, FETCH, OPEN, READ, REQUEST, SHARE, SPANS
 from docfleet.telemetry.traces import (
     Collected,
@@ -191,3 +192,14 @@ def test_the_history_tells_what_a_decision_was_about(
         assert isolated or decision.action is Action.DEAD
     else:
         assert found is kind
+
+
+def test_what_is_measured_in_a_trace_points_to_it(told: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_enabled", True)
+    metrics.take()
+    with at(Place("a" * 32, "b" * 16, 0.0)), span(READ):
+        metrics.observe(STAGE_DURATION, 0.2, "pdf", "read")
+    metrics.observe(STAGE_DURATION, 0.2, "image", "read")
+    within, without = metrics.take()
+    assert [one.trace_id for one in within.exemplars.values()] == ["a" * 32]
+    assert not without.exemplars

@@ -35,6 +35,7 @@ from docfleet.pipeline.recognise import ReadPage
 from docfleet.store.encryption import EncryptedStore
 from docfleet.telemetry import logger, metrics
 from docfleet.telemetry.catalog import PAGE_DURATION, SLICES, STAGE_DURATION
+from docfleet.telemetry.logs import about
 from docfleet.telemetry.spans import KEEP
 from docfleet.telemetry.traces import at, span
 from docfleet.worker.cloud.holding import Held, Holding
@@ -192,6 +193,10 @@ class Ends:
 
     def _end(self, held: Held, write: Callable[[], object], outcome: str = "done") -> bool:
         """True: it is written. The claim is let go of in any case. `outcome`: what it counts as then."""
+        with about(held.claim.document.id, held.place):
+            return self._end_told(held, write, outcome)
+
+    def _end_told(self, held: Held, write: Callable[[], object], outcome: str) -> bool:
         try:
             if held.is_lost:
                 raise Fenced
