@@ -22,6 +22,15 @@ from console_service import ConsoleService, chromium, console_service, sign_in  
 TARGET = ROOT / "docs" / "images" / "console"
 PAGES = {
     "overview": "/",
+    "documents": "/documents",
+    "document": "/documents/{document}",
+    "batches": "/batches",
+    "batch": "/batches/{batch}",
+    "dead-letters": "/dead-letters",
+    "fleet": "/fleet",
+    "quotas": "/quotas",
+    "costs": "/costs",
+    "reports": "/reports",
     "access": "/access",
 }
 """Name of the picture -> the page."""

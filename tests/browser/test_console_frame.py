@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from page_checks import check_page
 
 from conftest import SignedIn
 from console_service import ConsoleService, sign_in
 
-PAGES = ("/", "/access")
+PAGES = ("/", "/documents", "/batches", "/dead-letters", "/fleet", "/quotas", "/costs", "/reports", "/access")
 PHONE = {"viewport": {"width": 375, "height": 812}, "has_touch": True, "is_mobile": True}
 
 
@@ -106,13 +107,14 @@ def test_the_keyboard_leads_everywhere(signed_in: SignedIn) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
+@pytest.mark.slow
 def test_pages_can_be_read_in_light_and_dark(signed_in: SignedIn, service: ConsoleService) -> None:
     page = signed_in("admin")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for path in PAGES:
             page.goto(f"{service.console}{path}")
-            page.wait_for_selector("main.main .panel")
+            page.wait_for_selector("main.main .content > *")
             page.wait_for_timeout(200)
             assert page.evaluate("document.documentElement.dataset.theme") == scheme
             check_page(page)
