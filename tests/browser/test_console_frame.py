@@ -114,7 +114,7 @@ def test_pages_can_be_read_in_light_and_dark(signed_in: SignedIn, service: Conso
         page.emulate_media(color_scheme=scheme)
         for path in PAGES:
             page.goto(f"{service.console}{path}")
-            page.wait_for_selector("main.main .content > *")
+            page.wait_for_selector("main.main .content > *", state="attached")
             page.wait_for_timeout(200)
             assert page.evaluate("document.documentElement.dataset.theme") == scheme
             check_page(page)
