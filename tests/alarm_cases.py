@@ -232,7 +232,7 @@ WORK = [
     Case(
         "twelve more within the hour",
         "DocfleetDeadLettersGrow",
-        {"docfleet_dead_letters": "3x30 15x40"},
+        {"docfleet_dead_letters_open": "3x30 15x40"},
         "60m",
         (
             Fires(
@@ -244,7 +244,7 @@ WORK = [
             ),
         ),
     ),
-    Case("many, but no more than before", "DocfleetDeadLettersGrow", {"docfleet_dead_letters": "500x70"}, "60m"),
-    Case("two more", "DocfleetDeadLettersGrow", {"docfleet_dead_letters": "3x30 5x40"}, "60m"),
-    Case("they are looked at", "DocfleetDeadLettersGrow", {"docfleet_dead_letters": "50x30 0x40"}, "60m"),
+    Case("many, but no more than before", "DocfleetDeadLettersGrow", {"docfleet_dead_letters_open": "500x70"}, "60m"),
+    Case("two more", "DocfleetDeadLettersGrow", {"docfleet_dead_letters_open": "3x30 5x40"}, "60m"),
+    Case("they are looked at", "DocfleetDeadLettersGrow", {"docfleet_dead_letters_open": "50x30 0x40"}, "60m"),
 ]

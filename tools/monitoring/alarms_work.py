@@ -136,7 +136,7 @@ def _given_up(pace: Pace) -> Iterator[Alarm]:
     yield Alarm(
         "DocfleetDeadLettersGrow",
         WARNING,
-        f"delta(max(docfleet_dead_letters)[{pace('1h')}:{pace('1m')}]) > {MANY_DEAD_LETTERS - 0.5}",
+        f"delta(max(docfleet_dead_letters_open)[{pace('1h')}:{pace('1m')}]) > {MANY_DEAD_LETTERS - 0.5}",
         "",
         "{{ $value | humanize }} more dead letters than an hour ago.",
         "What was given up waits for somebody to look at it. Whose fault it was is told by the cause: damaged files "

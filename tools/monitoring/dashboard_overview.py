@@ -80,7 +80,7 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Dead letters",
-                    (Query("max(docfleet_dead_letters)"),),
+                    (Query("max(docfleet_dead_letters_open)"),),
                     "stat",
                     text="That wait for somebody to look at them: `docfleet dead-letters groups`.",
                     width=3,

@@ -284,7 +284,7 @@ def list_decisions(
     pool: Annotated[Pool | None, Query(description="Only those of this pool.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
     before: Annotated[
-        int | None, Query(ge=1, description="Only those before this one: the last `id` received.")
+        int | None, Query(ge=1, le=2**63 - 1, description="Only those before this one: the last `id` received.")
     ] = None,
 ) -> FleetDecisionsOut:
     """Changes of size and their reasons, the latest first. They are kept for 90 days."""

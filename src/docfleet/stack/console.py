@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from docfleet.errors import UsageError
 from docfleet.settings import Settings
 from docfleet.stack.mounting import console_options
+from docfleet.stack.metrics import telling
 from docfleet.stack.roles import Liveness, stopping_on_signals
 from docfleet.stack.web import address_of, check_tls, listening, serve_http
 
@@ -31,7 +32,7 @@ def console_process(settings: Settings, liveness: Path | None) -> None:
     check_tls(listen)
     app = make_app(console_options(settings, _session_key(settings), own_process=True))
     app.add_middleware(Surface)
-    with stopping_on_signals() as stop, listening(listen) as sock:
+    with stopping_on_signals() as stop, listening(listen) as sock, telling(settings, "console"):
         alive = Liveness(liveness)
         print(f"docfleet console on {address_of(listen, sock)}/console", flush=True)
         serve_http(app, listen, sock, stop, alive.touch, _GRACE_SECONDS)

@@ -72,7 +72,7 @@ LEASES_LOST = _counter(
 DEAD_LETTERS_MADE = _counter(
     "docfleet_dead_letters_total", Told.LEADER, "Slices that were given up.", *_CLASS[:2], "code"
 )
-DEAD_LETTERS = _gauge("docfleet_dead_letters", Told.LEADER, "Dead letters that wait for somebody to look at them.")
+DEAD_LETTERS = _gauge("docfleet_dead_letters_open", Told.LEADER, "Dead letters that wait for somebody to look at them.")
 COUNTED_AT = _gauge(
     "docfleet_tally_counted_timestamp_seconds",
     Told.LEADER,
