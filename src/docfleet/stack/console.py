@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from docfleet.errors import UsageError
 from docfleet.settings import Settings
-from docfleet.stack.mounting import console_options
 from docfleet.stack.metrics import telling
+from docfleet.stack.mounting import console_options
 from docfleet.stack.roles import Liveness, stopping_on_signals
 from docfleet.stack.web import address_of, check_tls, listening, serve_http
 
