@@ -157,8 +157,8 @@ def _of_dead_letters(facts: Facts) -> list[Notice]:
         return []
     new = facts.last_hour.dead_letters
     severity = Severity.CRITICAL if new >= DEAD_LETTERS_AT_ONCE else Severity.WARNING
-    text = f"{facts.open_dead_letters:,} wait for somebody to try them again or to discard them"
-    text += f", {new:,} of them new in the last hour." if new else "."
+    text = "Work that was given up waits for somebody to try it again or to discard it: "
+    text += f"{facts.open_dead_letters:,} in all, {new:,} new in the last hour."
     return [Notice("dead_letters", severity, "Dead letters", text, "", "dead-letters")]
 
 
