@@ -3,7 +3,7 @@
 Each run is a `docfleet up` of its own with the `null` engine: Postgres, Redis, API, dispatcher, workers, and documents
 submitted over HTTP. "On" is metrics, read every few seconds, and traces of a tenth of the documents (the share that the
 compose file sets; `--on DOCFLEET_TELEMETRY__TRACE_RATIO=1` for all) to a collector that takes them and does nothing;
-"off" has neither. Which of a pair goes first alternates, so that a machine that slows down or warms up harms both alike.
+"off" has neither. Which goes first alternates, so that a machine that slows down or warms up harms both alike.
 Told are the ratios of each pair, their median, and its bootstrap interval (percentiles of the medians of 10,000
 resamples; B. Efron, R. Tibshirani, An Introduction to the Bootstrap, ch. 13).
 
