@@ -26,9 +26,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleService
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium by Playwright; skips where there is none, and fails where there is one that does not start."""
+    """Chromium by Playwright; skips where there is none, and fails where there is one that does not start.
+
+    Not for the whole session: while Playwright runs, nothing else in this process can run an event loop.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     program = chromium()
     if program is None:

@@ -80,15 +80,14 @@ def render(accept: str, snapshots: Sequence[Snapshot]) -> tuple[str, bytes]:
     from prometheus_client.exposition import choose_encoder
 
     encoder, media_type = choose_encoder(accept)
-    return media_type, encoder(_Families(snapshots, is_open="openmetrics" in media_type))
+    return media_type, encoder(_Families(snapshots))
 
 
 class _Families:
     """A collector as `prometheus_client` asks it."""
 
-    def __init__(self, snapshots: Sequence[Snapshot], *, is_open: bool) -> None:
+    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
         self._snapshots = snapshots
-        self._is_open = is_open
 
     def collect(self) -> Iterator[Family]:
         by_metric: dict[str, list[tuple[str, Measured]]] = {}
@@ -98,19 +97,15 @@ class _Families:
                     by_metric.setdefault(one.metric, []).append((snapshot.name, one))
         for name, metric in METRICS.items():
             if name in by_metric:
-                yield _family(metric, by_metric[name], self._is_open)
+                yield _family(metric, by_metric[name])
         yield from _process_families(self._snapshots)
 
 
-def _family(metric: Metric, series: Sequence[tuple[str, Measured]], is_open: bool) -> Family:
+def _family(metric: Metric, series: Sequence[tuple[str, Measured]]) -> Family:
     from prometheus_client.core import Metric as Family
 
-    name = metric.name.removesuffix("_total")
-    if is_open and name != metric.name and name in METRICS:
-        # OpenMetrics knows a counter by its name without the ending, and two of one name are forbidden there
-        family = Family(metric.name, metric.help, "unknown")
-    else:
-        family = Family(name, metric.help, str(metric.kind))
+    # OpenMetrics knows a counter by its name without the ending
+    family = Family(metric.name.removesuffix("_total"), metric.help, str(metric.kind))
     seen: set[tuple[tuple[str, str], ...]] = set()
     for process, one in series:
         labels = dict(zip(metric.labels, one.labels, strict=True))

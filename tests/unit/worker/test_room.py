@@ -16,6 +16,7 @@ from docfleet.errors import NoScratchSpace, ScratchFull
 from docfleet.ledger import Claim, Ledger
 from docfleet.ledger.rows import EventRow, SliceRow
 from docfleet.store import FolderStore
+from docfleet.telemetry.traces import Collected
 from docfleet.worker.messages import Next, SlotConfig
 from docfleet.worker.room import SPARE_BYTES, Fit, Room, judge_room, room_at
 from docfleet.worker.service_steps import ServicePlace
@@ -81,7 +82,7 @@ def test_waiting_for_room_costs_no_attempt_and_says_why(tmp_path: Path) -> None:
     with Ledger.open(tmp_path / "ledger.db") as ledger:
         submit(ledger)
         config = SlotConfig("host-1-ab/0-1", {}, ["pdf"], str(tmp_path), replies, os.getpid())
-        assert Slot(config, ledger, cast(ServicePlace, Full()), Orders())._obey(Next()) == "handed_back"
+        assert Slot(config, ledger, cast(ServicePlace, Full()), Orders(), Collected())._obey(Next()) == "handed_back"
         with ledger.reading() as session:
             row = session.execute(select(SliceRow)).scalar_one()
             cause = session.execute(select(EventRow.cause).order_by(EventRow.id.desc())).scalars().first()

@@ -14,6 +14,7 @@ from docfleet.domain.work import SliceState
 from docfleet.errors import LedgerUnavailable
 from docfleet.ledger import Claim, Ledger
 from docfleet.ledger.rows import SliceRow
+from docfleet.telemetry.traces import Collected
 from docfleet.worker.messages import Next, SlotConfig
 from docfleet.worker.service_steps import ServicePlace
 from docfleet.worker.slot import Orders, Slot
@@ -46,7 +47,7 @@ def slice_of(ledger: Ledger) -> SliceRow:
 def slot_on(ledger: Ledger, place: Away, tmp_path: Path) -> Slot:
     replies = os.open(tmp_path / "replies", os.O_CREAT | os.O_WRONLY, 0o600)
     config = SlotConfig("host-1-ab/0-1", {}, ["pdf"], str(tmp_path), replies, os.getpid())
-    return Slot(config, ledger, cast(ServicePlace, place), Orders())
+    return Slot(config, ledger, cast(ServicePlace, place), Orders(), Collected())
 
 
 def test_a_result_that_was_let_go_costs_its_slice_nothing(ledger: Ledger, tmp_path: Path) -> None:
