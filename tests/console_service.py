@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,8 @@ from docfleet.ledger.access import Access
 from docfleet.ledger.desk import Desk
 
 START_SECONDS = 90
+SignedIn = Callable[..., Any]
+"""What the fixture `signed_in` of the browser tests gives."""
 CHROMIUM = "/usr/bin/chromium"
 
 

@@ -106,6 +106,7 @@ def test_free_pages_are_free_once(tmp_path: Path, server: str, scans: Path) -> N
     assert sorted(page_of(out, name)["cost_usd"] for name in ("one", "two")) == [0.0, 0.0015]
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_not_set_up_is_told(tmp_path: Path, scans: Path) -> None:
     path = tmp_path / "docfleet.toml"
     path.write_text("[cascade]\nescalate_below = 1.0\n")

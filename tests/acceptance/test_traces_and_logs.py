@@ -165,6 +165,7 @@ def _words() -> set[str]:
     return words - set(re.findall(r"[^\W\d_]{6,}", own.casefold()))
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_does_not_wait_for_a_collector_that_hangs(tmp_path: Path) -> None:
     settings = {"DOCFLEET_TELEMETRY__OTLP_ENDPOINT": "http://192.0.2.1:4318"}
     with running("serve", "--port", "0", folder=tmp_path, **settings) as (process, said):

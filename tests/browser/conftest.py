@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from console_service import ConsoleService, chromium, console_service, sign_in
+from console_service import ConsoleService, SignedIn, chromium, console_service, sign_in
 from docfleet.domain.access import Role
 
-SignedIn = Callable[..., Any]
 _NETWORK_CUT = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 """No page may need anything of elsewhere."""
 

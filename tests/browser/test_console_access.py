@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from conftest import SignedIn
-from console_service import ConsoleService
+from console_service import ConsoleService, SignedIn
 
 HOSTILE = '<img src=x onerror="window.ran=1">‮</td>{{7*7}}'
 

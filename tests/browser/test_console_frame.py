@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from page_checks import check_page
 
-from conftest import SignedIn
-from console_service import ConsoleService, sign_in
+from console_service import ConsoleService, SignedIn, sign_in
 
 PAGES = ("/", "/documents", "/batches", "/dead-letters", "/fleet", "/quotas", "/costs", "/reports", "/access")
 PHONE = {"viewport": {"width": 375, "height": 812}, "has_touch": True, "is_mobile": True}

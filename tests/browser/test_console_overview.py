@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from conftest import SignedIn
-from console_service import ConsoleService
+from console_service import ConsoleService, SignedIn
 from running import SAMPLES
 
 

@@ -177,6 +177,7 @@ def test_notes_are_for_their_user_alone(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_a_board_that_is_not_there_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     FolderBoard(tmp_path / "file").pin("host", b"text")

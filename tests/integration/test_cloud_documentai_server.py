@@ -119,6 +119,7 @@ def ends_well(service: WorkerService, number: int, accepted: Accepted) -> None:
     assert [line for line in lines if line] == told(number)
 
 
+@pytest.mark.slow
 def test_what_the_server_says_comes_back_and_the_guilty_one_is_found(
     server: DocumentAIServer, service: WorkerService
 ) -> None:
@@ -186,6 +187,7 @@ def waiting(service: WorkerService) -> int:
     return count(service, "state = 'queued'")
 
 
+@pytest.mark.slow
 def test_asked_to_stop_it_hands_back_what_is_not_in_flight(server: DocumentAIServer, service: WorkerService) -> None:
     with service.dispatching():
         play(server, "quotas = [{requests_per_minute = 6, burst_seconds = 1}]\nlatencies = [{fixed_seconds = 2.0}]")

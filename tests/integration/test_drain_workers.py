@@ -145,6 +145,7 @@ def test_a_pool_grows_and_shrinks_under_load_and_every_slice_is_read_once(scene:
     assert sorted(worker.cause for worker in workers if worker.ended_at is not None) == ["stopped"] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", [1.0], indirect=True)
 def test_what_cannot_be_finished_in_time_is_handed_back_and_read_by_another(scene: Scene) -> None:
     scene.wanted = Wanted(2)

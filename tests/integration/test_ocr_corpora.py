@@ -66,6 +66,7 @@ def test_upright_pages_stay_upright(reader: RapidEngine) -> None:
         assert read(reader, pixels_of(f"forms/{path.name}")).orientation == 0
 
 
+@pytest.mark.slow
 def test_forms_are_read_with_few_words_lost(reader: RapidEngine) -> None:
     lines = (CORPORA / "forms" / "truth.jsonl").read_text(encoding="utf-8").splitlines()
     common = total = found = 0

@@ -142,6 +142,7 @@ def followed(new: RedisServer) -> bool:
     return "cmdstat_lpush" in calls and "cmdstat_brpop" in calls
 
 
+@pytest.mark.slow
 def test_a_master_is_killed_in_mid_burst_and_nothing_is_lost(
     trio: RedisWithSentinel, plugins: Path, tmp_path: Path
 ) -> None:

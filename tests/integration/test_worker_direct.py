@@ -143,6 +143,7 @@ def test_an_encrypted_document_opens_with_the_password_of_its_retry(service: Wor
     assert not any(word in log for word in words)
 
 
+@pytest.mark.slow
 def test_the_plain_copy_of_a_document_does_not_wait_for_the_next(service: WorkerService) -> None:
     service.worker()
     accepted = service.submit(page_image())
