@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from docfleet.api.parts import ApiParts, caller_of, parts_of
 from docfleet.domain.access import Caller
+from docfleet.domain.labels import MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS
 from docfleet.errors import NotFound
-from docfleet.ledger.checks import MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS
 from docfleet.store.passwords import MAX_PASSWORDS
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")

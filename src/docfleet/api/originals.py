@@ -18,9 +18,9 @@ from docfleet.api.schemas import DocumentOut
 from docfleet.api.sending import PART_PARAMETERS, PART_RESPONSES, StoredBytes, send_stored
 from docfleet.api.tracing import Upload
 from docfleet.domain.access import Permission
+from docfleet.domain.labels import MAX_LABELS
 from docfleet.domain.urgency import Urgency
 from docfleet.errors import Conflict, Gone, IdempotencyMismatch, NotFound, Overloaded, ServiceUnavailable
-from docfleet.ledger.checks import MAX_LABELS
 from docfleet.ledger.service_values import DocumentView, ReadingOptions, Submission
 from docfleet.store.passwords import seal_passwords
 

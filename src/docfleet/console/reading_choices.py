@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from docfleet.domain.labels import MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState
-from docfleet.ledger.checks import MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS
 
 PRIORITIES = {urgency.value: urgency.value for urgency in Urgency}
 STATES = {state.value: state.value for state in DocumentState}

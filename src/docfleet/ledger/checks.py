@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from docfleet.domain.labels import MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS
 from docfleet.errors import BadRequest, NotFound
 
-MAX_LABELS = 32
-MAX_LABEL_NAME = 64
-MAX_LABEL_VALUE = 256
 MAX_NAME = 500
 MAX_LISTED = 1000
 """Items of one page of a listing."""

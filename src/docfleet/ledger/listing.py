@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, select, union_all
 from sqlalchemy.orm import Session
 
+from docfleet.domain.labels import MAX_LABEL_NAME, MAX_LABEL_VALUE
 from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState
 from docfleet.errors import BadRequest
-from docfleet.ledger.checks import MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_NAME, checked_limit, known_id, plain_text
+from docfleet.ledger.checks import MAX_NAME, checked_limit, known_id, plain_text
 from docfleet.ledger.cursors import from_cursor, to_cursor
 from docfleet.ledger.rows import DOCUMENT
 from docfleet.ledger.service_rows import LabelRow
