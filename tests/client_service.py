@@ -26,6 +26,7 @@ from docfleet.ledger.service_values import ResultFile
 from docfleet.ledger.webhooks import Webhooks
 from docfleet.store.encryption import EncryptedStore, MasterKey
 from docfleet.store.memory import MemoryStore
+from new_ledger import new_ledger
 
 TENANT = "acme"
 POOLS = ("pdf", "image")
@@ -110,7 +111,7 @@ class Service:
 def service(folder: Path, *, options: ApiOptions | None = None) -> Iterator[Service]:
     """A running service with one tenant and the key of one of its admins."""
     master_key = MasterKey.generate()
-    with Ledger.open(folder / "ledger.db") as ledger:
+    with Ledger.open(new_ledger(folder / "ledger.db")) as ledger:
         access = Access(ledger)
         access.ensure_tenant(TENANT, "Acme")
         _, key = access.make_key(TENANT, "tests", "admin")

@@ -129,12 +129,21 @@ class PostgresServer:
     def __init__(self, server: servers.PostgresServer) -> None:
         self.server = server
         self.count = 0
+        self._has_template = False
 
     def url(self, database: str) -> str:
         return self.server.database_url(database)
 
     def run_sql(self, statement: str) -> None:
         self.server.run_sql(statement)
+
+    def new_ledger(self) -> str:
+        """The name of a database with the tables of a ledger. The migrations run for the first of them alone."""
+        if not self._has_template:
+            self.run_sql("CREATE DATABASE migrated")
+            Ledger.open(self.url("migrated")).close()
+            self._has_template = True
+        return self.new_database("migrated")
 
     def new_database(self, template: str = "template1") -> str:
         self.count += 1

@@ -26,6 +26,7 @@ from docfleet.ledger.service_values import ResultFile
 from docfleet.ledger.webhooks import Webhooks
 from docfleet.store import FolderStore, Store
 from docfleet.store.encryption import EncryptedStore, MasterKey
+from new_ledger import new_ledger
 
 PDF = b"%PDF-1.7\n1 0 obj <</Type/Catalog>> endobj\n%%EOF\n"
 
@@ -54,7 +55,7 @@ def serving(
     folder: Path, *, store: Store | None = None, ledger_address: Any = None, **options: Any
 ) -> Iterator[Served]:
     """The API with two tenants, stopped at the end of the block."""
-    with Ledger.open(ledger_address or folder / "ledger.db") as ledger:
+    with Ledger.open(ledger_address or new_ledger(folder / "ledger.db")) as ledger:
         access = Access(ledger)
         for tenant in Served.tenants:
             access.ensure_tenant(tenant, tenant.title())

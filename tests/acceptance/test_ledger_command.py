@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from docfleet.ledger.schema import HEAD
-from ledger_driver import PostgresServer, postgres_server
+from ledger_driver import PostgresServer
 from running import docfleet, end, start
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture

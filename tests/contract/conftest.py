@@ -12,7 +12,8 @@ import pytest
 from docfleet.ledger import Ledger
 from docfleet.ledger.desk import Desk
 from engine_packages import install
-from ledger_driver import PostgresServer, postgres_server
+from ledger_driver import PostgresServer
+from new_ledger import new_ledger
 from s3_server import S3Server, running_s3_server
 
 
@@ -54,22 +55,13 @@ def faulty_installed(faulty_folder: Path, shout_folder: Path) -> Iterator[None]:
     yield from put_on_path(faulty_folder, shout_folder)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """One server for all tests of this process; each takes a database of its own from the template `migrated`."""
-    with postgres_server() as server:
-        server.run_sql("CREATE DATABASE migrated")
-        Ledger.open(server.url("migrated")).close()
-        yield server
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
     """An empty ledger's database of each kind."""
     if request.param == "sqlite":
-        return tmp_path / "ledger.db"
+        return new_ledger(tmp_path / "ledger.db")
     server: PostgresServer = request.getfixturevalue("postgres")
-    return server.url(server.new_database("migrated"))
+    return server.url(server.new_ledger())
 
 
 @pytest.fixture
@@ -82,7 +74,7 @@ def ledger(address: str | Path) -> Iterator[Ledger]:
 @pytest.fixture
 def on_postgres(postgres: PostgresServer) -> Iterator[Ledger]:
     """For what only several connections at once can show."""
-    with Ledger.open(postgres.url(postgres.new_database("migrated")), jitter=lambda: 0.0) as opened:
+    with Ledger.open(postgres.url(postgres.new_ledger()), jitter=lambda: 0.0) as opened:
         yield opened
 
 

@@ -25,6 +25,7 @@ from docfleet.ledger.money_values import Ask, Reservation
 from docfleet.ledger.service_rows import DELIVERY
 from docfleet.ledger.webhooks import Webhooks
 from ledger_driver import BATCH, audit, file_named, plan_document
+from new_ledger import new_ledger
 
 ENGINE, OCR = "documentai", "OCR_PROCESSOR"
 BOOK = PriceBook(
@@ -439,7 +440,7 @@ def test_any_order_of_moves_keeps_the_sums(
     tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[str, int]]
 ) -> None:
     limit = 60_000
-    with Ledger.open(Path(tmp_path_factory.mktemp("moves")) / "ledger.db") as ledger:
+    with Ledger.open(new_ledger(Path(tmp_path_factory.mktemp("moves")) / "ledger.db")) as ledger:
         with ledger.unit_of_work() as session:
             session.execute(
                 text("INSERT INTO tenant (id, name, region, settings_json, created_at) VALUES ('acme','','','{}',0)")

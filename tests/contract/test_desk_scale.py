@@ -51,7 +51,7 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     address: str | Path = tmp_path_factory.mktemp("crowded") / "ledger.db"
     if request.param == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres")
-        address = server.url(server.new_database("migrated"))
+        address = server.url(server.new_ledger())
     with Ledger.open(address) as ledger:
         batch = Desk(ledger).open_batch("acme", "large").id
         is_sqlite = request.param == "sqlite"

@@ -19,6 +19,7 @@ from docfleet.fleet.training import RESOLUTIONS, ForecastChild, Task, Trainer, T
 from docfleet.ledger import Ledger
 from docfleet.ledger.fleet_book import FleetBook
 from docfleet.ledger.fleet_history import HOUR
+from new_ledger import new_ledger
 from running import wait_for
 
 WEEKS = 3
@@ -43,7 +44,7 @@ def remember(ledger: Ledger, weeks: int) -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "ledger.db") as opened:
+    with Ledger.open(new_ledger(tmp_path / "ledger.db")) as opened:
         yield opened
 
 

@@ -178,7 +178,7 @@ def test_reachable_or_not(ledger: Ledger, address: str | Path) -> None:
 
 
 def test_a_database_that_went_away_is_not_reachable(postgres: PostgresServer) -> None:
-    name = postgres.new_database("migrated")
+    name = postgres.new_ledger()
     with Ledger.open(postgres.url(name)) as ledger:
         postgres.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
         assert not ledger.is_reachable()

@@ -7,7 +7,7 @@ import pytest
 from worker_service import WorkerService
 
 from engine_packages import install
-from ledger_driver import PostgresServer, postgres_server
+from ledger_driver import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -18,19 +18,13 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerService]:
     """A service without workers, on either database."""
     url = ""
     if request.param == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.url(server.new_database())
+        url = server.url(server.new_ledger())
     made = WorkerService(tmp_path, url)
     yield made
     made.close()
@@ -39,6 +33,6 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerSe
 @pytest.fixture
 def on_postgres(postgres: PostgresServer, tmp_path: Path) -> Iterator[WorkerService]:
     """The same where only several connections at once can show something."""
-    made = WorkerService(tmp_path, postgres.url(postgres.new_database()))
+    made = WorkerService(tmp_path, postgres.url(postgres.new_ledger()))
     yield made
     made.close()

@@ -29,7 +29,7 @@ from docfleet.ledger.service_values import Accepted, ReadingOptions
 from docfleet.stack.servers import start_redis
 from docfleet.stack.serving import environment_of
 from documentai_clients import pdf_of
-from ledger_driver import audit, postgres_server
+from ledger_driver import PostgresServer, audit
 
 CLOUD = ReadingOptions(("txt", "json"), mode="ocr", engine="documentai")
 """Every page goes to the cloud; the server reads the text layers that are still there."""
@@ -48,7 +48,7 @@ def server() -> Iterator[DocumentAIServer]:
 
 
 @pytest.fixture
-def service(server: DocumentAIServer, tmp_path: Path) -> Iterator[WorkerService]:
+def service(server: DocumentAIServer, postgres: PostgresServer, tmp_path: Path) -> Iterator[WorkerService]:
     play(server, "")
     httpx.delete(f"{server.emulation_address}/emulation/counts").raise_for_status()
     documentai: dict[str, Any] = {
@@ -57,9 +57,9 @@ def service(server: DocumentAIServer, tmp_path: Path) -> Iterator[WorkerService]
         "residency": {TENANT: ["eu"]},
         "overrides": {"quotas": {"online_requests_per_minute": {"*": 6000.0, "eu": 6000.0}}},
     }  # fmt: skip
-    with postgres_server() as postgres, start_redis(tmp_path / "redis") as redis:
+    with start_redis(tmp_path / "redis") as redis:
         made = WorkerService(
-            tmp_path, postgres.url(postgres.new_database()), redis.url, documentai=documentai,
+            tmp_path, postgres.url(postgres.new_ledger()), redis.url, documentai=documentai,
             cascade={"calls_in_flight": 4},
         )  # fmt: skip
         made.worker(slots=2)

@@ -27,7 +27,7 @@ from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.money_rows import RESERVATION
 from docfleet.ledger.rows import EVENT
 from documentai_double import Double, options_for, pages_document, running
-from ledger_driver import audit, postgres_server
+from ledger_driver import PostgresServer, audit
 
 _RUN = """
 import json, sys
@@ -42,11 +42,10 @@ DOCUMENTS = range(200, 212)
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[WorkerService]:
-    with postgres_server() as server:
-        service = WorkerService(tmp_path, server.url(server.new_database()))
-        yield service
-        service.close()
+def service(postgres: PostgresServer, tmp_path: Path) -> Iterator[WorkerService]:
+    service = WorkerService(tmp_path, postgres.url(postgres.new_ledger()))
+    yield service
+    service.close()
 
 
 def start(service: WorkerService, double: Double) -> subprocess.Popen[bytes]:

@@ -39,6 +39,7 @@ from docfleet.ledger.access import Access
 from docfleet.ledger.webhook_values import ClaimedDelivery, WebhookView
 from docfleet.ledger.webhooks import Webhooks
 from docfleet.store.encryption import MasterKey
+from new_ledger import new_ledger
 
 MASTER = MasterKey.generate()
 SECRET = new_secret()
@@ -48,7 +49,7 @@ OPEN_NET = DeliveryOptions(timeout_seconds=2.0, poll_seconds=0.05)
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "ledger.db") as opened:
+    with Ledger.open(new_ledger(tmp_path / "ledger.db")) as opened:
         for tenant in ("acme", "other"):
             Access(opened).ensure_tenant(tenant, tenant)
         yield opened

@@ -15,6 +15,7 @@ from docfleet.ledger import Ledger
 from docfleet.ledger.access import Access
 from docfleet.ledger.desk import Desk
 from docfleet.store import FolderStore
+from new_ledger import new_ledger
 
 DAY = 86400.0
 
@@ -26,7 +27,7 @@ def never() -> bool:
 class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "store"
-        self.ledger = Ledger.open(folder / "ledger.db")
+        self.ledger = Ledger.open(new_ledger(folder / "ledger.db"))
         self.desk = Desk(self.ledger)
         Access(self.ledger).ensure_tenant("acme", "Acme")
         self.store = FolderStore(self.folder)

@@ -16,6 +16,7 @@ from docfleet.domain.work import DOCUMENT_ENDS, PAGE_STEPS, DocumentState, Step
 from docfleet.errors import Fenced
 from docfleet.ledger import Claim, Ledger, NewSlice, Plan
 from ledger_driver import BATCH, audit, file_named, pass_time, read
+from new_ledger import new_ledger
 
 PAGES = 4
 WORKERS = ("w0", "w1", "w2")
@@ -41,7 +42,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.ledger = Ledger.open(Path(self.folder.name) / "ledger.db", jitter=lambda: 0.0)
+        self.ledger = Ledger.open(new_ledger(Path(self.folder.name) / "ledger.db"), jitter=lambda: 0.0)
         self.claims: list[Held] = []
         self.batch = ""
         self.submitted = 0

@@ -43,7 +43,7 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]
     service = {"data_folder": str(tmp_path), "region": REGION}
     if request.param == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres")
-        service["ledger_url"] = server.url(server.new_database())
+        service["ledger_url"] = server.url(server.new_ledger())
     with Runtime(Settings.model_validate({"service": service})) as made:
         made.access.ensure_tenant("acme", "Acme")
         yield made

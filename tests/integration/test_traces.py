@@ -79,7 +79,7 @@ def test_a_document_has_one_trace_without_a_gap(
     ledger = broker = ""
     if where != "sqlite":
         postgres: PostgresServer = request.getfixturevalue("postgres")
-        ledger, broker = postgres.url(postgres.new_database()), request.getfixturevalue("redis").url
+        ledger, broker = postgres.url(postgres.new_ledger()), request.getfixturevalue("redis").url
     with serving(tmp_path, collector, ledger, broker) as made:
         made.worker()
         one, other = made.submit(page_image(201)), made.submit(page_image(202))

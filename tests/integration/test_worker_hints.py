@@ -13,13 +13,7 @@ from docfleet.domain.urgency import Pool, Urgency, queue_name
 from docfleet.domain.work import DocumentState
 from docfleet.queues.app import WORK_SLICE, make_app
 from docfleet.stack.servers import RedisServer, start_redis
-from ledger_driver import PostgresServer, postgres_server
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with postgres_server() as server:
-        yield server
+from ledger_driver import PostgresServer
 
 
 @pytest.fixture
@@ -30,7 +24,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def service(tmp_path: Path, postgres: PostgresServer, redis: RedisServer) -> Iterator[WorkerService]:
-    database = postgres.new_database()
+    database = postgres.new_ledger()
     service = WorkerService(tmp_path, postgres.url(database), redis.url, fleet={"idle_restart_seconds": 6.0})
     yield service
     service.close()

@@ -25,9 +25,10 @@ from docfleet.domain.work import DOCUMENT_ENDS
 from docfleet.errors import DocfleetError
 from docfleet.ledger.rows import SliceRow
 from docfleet.ledger.service_values import Accepted, DocumentView, ReadingOptions, Submission
-from docfleet.runtime import Runtime
+from docfleet.runtime import LEDGER_FILE, Runtime
 from docfleet.settings import Settings, read_settings
 from docfleet.store.encryption import EncryptedStore, MasterKey
+from new_ledger import new_ledger
 
 TENANT = "acme"
 _RUN = """
@@ -92,6 +93,8 @@ class WorkerService:
 
     def __init__(self, folder: Path, ledger_url: str, broker_url: str = "", **sections: dict[str, Any]) -> None:
         self.folder = folder
+        if not ledger_url:
+            new_ledger(folder / "data" / LEDGER_FILE)
         service = {
             "data_folder": folder / "data",
             "ledger_url": ledger_url,

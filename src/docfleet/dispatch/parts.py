@@ -5,14 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from docfleet.dispatch.chores import Chore
 from docfleet.dispatch.leader import Leader
 from docfleet.dispatch.waking import Waking
 from docfleet.ledger import Ledger
 from docfleet.ledger.desk import Desk
-from docfleet.queues.hints import Hints
 from docfleet.store.base import Store
+
+if TYPE_CHECKING:
+    from docfleet.queues.hints import Hints
 
 
 @dataclass(frozen=True)

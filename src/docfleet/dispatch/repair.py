@@ -10,13 +10,17 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from docfleet.domain.urgency import Urgency, queue_name
 from docfleet.ledger import Ledger
-from docfleet.queues.hints import Hints
 from docfleet.telemetry import logger
+
+if TYPE_CHECKING:
+    from docfleet.queues.hints import Hints
+
 
 _log = logger(__name__)
 PATIENCE_SECONDS = 2.0

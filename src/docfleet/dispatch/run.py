@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from docfleet.dispatch.accounts import keep_accounts
 from docfleet.dispatch.alarm import Alarm
@@ -18,9 +19,12 @@ from docfleet.dispatch.repair import Repair, restore_epoch
 from docfleet.dispatch.window import PoolState, fill
 from docfleet.domain.urgency import HINTED_POOLS
 from docfleet.errors import BrokerUnavailable
-from docfleet.queues.hints import Hints
 from docfleet.telemetry import logger, metrics
 from docfleet.telemetry.catalog import LOOK_DURATION, POOL_STUCK
+
+if TYPE_CHECKING:
+    from docfleet.queues.hints import Hints
+
 
 _log = logger(__name__)
 _STRANDED_SECONDS = 5.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,9 +12,12 @@ from docfleet.errors import BrokerUnavailable
 from docfleet.ledger import Ledger
 from docfleet.ledger.service_values import Waiting
 from docfleet.ledger.window import look
-from docfleet.queues.hints import Hints
 from docfleet.telemetry import metrics
 from docfleet.telemetry.catalog import HINTS
+
+if TYPE_CHECKING:
+    from docfleet.queues.hints import Hints
+
 
 _ACTIVE_SECONDS = 3.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from docfleet.delivery.run import DeliveryOptions, DeliveryParts, run_delivery
 from docfleet.dispatch.chores import Chore
@@ -13,7 +14,6 @@ from docfleet.dispatch.parts import DispatchOptions, DispatchParts
 from docfleet.dispatch.run import run_dispatcher
 from docfleet.dispatch.telling import LOOK_SECONDS, Telling
 from docfleet.dispatch.waking import PostgresWaking, SqliteWaking, Waking
-from docfleet.queues.options import QueueOptions
 from docfleet.runtime import Runtime, is_postgres, ledger_address
 from docfleet.stack.brain import Brain, pools_of
 from docfleet.stack.ledger_metrics import ledger_metrics
@@ -22,6 +22,9 @@ from docfleet.stack.reporting import report_chores
 from docfleet.stack.roles import Liveness, stopping_on_signals, wait_for_ledger, write_gauges
 from docfleet.telemetry import logger
 from docfleet.telemetry.otlp import exporting
+
+if TYPE_CHECKING:
+    from docfleet.queues.options import QueueOptions
 
 _log = logger(__name__)
 _JOIN_SECONDS = 20.0

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from docfleet import __version__
 from docfleet.domain.urgency import HINTED_POOLS
@@ -35,12 +36,15 @@ from docfleet.telemetry.catalog import DIRECT_MODE, SLOTS
 from docfleet.telemetry.metrics import Measured, reading
 from docfleet.telemetry.otlp import exporting
 from docfleet.worker.beating import Heart
-from docfleet.worker.broker_mode import BrokerMode
 from docfleet.worker.direct_mode import DirectMode
 from docfleet.worker.driving import NOT_ITS_FAULT, Driver, count_death
 from docfleet.worker.messages import SlotConfig
 from docfleet.worker.slot_process import SlotProcess
 from docfleet.worker.slots import SlotLimits, Slots, scratch_folder
+
+if TYPE_CHECKING:
+    from docfleet.queues.options import QueueOptions
+    from docfleet.worker.broker_mode import BrokerMode
 
 EXIT_STALLED = 1
 """Hints waited and nobody took them: whoever starts workers starts a fresh one."""
@@ -98,12 +102,17 @@ class Supervisor:
         self._driver = Driver(self._slots, lambda: ledger, self._stopping)
         self._heart = Heart(self._slots, ledger, settings.work.heartbeat_seconds)
         self._direct = DirectMode(self._slots, self._driver, self._stopping)
-        options = runtime.queue_options
-        self._broker = (
-            BrokerMode(options, pools, self._slots, self._driver, self._direct.on, self._stopping) if options else None
-        )
+        self._broker = self._broker_mode(runtime.queue_options, pools)
         self._told_at = self._touched_at = 0.0
         self._is_announced = False
+
+    def _broker_mode(self, options: QueueOptions | None, pools: list[str]) -> BrokerMode | None:
+        if options is None:
+            return None
+        # Celery and Redis' client take half a second, which a laptop need not wait for
+        from docfleet.worker.broker_mode import BrokerMode
+
+        return BrokerMode(options, pools, self._slots, self._driver, self._direct.on, self._stopping)
 
     def run(self, stop: threading.Event, signals_seen: list[int]) -> int:
         code = 0

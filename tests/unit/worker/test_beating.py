@@ -8,6 +8,7 @@ from typing import Any, cast
 from docfleet.ledger import Ledger
 from docfleet.worker.beating import Heart
 from docfleet.worker.slots import Slots
+from new_ledger import new_ledger
 from running import wait_for
 
 
@@ -26,7 +27,7 @@ class Shaky:
 
 def test_a_defect_in_one_beat_does_not_end_the_heartbeat(tmp_path: Path) -> None:
     slots = Shaky()
-    with Ledger.open(tmp_path / "ledger.db") as ledger:
+    with Ledger.open(new_ledger(tmp_path / "ledger.db")) as ledger:
         heart = Heart(cast(Slots, slots), ledger, 0.05)
         heart.start()
         wait_for(lambda: slots.looks >= 3, 5)

@@ -20,6 +20,7 @@ from docfleet.pipeline.reading_again import weigh
 from docfleet.pipeline.recognise import ReadPage, failed_page
 from docfleet.worker.paying import Purse, RunMoney
 from ledger_driver import BATCH, file_named
+from new_ledger import new_ledger
 
 OCR = "OCR_PROCESSOR"
 BOOK = PriceBook({OCR: Rate.flat(1_500)})
@@ -28,7 +29,7 @@ THREE = Call(b"", "application/pdf", 3)
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "ledger.db") as ledger:
+    with Ledger.open(new_ledger(tmp_path / "ledger.db")) as ledger:
         ledger.register(BATCH, [file_named("a.png")])
         yield ledger
 

@@ -22,6 +22,7 @@ from docfleet.worker.room import SPARE_BYTES, Fit, Room, judge_room, room_at
 from docfleet.worker.service_steps import ServicePlace
 from docfleet.worker.slot import Orders, Slot
 from docfleet.worker.sources import Sources
+from new_ledger import new_ledger
 from service_driver import submit
 
 MB = 1024 * 1024
@@ -79,7 +80,7 @@ class Full:
 
 def test_waiting_for_room_costs_no_attempt_and_says_why(tmp_path: Path) -> None:
     replies = os.open(tmp_path / "replies", os.O_CREAT | os.O_WRONLY, 0o600)
-    with Ledger.open(tmp_path / "ledger.db") as ledger:
+    with Ledger.open(new_ledger(tmp_path / "ledger.db")) as ledger:
         submit(ledger)
         config = SlotConfig("host-1-ab/0-1", {}, ["pdf"], str(tmp_path), replies, os.getpid())
         assert Slot(config, ledger, cast(ServicePlace, Full()), Orders(), Collected())._obey(Next()) == "handed_back"

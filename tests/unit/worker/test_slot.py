@@ -18,6 +18,7 @@ from docfleet.telemetry.traces import Collected
 from docfleet.worker.messages import Next, SlotConfig
 from docfleet.worker.service_steps import ServicePlace
 from docfleet.worker.slot import Orders, Slot
+from new_ledger import new_ledger
 from service_driver import submit
 
 
@@ -35,7 +36,7 @@ class Away:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger.open(tmp_path / "ledger.db", jitter=lambda: 0.0) as opened:
+    with Ledger.open(new_ledger(tmp_path / "ledger.db"), jitter=lambda: 0.0) as opened:
         yield opened
 
 
