@@ -44,6 +44,7 @@ def test_pieces_wait_until_the_tables_are_there(address: str) -> None:
     assert docfleet("ledger", "migrate", env=on(address)).exit_code == 0, "the second time changes nothing"
 
 
+@pytest.mark.slow
 def test_a_migration_gives_way_and_tries_again(address: str) -> None:
     """Somebody holds what it needs: it waits for him, and he does not wait for it."""
     with psycopg.connect(address) as holder:

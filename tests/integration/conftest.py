@@ -18,9 +18,9 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=[pytest.param("sqlite", marks=pytest.mark.slow), "postgres"])
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorkerService]:
-    """A service without workers, on either database."""
+    """A service without workers, on either database: what they say is told apart by the contract tests already."""
     url = ""
     if request.param == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres")

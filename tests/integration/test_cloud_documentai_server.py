@@ -207,6 +207,7 @@ def test_asked_to_stop_it_hands_back_what_is_not_in_flight(server: DocumentAISer
     assert count(service, "error_count + crash_count + loss_count > 0") == 0, "waiting is nobody's fault"
 
 
+@pytest.mark.slow
 def test_a_stale_lease_is_dropped_alone(server: DocumentAIServer, service: WorkerService) -> None:
     with service.dispatching():
         play(server, "latencies = [{fixed_seconds = 10.0}]")

@@ -115,6 +115,7 @@ def counts(scene: Scene, documents: list[Accepted]) -> tuple[int, int, int]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", [10.0], indirect=True)
 def test_a_pool_grows_and_shrinks_under_load_and_every_slice_is_read_once(scene: Scene) -> None:
     documents = submit(scene, 24, "second")

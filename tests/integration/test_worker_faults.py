@@ -65,6 +65,7 @@ def test_a_slot_that_is_killed_is_noticed_at_once(service: WorkerService, engine
     assert service.wait_end(accepted).state is DocumentState.SUCCEEDED
 
 
+@pytest.mark.slow
 def test_the_interpreters_lock_may_be_held_for_longer_than_a_lease(service: WorkerService, engines: Path) -> None:
     service.worker(path=engines)
     with service.dispatching():

@@ -142,6 +142,7 @@ def test_jobs_on_the_full_hour_are_forecast_on_the_full_hour() -> None:
     assert_sound(forecast, 36)
 
 
+@pytest.mark.slow
 def test_a_week_of_five_minutes_is_forecast_in_every_step() -> None:
     values = np.repeat(office(3), 12) / 12
     forecast = forecast_series(Series(MONDAY, 300.0, tuple(values.tolist())), 2016, effort_seconds=NO_TREES)
