@@ -29,8 +29,8 @@ demo: setup  ## Read the sample documents into results/ and say where to look
 test: setup-dev  ## Run the tests
 	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -m "not slow"
 
-test-all: setup-dev  ## Run the tests with the slow ones, which take as long again
-	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
+test-all: setup-dev  ## Run the tests with the slow ones and with more examples, which takes longer than all the others
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder --hypothesis-profile thorough
 
 check: setup-dev  ## Lint, types, import order, docs
 	$(BIN)/ruff check .

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ledger_driver import PostgresServer
 
 # how long one example takes says more of the machine than of the code
-settings.register_profile("any_machine", deadline=None)
+settings.register_profile("any_machine", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile("any_machine")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
