@@ -117,14 +117,12 @@ export class Stage {
       event.preventDefault();
       this.zoomAt(this.scale() * Math.exp(-event.deltaY / 300), event.clientX, event.clientY);
     }, { passive: false });
-    this.view.addEventListener("keydown", (event) => {
-      const act = { "+": () => this.step(1), "=": () => this.step(1), "-": () => this.step(-1), 0: () => this.setZoom("width"), 9: () => this.setZoom("page"), r: () => this.turn(90) }[event.key];
-      if (act && !event.ctrlKey && !event.metaKey && !event.altKey) {
-        event.preventDefault();
-        act();
-      }
-    });
     this.listenToPointers();
+  }
+
+  /** What a key does with the picture, if anything. */
+  actOf(key) {
+    return { "+": () => this.step(1), "=": () => this.step(1), "-": () => this.step(-1), 0: () => this.setZoom("width"), 9: () => this.setZoom("page"), r: () => this.turn(90) }[key];
   }
 
   /** One pointer pans, two zoom. */

@@ -25,7 +25,7 @@ export class Viewer {
     this.resizer = new ResizeObserver(() => this.fold());
     this.resizer.observe(root);
     this.onKey = (event) => this.keyed(event);
-    root.addEventListener("keydown", this.onKey);
+    document.addEventListener("keydown", this.onKey);
     this.fold();
     this.refresh();
   }
@@ -42,11 +42,15 @@ export class Viewer {
   }
 
   keyed(event) {
-    if (event.target.matches("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
-    const by = { PageDown: 1, PageUp: -1, n: 1, p: -1 }[event.key];
-    if (!by) return;
+    const within = this.root.contains(event.target);
+    if (!within && event.target !== document.body) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("textarea, input:not([type=checkbox])")) return;
+    const by = { n: 1, p: -1, ...(within && { PageDown: 1, PageUp: -1 }) }[event.key];
+    const act = by ? () => this.go(this.number + by) : this.stage.actOf(event.key);
+    if (!act) return;
     event.preventDefault();
-    this.go(this.number + by);
+    act();
   }
 
   go(number) {
@@ -224,6 +228,6 @@ export class Viewer {
     this.resizer.disconnect();
     this.stage.destroy();
     this.thumbs.destroy();
-    this.root.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("keydown", this.onKey);
   }
 }
