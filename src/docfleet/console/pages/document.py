@@ -61,7 +61,6 @@ class DocumentPage:
         if session.may(Permission.READ_RESULTS):
             self._viewer = Widget("Viewer", {**self._seen(), "page": page}).classes("viewer")
             self._viewer.props["data-keys"] = _KEYS
-            self._viewer.when("page", self._turned)
         else:
             problem_banner("Your key may see how documents stand, but not what is in them.", "info")
         with ui.expansion("Facts").classes("panel-like").props("dense"):
@@ -74,13 +73,15 @@ class DocumentPage:
 
     def _head(self) -> None:
         facts = self._facts
+        name = "".join(letter for letter in facts["name"] if letter.isprintable())
+        ui.page_title(f"{name[:80] or facts['id']} · docfleet")
         with tag("div", classes="row-of document-head"):
             tag("h2", facts["name"] or facts["id"], "document-name").props("dir=auto")
             self._chip_place = tag("span")
             tag("div", classes="grow")
             self._actions = Actions(self._session, self.refresh)
         self._notice = tag("div")
-        with tag("div", classes="tiles"):
+        with tag("div", classes="tiles document-tiles"):
             self._pages = stat_tile("Pages read")
             self._sure = stat_tile("Confidence")
             self._price = stat_tile("Price")
@@ -223,10 +224,6 @@ class DocumentPage:
         if more:
             with self._events:
                 tag("p", f"The first {_EVENTS} events; the rest by the API.", "hint")
-
-    def _turned(self, number: Any) -> None:
-        if isinstance(number, int):
-            ui.run_javascript(f"history.replaceState(history.state, '', '?page={number}')")
 
 
 NOT_KNOWN = "–"

@@ -34,7 +34,9 @@
   });
 
   document.addEventListener("submit", (event) => {
-    if (event.target.dataset?.act === "sign-out") tabs?.postMessage("signed-out");
+    if (event.target.dataset?.act !== "sign-out") return;
+    window.docfleet.leaving = true;
+    tabs?.postMessage("signed-out");
   });
 
   tabs?.addEventListener("message", (event) => {

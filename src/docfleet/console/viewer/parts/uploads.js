@@ -7,6 +7,7 @@ const SHOWN = 200;
 const DONE_SECONDS = 8;
 const AGAIN_SECONDS = 3;
 const MOST_TRIES = 20;
+const LEFT = "docfleet_left";
 
 export class Uploads {
   /** `options`: { url, links, fields: {name: value}, password, probe }. Emits "sent" when one has arrived. */
@@ -29,6 +30,9 @@ export class Uploads {
     for (const name of ["dragenter", "dragover", "dragleave", "drop"]) document.addEventListener(name, this.onDrag);
     this.onLeave = (event) => (this.under.size || this.waiting.length) && event.preventDefault();
     window.addEventListener("beforeunload", this.onLeave);
+    this.onGone = () => window.docfleet?.leaving || left([...this.under, ...this.waiting].map((one) => one.name));
+    window.addEventListener("pagehide", this.onGone);
+    for (const name of left()) this.refuse({ name }, "It was not sent: the page was left or loaded anew before. Choose it once more.");
   }
 
   update(options) {
@@ -215,6 +219,20 @@ export class Uploads {
   destroy() {
     for (const name of ["dragenter", "dragover", "dragleave", "drop"]) document.removeEventListener(name, this.onDrag);
     window.removeEventListener("beforeunload", this.onLeave);
+    window.removeEventListener("pagehide", this.onGone);
+  }
+}
+
+/** Names of files that were on their way when this page was left (a service that starts anew has pages loaded anew); kept until they are told. */
+function left(names) {
+  try {
+    if (names?.length) sessionStorage.setItem(LEFT, JSON.stringify(names.slice(0, SHOWN)));
+    if (names) return [];
+    const found = JSON.parse(sessionStorage.getItem(LEFT) || "[]");
+    sessionStorage.removeItem(LEFT);
+    return found;
+  } catch {
+    return []; // windows that keep nothing
   }
 }
 

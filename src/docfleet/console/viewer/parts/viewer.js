@@ -12,9 +12,9 @@ const TABS = { picture: "Picture", text: "Text", tables: "Tables", fields: "Fiel
 
 export class Viewer {
   /** `options`: { base, page, version, has: [formats that were made] }. */
-  constructor(root, options, emit) {
+  constructor(root, options) {
     useStyle();
-    Object.assign(this, { root, options, emit, number: options.page || 1, pages: [], view: null, panels: {}, chosen: "text" });
+    Object.assign(this, { root, options, number: options.page || 1, pages: [], view: null, panels: {}, chosen: "text" });
     this.stage = new Stage((event, key) => this.pointed(event, key, true));
     this.thumbs = new Thumbs((number) => this.pictureUrl(number, 160), (number) => this.go(number));
     this.live = el("div", { class: "df-hidden", "aria-live": "polite" });
@@ -57,7 +57,7 @@ export class Viewer {
     const last = this.pages.length || 1;
     this.number = Math.min(last, Math.max(1, Math.round(number) || 1));
     this.field.value = this.number;
-    this.emit("page", this.number);
+    history.replaceState(history.state, "", `?page=${this.number}`); // loaded anew it is here again
     this.showPage();
   }
 
