@@ -18,7 +18,7 @@ export class Uploads {
     this.folder = el("input", { type: "file", webkitdirectory: true, class: "df-hidden", tabIndex: -1, "aria-hidden": "true", on: { change: () => this.chosen(this.folder) } });
     this.list = el("ul", { class: "df-uploads", "aria-label": "Uploads" });
     this.said = el("span", { role: "status" });
-    this.stop = button("Cancel all", "Cancel what is not sent yet", () => this.cancelAll(), { class: "df-button df-small-button", hidden: true });
+    this.stop = button("Cancel all", "Cancel all that is not sent yet", () => this.cancelAll(), { class: "df-button df-small-button", hidden: true });
     this.zone = el("div", { class: "df-drop" },
       el("span", { class: "df-drop-text" }, "Drop files or folders here, or "),
       el("button", { type: "button", class: "df-button df-strong", on: { click: () => this.files.click() } }, "Choose files"),
@@ -118,7 +118,7 @@ export class Uploads {
     one.bar.hidden = true;
     one.cancel.remove();
     one.state.textContent = said;
-    if (again) one.item.append((one.again = button("Try again", `Send ${one.name} again`, () => this.again(one), { class: "df-button df-small-button" })));
+    if (again) one.item.append((one.again = button("Try again", `Try again to send ${one.name}`, () => this.again(one), { class: "df-button df-small-button" })));
     this.list.prepend(one.item);
     this.end(one);
   }
