@@ -46,28 +46,68 @@ def is_error(said: Any) -> bool:
     return said.type == "error" and "Failed to load resource" not in said.text
 
 
+class Contexts:
+    """Contexts of one browser, used by one test after the other: what the console is made of is fetched and compiled
+    once. Cookies and what pages keep are cleared between."""
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._free: dict[str, list[Any]] = {}
+        self._cookies: dict[str, Any] = {}
+
+    def take(self, options: dict[str, Any]) -> Any:
+        free = self._free.setdefault(repr(sorted(options.items())), [])
+        return free.pop() if free else self._browser.new_context(**options)
+
+    def give_back(self, context: Any, options: dict[str, Any], origin: str) -> None:
+        cleaning = context.new_page()
+        for page in context.pages[:-1]:
+            page.close()
+        session = context.new_cdp_session(cleaning)
+        session.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "cookies,local_storage"})
+        cleaning.close()
+        context.clear_cookies()
+        self._free[repr(sorted(options.items()))].append(context)
+
+    def sign_in(self, page: Any, service: ConsoleService, key: str, to: str) -> None:
+        """Through the page the first time; the cookie of then afterwards."""
+        if key not in self._cookies:
+            sign_in(page, service, key, to)
+            self._cookies[key] = page.context.cookies()
+            return
+        page.context.add_cookies(self._cookies[key])
+        page.goto(f"{service.console}{to}")
+        page.wait_for_selector("main.main")
+
+
+@pytest.fixture(scope="module")
+def contexts(browser: Any) -> Contexts:
+    return Contexts(browser)
+
+
 @pytest.fixture
-def signed_in(browser: Any, service: ConsoleService) -> Iterator[SignedIn]:
+def signed_in(contexts: Contexts, service: ConsoleService) -> Iterator[SignedIn]:
     """`signed_in(role, to="/documents", tenant="local", key="", **context)` -> a page signed in there.
 
     `context`: options of `browser.new_context`, such as `viewport` or `color_scheme`. What the page's scripts raise,
     and what its policy refuses, fails the test.
     """
-    contexts: list[Any] = []
+    used: list[tuple[Any, dict[str, Any]]] = []
     raised: list[str] = []
 
     def open_page(
-        role: Role | str = Role.ADMIN, to: str = "/", *, tenant: str = "local", key: str = "", **context: Any
+        role: Role | str = Role.ADMIN, to: str = "/", *, tenant: str = "local", key: str = "", **options: Any
     ) -> Any:
-        contexts.append(browser.new_context(**context))
-        page = contexts[-1].new_page()
+        context = contexts.take(options)
+        used.append((context, options))
+        page = context.new_page()
         page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: raised.append(str(error)))
         page.on("console", lambda said: raised.append(said.text) if is_error(said) else None)
-        sign_in(page, service, key or service.key(role, tenant), to)
+        contexts.sign_in(page, service, key or service.key(role, tenant), to)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for context, options in used:
+        contexts.give_back(context, options, service.url)
     assert not raised, raised

@@ -6,7 +6,8 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+import numpy.typing as npt
+from PIL import Image, ImageDraw
 
 SHAPES = """() => [...document.querySelectorAll('.df-sheet svg [data-layer=tokens] polygon')].map((shape) => {
   const matrix = shape.getScreenCTM();
@@ -37,7 +38,6 @@ def show_page(page: Any, number: int) -> None:
     page.press(".df-pager input", "Enter")
     page.wait_for_selector(f".df-viewer[data-page='{number}'] .df-stage[data-picture=shown]")
     page.click("button[title^='Fit the page']")
-    page.wait_for_timeout(150)
     page.wait_for_selector(".df-stage[data-picture=shown]")
 
 
@@ -49,13 +49,31 @@ def measure(page: Any, darker_than: int = 128) -> Ink:
     page.evaluate("document.querySelector('.df-sheet svg').style.visibility = ''")
     scale = picture.width / sheet["width"]
     dark = np.asarray(picture) < darker_than
-    covered = Image.new("1", picture.size)
+    covered = np.zeros(dark.shape, bool)
     with_ink = 0
     for shape in shapes:
         points = [((x - sheet["x"]) * scale, (y - sheet["y"]) * scale) for x, y in shape]
-        ImageDraw.Draw(covered).polygon(points, fill=1)
-        own = Image.new("1", picture.size)
-        ImageDraw.Draw(own).polygon(points, fill=1)
-        with_ink += bool((np.asarray(own) & dark).any())
-    near = np.asarray(covered.convert("L").filter(ImageFilter.MaxFilter(5))) > 0
+        left, top = (max(0, int(min(point[axis] for point in points))) for axis in (0, 1))
+        right, bottom = (int(max(point[axis] for point in points)) + 2 for axis in (0, 1))
+        own = Image.new("L", (max(1, right - left), max(1, bottom - top)))
+        ImageDraw.Draw(own).polygon([(x - left, y - top) for x, y in points], fill=1)
+        there = dark[top:bottom, left:right]
+        inside = np.asarray(own)[: there.shape[0], : there.shape[1]] > 0
+        with_ink += bool((inside & there).any())
+        covered[top:bottom, left:right] |= inside
+    near = _grown(covered)
     return Ink(len(shapes), with_ink / max(1, len(shapes)), float((dark & near).sum() / max(1, dark.sum())))
+
+
+def _grown(covered: npt.NDArray[np.bool_], pixels: int = 2) -> npt.NDArray[np.bool_]:
+    """What is covered and what lies at most so many pixels beside it."""
+    grown = covered.copy()
+    for axis in (0, 1):
+        before = grown.copy()
+        for by in range(1, pixels + 1):
+            for step in (by, -by):
+                moved = np.roll(before, step, axis)
+                edge = slice(None, by) if step > 0 else slice(-by, None)
+                moved[edge if axis == 0 else (slice(None), edge)] = False
+                grown |= moved
+    return grown

@@ -63,7 +63,7 @@ def untouched(page: Any) -> None:
 def test_nothing_of_a_document_is_ever_executed(signed_in: Any, service: ConsoleService, documents: list[str]) -> None:
     batch, first, *_, damaged = documents
     page = signed_in("admin", "/documents")
-    page.context.add_init_script(WATCH)
+    page.add_init_script(WATCH)
     page.on("dialog", lambda dialog: pytest.fail(f"a dialog: {dialog.message}"))
     page.goto(f"{service.console}/documents")
     page.wait_for_selector(f".df-row[data-id='{first}']")

@@ -31,6 +31,8 @@ def test_boxes_meet_the_ink_on_pages_of_every_kind(signed_in: Any, turned_and_cu
         assert found.boxes >= 15, (kind, found)
         assert found.boxes_with_ink == 1.0, (kind, found)
         assert found.ink_in_boxes > 0.98, (kind, found)
+        # a page that lies is shown standing
+        assert f"rotate({-TURNED_AND_CUT[kind].get('Rotate', 0) % 360}deg)" in page.get_attribute(".df-paper", "style")
 
 
 def test_the_measure_notices_a_shift(signed_in: Any, turned_and_cut: str) -> None:
@@ -75,9 +77,13 @@ def test_boxes_meet_the_ink_of_scans(browser: Any, tmp_path: Path) -> None:
             assert service.wait_for_end(document)["state"] == "succeeded"
             page.goto(f"{service.console}/documents/{document}")
             show_page(page, 1)
-            found = measure(page, darker_than=200)  # some of it is printed in grey
+            found = measure(page, darker_than=200)  # the letter's foot is printed in grey, lighter than half
             assert found.boxes > 60, (name, found)
             assert found.boxes_with_ink > 0.97, (name, found)
             # beside the words there is dust, a rule, a signature
             assert found.ink_in_boxes > 0.85, (name, found)
+            page.evaluate("document.querySelector('.df-sheet svg').style.transform = 'translate(1.5%, 1%)'")
+            shifted = measure(page, darker_than=200)
+            assert shifted.boxes_with_ink < 0.9, (name, "a shift is not noticed", shifted)
+            assert shifted.ink_in_boxes < 0.5, (name, "a shift is not noticed", shifted)
         context.close()

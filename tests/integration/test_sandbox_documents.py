@@ -394,6 +394,29 @@ def test_truncated_jpeg(sandbox: Sandbox, tmp_path: Path, kept: float, readable:
             sandbox.render(1, 72)
 
 
+@pytest.mark.parametrize("kind", ["jpeg", "tiff"])
+def test_a_damaged_page_is_damaged_every_time_it_is_asked_for(sandbox: Sandbox, tmp_path: Path, kind: str) -> None:
+    picture = Image.effect_noise((600, 800), 90)
+    if kind == "jpeg":
+        picture.save(tmp_path / "cut.jpeg")
+        data = (tmp_path / "cut.jpeg").read_bytes()
+        data = data[: len(data) // 5]
+    else:
+        picture.save(tmp_path / "cut.tiff", compression="tiff_lzw", save_all=True, append_images=[picture])
+        data = (tmp_path / "cut.tiff").read_bytes()
+        with Image.open(tmp_path / "cut.tiff") as image:
+            start, length = int(image.tag_v2[273][0]), int(sum(image.tag_v2[279]))  # type: ignore[attr-defined]
+        data = data[:start] + bytes(at * 73 % 256 for at in range(length)) + data[start + length :]
+    path = tmp_path / f"damaged.{kind}"
+    path.write_bytes(data)
+    sandbox.open(path, f"image/{kind}")
+    for dpi in (36, 72, 200):
+        with pytest.raises(Damaged):
+            sandbox.render(1, dpi)
+    if kind == "tiff":
+        assert sandbox.render(2, 72).pixels.std() > 10, "its other pages are whole"
+
+
 def test_image_past_the_pixel_limit(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("1", (2000, 2000)).save(path)

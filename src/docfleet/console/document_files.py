@@ -22,6 +22,7 @@ from docfleet.console.page_view import page_view
 from docfleet.console.pictures import Press, require_packages, width_for
 from docfleet.console.problems import ApiProblem
 from docfleet.console.scratch import Scratch
+from docfleet.errors import PasswordRequired
 
 _BELIEVED_SECONDS = 5.0
 _MOST_REMEMBERED = 4096
@@ -34,6 +35,14 @@ async def forget_copies(document: str) -> None:
     """The document was deleted from here: nothing of it stays in this process."""
     for files in list(_open):
         await files.forget(document)
+
+
+def locked() -> ApiProblem:
+    return ApiProblem(
+        422, "password_required", "The file is encrypted",
+        "The submitted file is encrypted, and there is no searchable PDF of it that could be shown instead.",
+        "Give its password by Retry or Read again, with the searchable PDF among the formats.",
+    )  # fmt: skip
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -52,17 +61,37 @@ class DocumentFiles:
         self._press = press
         self._clock = clock
         self._told: dict[tuple[str, str], tuple[float, Stored]] = {}
+        self._locked: set[str] = set()
         _open.add(self)
 
     async def picture(self, api: Api, session: str, document: str, number: int, width: float) -> bytes:
-        """Page `number` (from 1) as WebP. Raises `ApiProblem`, and `DocumentError` for what the file is."""
+        """Page `number` (from 1) as WebP; of an encrypted file from its searchable PDF, which is not encrypted.
+
+        Raises `ApiProblem`, and `DocumentError` for what the file is.
+        """
         require_packages()
         source = f"/v1/documents/{document}/source"
         stored = await self._stored(api, session, source)
         step = width_for(width)
+        if stored.sha256 not in self._locked:
+            try:
+                return await self._drawn(api, document, source, stored, number, step)
+            except PasswordRequired:
+                if len(self._locked) >= _MOST_REMEMBERED:
+                    self._locked.clear()
+                self._locked.add(stored.sha256)
+        result = f"/v1/documents/{document}/results/pdf"
+        try:
+            unlocked = await self._stored(api, session, result)
+        except ApiProblem as problem:
+            if problem.status not in (404, 409):
+                raise
+            raise locked() from problem
+        return await self._drawn(api, document, result, unlocked, number, step)
 
+    async def _drawn(self, api: Api, document: str, address: str, stored: Stored, number: int, step: int) -> bytes:
         async def draw(target: Path) -> None:
-            async with self._copy(api, document, source, stored) as file:
+            async with self._copy(api, document, address, stored) as file:
                 await self._press.draw(file, stored.media_type, number, step, target)
 
         async with self._scratch.held(f"{document} {stored.sha256} {number} {step}", document, draw) as path:

@@ -96,7 +96,9 @@ class DocumentRoutes:
 
     async def _upload(self, request: Request, api: Api, _: str) -> Response:
         sent = request.headers
-        headers = {name: sent[name] for name in ("content-length", "docfleet-password") if name in sent}
+        headers = {
+            name: sent[name] for name in ("content-length", "docfleet-password", "idempotency-key") if name in sent
+        }
         headers["content-type"] = "application/octet-stream"
         try:
             shown = await api.upload("/v1/documents", request.stream(), headers, _said(request, _SUBMITTED))

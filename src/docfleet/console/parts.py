@@ -47,6 +47,7 @@ __all__ = [
     "status_chip",
     "table",
     "tag",
+    "time_of",
     "when",
 ]
 
@@ -81,6 +82,15 @@ def link(text: str, address: str) -> Tag:
     """`address`: as `session.url("/documents")` gives it, or within the page. Never one that somebody else wrote."""
     made = Tag("a", text)
     made.props["href"] = address
+    return made
+
+
+def time_of(text: str | None) -> Tag:
+    """A time of the API: the browser writes it in its own zone and names that; the title has it in UTC."""
+    made = tag("time", "" if text else NONE)
+    if text:
+        made.props["datetime"] = text
+        made.props["title"] = f"{moment(text)} UTC"
     return made
 
 

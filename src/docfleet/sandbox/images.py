@@ -156,15 +156,22 @@ class ImageDocument:
                 raise
         ImageFile.LOAD_TRUNCATED_IMAGES = True
         try:
-            self.file.seek(0)
-            self.image = Image.open(self.file, formats=self.media.pillow_formats)
+            self._open_anew()
             self._seek(number)
             self.image.load()
+            if _readable_share(self.image) < _MIN_READABLE_SHARE:
+                raise Damaged(f"Most of page {number} is missing.")
+        except BaseException:
+            # Pillow takes what it could not decode for loaded: asked once more it would give a black page
+            self._open_anew()
+            raise
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = False
-        if _readable_share(self.image) < _MIN_READABLE_SHARE:
-            raise Damaged(f"Most of page {number} is missing.")
         return self.image
+
+    def _open_anew(self) -> None:
+        self.file.seek(0)
+        self.image = Image.open(self.file, formats=self.media.pillow_formats)
 
 
 def guess_dpi(width: int, height: int, stated: tuple[float, float] | None) -> float:

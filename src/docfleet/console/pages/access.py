@@ -40,7 +40,7 @@ class _Keys:
         self._may_manage = session.may(Permission.MANAGE_KEYS)
         columns = {
             "name": "Name", "role": "Role", "scopes": "Narrowed to", "state": "State", "used": "Last used",
-            "expires": "Expires", "created": "Made",
+            "expires": "Expires (UTC)", "created": "Made (UTC)",
         }  # fmt: skip
         with panel():
             with tag("div", classes="panel-head"):
@@ -109,7 +109,9 @@ class _Tenants:
             with tag("div", classes="panel-head"):
                 tag("h2", "Tenants")
                 ui.button("New tenant", icon="add", on_click=self._new).props("unelevated no-caps")
-            self._table = table({"id": "Id", "name": "Name", "region": "Region", "state": "State", "created": "Made"})
+            self._table = table(
+                {"id": "Id", "name": "Name", "region": "Region", "state": "State", "created": "Made (UTC)"}
+            )
             self._table.add_slot("body-cell-state", _STATE)
 
     async def refresh(self) -> None:

@@ -9,7 +9,7 @@ from nicegui import ui
 from docfleet.console.batch_parts import progress
 from docfleet.console.bulk_dialogs import BulkBar
 from docfleet.console.frame import console_page
-from docfleet.console.parts import confirm, link, moment, tag
+from docfleet.console.parts import confirm, link, tag, time_of
 from docfleet.console.session import Session
 from docfleet.console.viewer.style import use_style
 from docfleet.console.viewer.widget import Widget
@@ -31,7 +31,9 @@ async def batch(session: Session, id: str) -> None:
         tag("h2", facts["name"] or facts["id"], "document-name").props("dir=auto")
         tag("div", classes="grow")
         buttons = tag("div", classes="row-of").props('role=toolbar aria-label="What can be done"')
-    tag("p", f"Opened {moment(facts['created_at'])} UTC", "hint")
+    with tag("p", classes="hint"):
+        tag("span", "Opened ")
+        time_of(facts["created_at"])
     place = tag("section", classes="panel")
 
     async def refresh() -> None:

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from docfleet.console.batch_parts import progress
 from docfleet.console.frame import console_page
-from docfleet.console.parts import empty_state, link, moment, tag
+from docfleet.console.parts import empty_state, link, tag, time_of
 from docfleet.console.session import Session
 from docfleet.console.viewer.style import use_style
 from docfleet.domain.access import Permission
@@ -54,7 +54,7 @@ def _row(session: Session, batch: dict[str, Any]) -> None:
             link(batch["name"] or batch["id"], session.url(f"/batches/{batch['id']}")).props("dir=auto").classes(
                 "break"
             )
-            tag("span", moment(batch["created_at"]), "hint")
+            time_of(batch["created_at"]).classes("hint")
         progress(batch)
         for name, value in list(batch["labels"].items())[:8]:
             tag("span", f"{name}={value}", "chip").props("dir=auto")

@@ -7,7 +7,7 @@ from typing import Any
 from nicegui import ui
 
 from docfleet.console.frame import console_page
-from docfleet.console.parts import ago, confirm, count, empty_state, link, moment, tag
+from docfleet.console.parts import ago, confirm, count, empty_state, link, tag, time_of
 from docfleet.console.session import Session
 from docfleet.console.viewer.style import use_style
 from docfleet.domain.access import Permission
@@ -97,7 +97,7 @@ class DeadLetters:
     def _letters(self, letters: list[dict[str, Any]]) -> None:
         with tag("div", classes="scroll-x"), tag("table", classes="letters"):
             with tag("thead"), tag("tr"):
-                for name in ("Document", "Pages", "Why", "Tries", "Last worker", "At (UTC)", ""):
+                for name in ("Document", "Pages", "Why", "Tries", "Last worker", "When", ""):
                     tag("th", name)
             with tag("tbody"):
                 for letter in letters:
@@ -114,7 +114,8 @@ class DeadLetters:
             tag("td", why, "break").props("dir=auto")
             tag("td", f"{letter['attempts']} ({letter['crashes']} crashes, {letter['errors']} errors)")
             tag("td", letter["worker"] or "–")
-            tag("td", moment(letter["at"]))
+            with tag("td"):
+                time_of(letter["at"])
             with tag("td"), tag("div", classes="row-of"):
                 if self._session.may(Permission.CONTROL) and letter["step"] in _PAGE_STEPS:
                     ui.button("Retry pages", on_click=lambda: self._retry_pages(letter)).props("flat dense no-caps")

@@ -10,11 +10,11 @@ from nicegui import ui
 from docfleet.console.client import Api
 from docfleet.console.document_actions import NEEDS_PASSWORD, Actions
 from docfleet.console.frame import console_page
+from docfleet.console.history_words import in_words
 from docfleet.console.parts import (
     count,
     duration,
     link,
-    moment,
     money,
     percent,
     problem_banner,
@@ -22,6 +22,7 @@ from docfleet.console.parts import (
     stat_tile,
     status_chip,
     tag,
+    time_of,
     when,
 )
 from docfleet.console.session import Session
@@ -59,9 +60,11 @@ class DocumentPage:
         self._viewer: Widget | None = None
         if session.may(Permission.READ_RESULTS):
             self._viewer = Widget("Viewer", {**self._seen(), "page": page}).classes("viewer")
-            self._viewer.when("page", self._turned)
+            self._viewer.props["data-keys"] = _KEYS
         else:
             problem_banner("Your key may see how documents stand, but not what is in them.", "info")
+        with ui.expansion("Facts").classes("panel-like").props("dense"):
+            self._list = tag("dl", classes="facts")
         with ui.expansion("History", on_value_change=self._history).classes("panel-like").props("dense") as history:
             self._events = tag("div", classes="history")
         self._history_panel = history
@@ -70,13 +73,15 @@ class DocumentPage:
 
     def _head(self) -> None:
         facts = self._facts
+        name = "".join(letter for letter in facts["name"] if letter.isprintable())
+        ui.page_title(f"{name[:80] or facts['id']} · docfleet")
         with tag("div", classes="row-of document-head"):
             tag("h2", facts["name"] or facts["id"], "document-name").props("dir=auto")
             self._chip_place = tag("span")
             tag("div", classes="grow")
             self._actions = Actions(self._session, self.refresh)
         self._notice = tag("div")
-        with tag("div", classes="tiles"):
+        with tag("div", classes="tiles document-tiles"):
             self._pages = stat_tile("Pages read")
             self._sure = stat_tile("Confidence")
             self._price = stat_tile("Price")
@@ -84,8 +89,6 @@ class DocumentPage:
             self._engines = stat_tile("Engines")
         self._labels = tag("div", classes="row-of")
         self._downloads = tag("div", classes="row-of downloads").props('role=group aria-label="Downloads"')
-        with ui.expansion("Facts").classes("panel-like").props("dense"):
-            self._list = tag("dl", classes="facts")
 
     async def refresh(self, first: bool = False) -> None:
         if not first:
@@ -123,7 +126,7 @@ class DocumentPage:
         if facts["code"] in NEEDS_PASSWORD and self._session.may(Permission.CONTROL):
             remedy = "Press Retry to give its password."
         said = " ".join(part for part in (facts["message"], facts["detail"], remedy) if part)
-        if facts["state"] == DocumentState.PARTIAL:
+        if facts["state"] == DocumentState.PARTIAL and not facts["detail"]:
             said = f"{count(facts['pages']['failed'])} of {count(facts['pages']['total'])} pages were not read. {said}"
         if facts["state"] in _TONES or facts["code"]:
             with self._notice:
@@ -174,15 +177,19 @@ class DocumentPage:
             "Type": facts["media_type"],
             "Size": size(facts["size_bytes"]),
             "SHA-256": facts["sha256"],
-            "Submitted": f"{moment(facts['created_at'])} by key {facts['submitted_by'] or '–'}",
-            "Ended": moment(facts["finished_at"]),
+            "Submitted by": f"key {facts['submitted_by']}" if facts["submitted_by"] else "",
             "Priority": f"{facts['priority']} in pool {facts['pool']}",
-            "Deadline": moment(facts["deadline"]) if facts["deadline"] else "",
             "Read with": _read_with(facts["options"]),
             "Round": count(facts["round"]),
         }
+        moments = {"Submitted": "created_at", "Ended": "finished_at", "Deadline": "deadline"}
         self._list.clear()
         with self._list:
+            for name, member in moments.items():
+                if facts[member]:
+                    tag("dt", name)
+                    with tag("dd"):
+                        time_of(facts[member])
             for name, value in rows.items():
                 if value:
                     tag("dt", name)
@@ -205,25 +212,22 @@ class DocumentPage:
         self._events.clear()
         with self._events, tag("table"):
             with tag("thead"), tag("tr"):
-                for name in ("At (UTC)", "What", "State", "Why"):
+                for name in ("When", "What happened", "Why"):
                     tag("th", name)
             with tag("tbody"):
-                for event in events:
+                for one in in_words(events):
                     with tag("tr"):
-                        tag("td", moment(event["at"]))
-                        tag("td", "document" if event["slice_id"] is None else f"slice {event['slice_id']}")
-                        tag("td", f"{event['from'] or 'new'} → {event['to']}")
-                        tag("td", event["cause"]).props("dir=auto")
+                        with tag("td", classes="when"):
+                            time_of(one.at)
+                        tag("td", one.what)
+                        tag("td", one.why).props("dir=auto")
         if more:
             with self._events:
                 tag("p", f"The first {_EVENTS} events; the rest by the API.", "hint")
 
-    def _turned(self, number: Any) -> None:
-        if isinstance(number, int):
-            ui.run_javascript(f"history.replaceState(history.state, '', '?page={number}')")
-
 
 NOT_KNOWN = "–"
+_KEYS = "n=Next page;p=Page before;+=Larger;-=Smaller;0=Fit the width;9=Fit the page;r=Turn the page"
 
 
 def _version(facts: dict[str, Any]) -> str:

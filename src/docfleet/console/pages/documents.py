@@ -83,7 +83,7 @@ class FilterBar:
         states = [one for one in given["state"].split(",") if one in set(DocumentState)]
         with tag("div", classes="row-of filters").props('role=search aria-label="Filters"'):
             self._name = ui.input("Search names", value=given["name"][:500], on_change=self._changed).props(
-                "outlined dense clearable debounce=300 type=search maxlength=500"
+                "outlined dense clearable debounce=300 type=search maxlength=500 data-search"
             )
             self._state = ui.select(STATES, label="State", value=states, multiple=True, on_change=self._changed).props(
                 "outlined dense clearable use-chips options-dense"
@@ -150,6 +150,7 @@ async def _uploads(session: Session, batch: str) -> Widget:
         {
             "url": session.url("/data/uploads"),
             "links": session.url("/documents/"),
+            "probe": session.url("/data/documents") + "?limit=1",
             "fields": {"batch": batch} if batch else {},
             "password": "",
         },

@@ -34,7 +34,9 @@
   });
 
   document.addEventListener("submit", (event) => {
-    if (event.target.dataset?.act === "sign-out") tabs?.postMessage("signed-out");
+    if (event.target.dataset?.act !== "sign-out") return;
+    window.docfleet.leaving = true;
+    tabs?.postMessage("signed-out");
   });
 
   tabs?.addEventListener("message", (event) => {
@@ -48,6 +50,26 @@
       emitEvent("docfleet_shown", document.visibilityState === "visible");
   };
   document.addEventListener("visibilitychange", tellShown);
+
+  // --- times, in the zone of whoever looks
+
+  const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+  const tellTime = (element) => {
+    const at = new Date(element.dateTime);
+    if (!Number.isNaN(at.getTime())) element.textContent = clock.format(at);
+  };
+  const tellTimes = (node) => {
+    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    if (node.matches("time[datetime]")) tellTime(node);
+    for (const one of node.querySelectorAll("time[datetime]")) tellTime(one);
+  };
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      if (change.type === "attributes") tellTime(change.target);
+      else change.addedNodes.forEach(tellTimes);
+    }
+  }).observe(document.documentElement, { subtree: true, childList: true, attributeFilter: ["datetime"] });
+  tellTimes(document.documentElement);
 
   // --- keyboard
 

@@ -71,7 +71,7 @@ export function money(value) {
 }
 
 export function bytes(size) {
-  const units = ["bytes", "kB", "MB", "GB"];
+  const units = ["B", "kB", "MB", "GB"];
   let at = 0;
   while (size >= 1000 && at < units.length - 1) {
     size /= 1000;
@@ -94,6 +94,11 @@ export function moment(text) {
   const today = new Date().toDateString() === at.toDateString();
   const time = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   return today ? time : `${at.toLocaleDateString()} ${time}`;
+}
+
+/** The same to the second, with the name of the zone. */
+export function exactly(text) {
+  return text ? new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" }).format(new Date(text)) : "";
 }
 
 /** Calls `handle` at most once in so many milliseconds, and after the last call. */

@@ -1,7 +1,7 @@
 // Documents, the newest first, by the cursors of the API. However many there are: rows are fetched as they are scrolled
 // to and only those in sight exist; what is in sight is looked at again while the page is shown.
 
-import { askJson, bytes, calmly, el, moment, money, percent, useStyle } from "docfleet-console/dom.js";
+import { askJson, bytes, calmly, el, exactly, moment, money, percent, useStyle } from "docfleet-console/dom.js";
 
 const AT_ONCE = 100;
 const OPEN = new Set(["received", "running", "assembling"]);
@@ -166,6 +166,7 @@ export class DocumentList {
   drawNow() {
     const height = this.height();
     this.root.classList.toggle("df-small", height > 44);
+    this.root.classList.toggle("df-middle", height === 44 && this.root.clientWidth < 960);
     this.sizer.style.height = `${this.items.length * height}px`;
     if (this.scroller.scrollTop < height) this.fresh.hidden = true;
     const [first, last] = this.inSight();
@@ -211,7 +212,7 @@ export class DocumentList {
       cell("sure", item.confidence === null ? "" : percent(item.confidence)),
       cell("price", OPEN.has(item.state) ? "" : money(item.cost_usd)),
       cell("size", bytes(item.size_bytes)),
-      cell("submitted", moment(item.created_at)));
+      el("span", { role: "gridcell", class: "df-cell df-submitted", title: exactly(item.created_at) }, moment(item.created_at)));
   }
 
   say(text) {

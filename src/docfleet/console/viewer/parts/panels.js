@@ -153,12 +153,11 @@ export function accountPanel(page, view) {
     add("Confidence", page.confidence === null ? "" : percent(page.confidence));
     add("Price", money(page.cost_usd));
     add("Time", seconds(page.seconds));
-    add("Quality of the text layer", page.quality === null ? "" : percent(page.quality));
+    add("Quality of the image", page.quality === null ? "" : percent(page.quality));
   }
   if (view) {
     add("Size", view.width ? `${Math.round(view.width)} × ${Math.round(view.height)} ${view.unit}` : "");
     add("Languages", view.languages.join(", "));
-    add("Quality of the image", view.quality === null ? "" : percent(view.quality));
     add("Defects", view.defects.map(([name, sure]) => `${name.replaceAll("_", " ").replace("defect ", "")} ${percent(sure)}`).join(", "));
     add("Words", view.tokens.length);
   }

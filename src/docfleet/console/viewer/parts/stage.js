@@ -4,6 +4,7 @@
 import { SVG, ask, button, el, percent } from "docfleet-console/dom.js";
 
 const STEPS = [160, 480, 960, 1600, 2600, 4200];
+const AGAIN = 3000;
 const ZOOMS = [0.25, 0.33, 0.5, 0.67, 0.8, 1, 1.25, 1.5, 2, 2.5, 3, 4, 6];
 export const LAYERS = { blocks: "Blocks", paragraphs: "Paragraphs", lines: "Lines", tokens: "Words", tables: "Tables", fields: "Fields" };
 const LEVELS = [[0.98, "98 % and more"], [0.9, "90 to 98 %"], [0.75, "75 to 90 %"], [0, "below 75 %"]];
@@ -36,6 +37,19 @@ export function placed(view) {
   return found;
 }
 
+/** Degrees clockwise after which most of the words stand upright: a receipt that was scanned lying is shown standing. */
+export function toBeUpright(tokens, ratio) {
+  const votes = [0, 0, 0, 0];
+  for (const [corners, , start, end] of tokens) {
+    if (corners.length < 4 || end - start < 3) continue; // the way of a short word is a guess
+    const way = Math.atan2((corners[3] - corners[1]) * ratio, corners[2] - corners[0]);
+    votes[(Math.round(way / (Math.PI / 2)) + 4) % 4] += end - start;
+  }
+  const most = votes.indexOf(Math.max(...votes));
+  const all = votes.reduce((a, b) => a + b);
+  return all && votes[most] > all * 0.6 ? (360 - most * 90) % 360 : 0;
+}
+
 function polygon(item, cls) {
   const shape = document.createElementNS(SVG, "polygon");
   const points = [];
@@ -54,6 +68,7 @@ export class Stage {
     this.items = new Map();
     this.shown = new Set(["tokens"]);
     this.zoom = "width";
+    this.turned = 0; // degrees clockwise
     this.ratio = Math.SQRT2;
     this.picture = null;
     this.wanted = "";
@@ -62,7 +77,8 @@ export class Stage {
     this.svg.setAttribute("viewBox", "0 0 1 1");
     this.svg.setAttribute("preserveAspectRatio", "none");
     this.svg.setAttribute("aria-hidden", "true");
-    this.sheet = el("div", { class: "df-sheet" }, this.image, this.svg);
+    this.paper = el("div", { class: "df-paper" }, this.image, this.svg);
+    this.sheet = el("div", { class: "df-sheet" }, this.paper);
     this.note = el("div", { class: "df-note", role: "status" });
     this.view = el("div", { class: "df-view", tabIndex: 0, role: "region", "aria-label": "Picture of the page" }, this.sheet);
     this.bar = this.makeBar();
@@ -84,7 +100,8 @@ export class Stage {
     return el("div", { class: "df-bar", role: "toolbar", "aria-label": "Picture" },
       el("span", { class: "df-group" },
         button("−", "Smaller (−)", () => this.step(-1)), this.percentage, button("+", "Larger (+)", () => this.step(1)),
-        button("↔", "Fit the width (0)", () => this.setZoom("width")), button("⤢", "Fit the page (9)", () => this.setZoom("page"))),
+        button("↔", "Fit the width (0)", () => this.setZoom("width")), button("⤢", "Fit the page (9)", () => this.setZoom("page")),
+        button("↻", "Turn (r)", () => this.turn(90))),
       el("span", { class: "df-group", role: "group", "aria-label": "Show boxes of" }, ...layers),
       el("span", { class: "df-group" },
         el("label", { class: "df-layer" }, this.colours, el("span", {}, "Colour by confidence")), legend));
@@ -100,14 +117,12 @@ export class Stage {
       event.preventDefault();
       this.zoomAt(this.scale() * Math.exp(-event.deltaY / 300), event.clientX, event.clientY);
     }, { passive: false });
-    this.view.addEventListener("keydown", (event) => {
-      const act = { "+": () => this.step(1), "=": () => this.step(1), "-": () => this.step(-1), 0: () => this.setZoom("width"), 9: () => this.setZoom("page") }[event.key];
-      if (act && !event.ctrlKey && !event.metaKey && !event.altKey) {
-        event.preventDefault();
-        act();
-      }
-    });
     this.listenToPointers();
+  }
+
+  /** What a key does with the picture, if anything. */
+  actOf(key) {
+    return { "+": () => this.step(1), "=": () => this.step(1), "-": () => this.step(-1), 0: () => this.setZoom("width"), 9: () => this.setZoom("page"), r: () => this.turn(90) }[key];
   }
 
   /** One pointer pans, two zoom. */
@@ -181,11 +196,19 @@ export class Stage {
     this.view.scrollBy(after.left + fx * after.width - x, after.top + fy * after.height - y);
   }
 
+  turn(by) {
+    this.turned = (this.turned + by) % 360;
+    this.layOut();
+  }
+
   layOut() {
+    const lies = this.turned % 180 !== 0;
+    const ratio = lies ? 1 / this.ratio : this.ratio;
     let width = this.fitWidth() * (typeof this.zoom === "number" ? this.zoom : 1);
-    if (this.zoom === "page") width = Math.min(width, Math.max(120, this.view.clientHeight - 24) / this.ratio);
-    this.sheet.style.width = `${Math.round(width)}px`;
-    this.sheet.style.height = `${Math.round(width * this.ratio)}px`;
+    if (this.zoom === "page") width = Math.min(width, Math.max(120, this.view.clientHeight - 24) / ratio);
+    const [across, down] = [Math.round(width), Math.round(width * ratio)];
+    Object.assign(this.sheet.style, { width: `${across}px`, height: `${down}px` });
+    Object.assign(this.paper.style, { width: `${lies ? down : across}px`, height: `${lies ? across : down}px`, transform: `translate(-50%, -50%) rotate(${this.turned}deg)` });
     this.percentage.textContent = `${Math.round((width / this.fitWidth()) * 100)} %`;
     this.loadPicture();
   }
@@ -202,6 +225,8 @@ export class Stage {
     this.view.setAttribute("aria-label", label);
     this.say("");
     if (view?.width && view?.height) this.ratio = view.height / view.width;
+    this.turned = view ? toBeUpright(view.tokens, this.ratio) : 0;
+    this.root.classList.toggle("df-bare", !this.items.size);
     for (const label of this.bar.querySelectorAll("[data-layer]")) {
       const layer = label.getAttribute("data-layer");
       label.hidden = ![...this.items.values()].some((item) => item.layer === layer);
@@ -255,7 +280,7 @@ export class Stage {
 
   loadPicture() {
     if (!this.pictureUrl || !this.view.clientWidth) return;
-    const pixels = this.sheet.clientWidth * (window.devicePixelRatio || 1);
+    const pixels = this.paper.clientWidth * (window.devicePixelRatio || 1);
     const width = STEPS.find((step) => step >= pixels * 0.9) || STEPS.at(-1);
     if (this.picture && this.picture >= width) return;
     const url = this.pictureUrl(width);
@@ -286,21 +311,20 @@ export class Stage {
 
   /** An image does not tell why it is none; asking again does. */
   async explain(url) {
+    const again = () => {
+      if (this.wanted !== url) return;
+      this.wanted = "";
+      this.say("");
+      this.loadPicture();
+    };
     try {
       await ask(url);
-      this.wanted = "";
+      if (this.wanted === url) setTimeout(again, AGAIN); // it is there now
     } catch (problem) {
       if (this.wanted !== url) return;
       this.root.setAttribute("data-picture", "none");
       this.say(problem.message);
-      if (problem.status === 503 || problem.status === 429 || problem.status === 0) {
-        setTimeout(() => {
-          if (this.wanted !== url) return;
-          this.wanted = "";
-          this.say("");
-          this.loadPicture();
-        }, 3000);
-      }
+      if ([0, 429, 502, 503, 504].includes(problem.status)) setTimeout(again, AGAIN);
     }
   }
 

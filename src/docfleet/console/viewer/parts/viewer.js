@@ -6,24 +6,26 @@ import { Stage } from "docfleet-console/stage.js";
 import { Thumbs } from "docfleet-console/thumbs.js";
 
 const NARROW = 760;
+const AGAIN = 3000;
+const AWAY = new Set([0, 429, 502, 503, 504]);
 const TABS = { picture: "Picture", text: "Text", tables: "Tables", fields: "Fields", markdown: "Markdown", json: "JSON", account: "This page" };
 
 export class Viewer {
   /** `options`: { base, page, version, has: [formats that were made] }. */
-  constructor(root, options, emit) {
+  constructor(root, options) {
     useStyle();
-    Object.assign(this, { root, options, emit, number: options.page || 1, pages: [], view: null, panels: {}, chosen: "text" });
+    Object.assign(this, { root, options, number: options.page || 1, pages: [], view: null, panels: {}, chosen: "text" });
     this.stage = new Stage((event, key) => this.pointed(event, key, true));
     this.thumbs = new Thumbs((number) => this.pictureUrl(number, 160), (number) => this.go(number));
     this.live = el("div", { class: "df-hidden", "aria-live": "polite" });
-    this.body = el("div", { class: "df-panel", role: "tabpanel", tabIndex: 0 });
+    this.body = el("div", { class: "df-panel", id: "df-panel", role: "tabpanel", tabIndex: 0 });
     this.side = el("section", { class: "df-side", "aria-label": "What was read" }, this.makeTabs(), this.body);
     root.classList.add("df-viewer");
     root.replaceChildren(this.makePager(), el("div", { class: "df-columns" }, this.thumbs.root, this.stage.root, this.side), this.live);
     this.resizer = new ResizeObserver(() => this.fold());
     this.resizer.observe(root);
     this.onKey = (event) => this.keyed(event);
-    root.addEventListener("keydown", this.onKey);
+    document.addEventListener("keydown", this.onKey);
     this.fold();
     this.refresh();
   }
@@ -40,18 +42,22 @@ export class Viewer {
   }
 
   keyed(event) {
-    if (event.target.matches("input, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
-    const by = { PageDown: 1, PageUp: -1, n: 1, p: -1 }[event.key];
-    if (!by) return;
+    const within = this.root.contains(event.target);
+    if (!within && event.target !== document.body) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.matches("textarea, input:not([type=checkbox])")) return;
+    const by = { n: 1, p: -1, ...(within && { PageDown: 1, PageUp: -1 }) }[event.key];
+    const act = by ? () => this.go(this.number + by) : this.stage.actOf(event.key);
+    if (!act) return;
     event.preventDefault();
-    this.go(this.number + by);
+    act();
   }
 
   go(number) {
     const last = this.pages.length || 1;
     this.number = Math.min(last, Math.max(1, Math.round(number) || 1));
     this.field.value = this.number;
-    this.emit("page", this.number);
+    history.replaceState(history.state, "", `?page=${this.number}`); // loaded anew it is here again
     this.showPage();
   }
 
@@ -66,13 +72,21 @@ export class Viewer {
       this.pages = (await askJson(`${this.options.base}/pages`)).items;
     } catch (problem) {
       this.outcome.textContent = problem.message;
+      this.later(problem, () => this.refresh());
       return;
     }
     this.number = Math.min(this.number, this.pages.length || 1);
+    this.field.value = this.number;
     this.field.max = this.pages.length || 1;
     this.count.textContent = ` of ${this.pages.length || "?"}`;
     this.thumbs.set(this.pages, this.number);
     await this.showPage();
+  }
+
+  /** Does it after a while where the service was away or busy. */
+  later(problem, what) {
+    clearTimeout(this.timer);
+    if (AWAY.has(problem.status)) this.timer = setTimeout(what, AGAIN);
   }
 
   pictureUrl(number, width) {
@@ -93,6 +107,7 @@ export class Viewer {
       } catch (error) {
         if (error.name === "AbortError") return;
         problem = error.message;
+        this.later(error, () => this.number === number && this.showPage());
       }
     } else if (this.options.ended) {
       problem = this.options.has.length
@@ -102,7 +117,7 @@ export class Viewer {
     if (asking.signal.aborted) return;
     this.view = view;
     this.stage.show(view, (width) => this.pictureUrl(number, width), `Picture of page ${number}`);
-    const failed = page && !["read", "waiting", "running"].includes(page.state);
+    const failed = (this.failed = page && !["read", "waiting", "running"].includes(page.state));
     this.outcome.textContent = failed ? `Page ${number} was not read: ${page.state.replaceAll("_", " ")}. ${page.detail || ""}` : "";
     this.outcome.classList.toggle("df-failed", Boolean(failed));
     this.trouble = problem && !failed ? problem : "";
@@ -117,7 +132,7 @@ export class Viewer {
 
   makeTabs() {
     this.tabs = {};
-    const made = Object.entries(TABS).map(([name, title]) => (this.tabs[name] = el("button", { type: "button", role: "tab", class: "df-tab", "data-tab": name, on: { click: () => this.choose(name) } }, title)));
+    const made = Object.entries(TABS).map(([name, title]) => (this.tabs[name] = el("button", { type: "button", role: "tab", class: "df-tab", id: `df-tab-${name}`, "aria-controls": "df-panel", "data-tab": name, on: { click: () => this.choose(name) } }, title)));
     const list = el("div", { class: "df-tabs", role: "tablist", "aria-label": "What was read" }, ...made);
     list.addEventListener("keydown", (event) => {
       const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -155,6 +170,7 @@ export class Viewer {
       tab.setAttribute("aria-selected", String(name === this.chosen));
       tab.tabIndex = name === this.chosen ? 0 : -1;
     }
+    this.body.setAttribute("aria-labelledby", `df-tab-${this.chosen}`);
     if (this.chosen === "picture") {
       this.body.replaceChildren(this.stage.root);
       this.stage.layOut();
@@ -169,7 +185,7 @@ export class Viewer {
     const tell = (event, key) => this.pointed(event, key, false);
     if (name === "account") return accountPanel(this.page, this.view);
     if (name === "markdown") return plainPanel(`${this.options.base}/text/md`, "No Markdown was made of this document.");
-    if (!this.view) return el("p", { class: "df-empty" }, this.trouble || this.outcome.textContent || (this.options.ended ? "Nothing was read of this page." : "This page is not read yet."));
+    if (!this.view || (this.failed && name === "text")) return el("p", { class: "df-empty" }, this.trouble || this.outcome.textContent || (this.options.ended ? "Nothing was read of this page." : "This page is not read yet."));
     if (name === "json") return jsonPanel(`${this.options.base}/pages/${this.number}/json`);
     return { text: textPanel, tables: tablesPanel, fields: fieldsPanel }[name](this.view, tell);
   }
@@ -208,9 +224,10 @@ export class Viewer {
 
   destroy() {
     this.asking?.abort();
+    clearTimeout(this.timer);
     this.resizer.disconnect();
     this.stage.destroy();
     this.thumbs.destroy();
-    this.root.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("keydown", this.onKey);
   }
 }
