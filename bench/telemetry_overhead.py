@@ -234,6 +234,8 @@ def interval_of(ratios: Sequence[float], seed: int = 1) -> Interval:
 
 def main() -> int:
     arguments = _arguments()
+    # so that whoever ends this ends both services too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     on, off = BOTH | ON | dict(arguments.on), BOTH | OFF | dict(arguments.off)
     for key, value in machine_facts().items():
         print(f"{key:18} {value}", flush=True)

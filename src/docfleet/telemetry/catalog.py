@@ -182,7 +182,9 @@ PAGE_DURATION = _histogram(
 ENGINE_REQUESTS = _counter(
     "docfleet_engine_requests_total",
     Told.ENGINE,
-    "Requests to a cloud engine. `throttled`: it said 429; `abandoned`: another was faster with the same pages.",
+    "Requests to a cloud engine; `documentai_batch`: those that begin a batch or ask how it stands. `refused`: it "
+    "answered that it does not take the document or the request; `throttled`: it said 429; `abandoned`: another was "
+    "faster with the same pages.",
     "engine",
     "endpoint",
     "outcome",
