@@ -160,7 +160,7 @@ REFUSALS = _counter("docfleet_refusals_total", Told.API, "Requests that were ref
 
 STAGE_DURATION = _histogram(
     "docfleet_stage_duration_seconds", Told.WORKER,
-    "What slices take: `claim`, `fetch` (the bytes from the store), `plan` (open, count "
+    "What slices take: `wait` (from due to claimed), `claim`, `fetch` (the bytes from the store), `plan` (open, count "
     "and measure), `read`, `assemble`, `store` (the results), `finish` (commit).", "pool", "stage",
 )  # fmt: skip
 SLICES = _counter(

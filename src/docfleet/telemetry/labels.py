@@ -28,7 +28,7 @@ class Label(msgspec.Struct, frozen=True):
 
 ROLES = ("api", "dispatcher", "worker", "cloud", "documentai-server", "serve", "up", "console")
 """What a process is."""
-STAGES = ("claim", "fetch", "plan", "read", "assemble", "store", "finish")
+STAGES = ("wait", "claim", "fetch", "plan", "read", "assemble", "store", "finish")
 """What the time of a slice goes into, in this order."""
 _ENGINES = ("rapidocr", "tesseract", "null", "documentai")
 _WAITS = ("handed_back", "quota_exhausted", "engine_away", "engine_not_set_up", "store_unavailable", "read")

@@ -181,6 +181,7 @@ class Slot:
     def _follow(self, claim: Claim, claiming_seconds: float) -> str:
         self._orders.slice_id = claim.slice_id
         self._say(Claimed(claim.slice_id, claim.token, claim.document.pool, claim.step))
+        metrics.observe(STAGE_DURATION, claim.waited_seconds, claim.document.pool, "wait")
         metrics.observe(STAGE_DURATION, claiming_seconds, claim.document.pool, "claim")
         self._slices += 1
         started = time.monotonic()
