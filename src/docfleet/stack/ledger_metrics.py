@@ -130,6 +130,7 @@ def of_moment(moment: Moment) -> list[Measured]:
     told = [
         Measured(catalog.DEAD_LETTERS.name, (), float(moment.dead_letters)),
         Measured(catalog.DELIVERIES_WAITING.name, (), float(moment.deliveries_waiting)),
+        Measured(catalog.REPORTS_FAILING.name, (), float(moment.reports_failing)),
     ]
     told += [Measured(catalog.REGION_SEEN.name, (region,), at) for region, at in moment.regions]
     for one in moment.budgets:

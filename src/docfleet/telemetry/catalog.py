@@ -136,6 +136,9 @@ DELIVERIES = _counter(
 DELIVERIES_WAITING = _gauge(
     "docfleet_webhook_deliveries_waiting", Told.LEADER, "Webhook messages to be sent, or tried again."
 )
+REPORTS_FAILING = _gauge(
+    "docfleet_reports_failing", Told.LEADER, "Scheduled reports that could not be made and are tried again."
+)
 
 # --- every process
 
