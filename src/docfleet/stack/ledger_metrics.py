@@ -123,6 +123,7 @@ def _expected(region: str) -> Iterator[tuple[Metric, Labels]]:
             yield catalog.RETRIES, (region, pool, cause)
         for code in ours:
             yield catalog.DEAD_LETTERS_MADE, (region, pool, code)
+            yield catalog.PAGES_FAILED, (region, pool, code)
 
 
 def of_moment(moment: Moment) -> list[Measured]:
