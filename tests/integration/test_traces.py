@@ -72,7 +72,8 @@ def is_over(spans: list[Seen]) -> bool:
     return {"document", "store results"} <= set(names(spans))
 
 
-@pytest.mark.parametrize("where", ["sqlite", "redis and postgres"])
+# of a service on SQLite tests/acceptance/test_traces_and_logs.py says the same
+@pytest.mark.parametrize("where", [pytest.param("sqlite", marks=pytest.mark.slow), "redis and postgres"])
 def test_a_document_has_one_trace_without_a_gap(
     where: str, tmp_path: Path, collector: Collector, request: pytest.FixtureRequest
 ) -> None:

@@ -200,6 +200,11 @@ def document_trace(document_id: str, kept: str = "") -> DocumentTrace:
     return trace_of(document_id, kept, _tracing.ratio if _tracing is not None else 0.0)
 
 
+def chooses(trace_id: str) -> bool:
+    """Whether this process's share of traces has it."""
+    return _tracing is not None and is_chosen(trace_id, _tracing.ratio)
+
+
 def tell(span: Span) -> None:
     if _tracing is not None:
         _tracing.sink(span)
