@@ -185,7 +185,11 @@ def test_a_process_that_ends_does_not_wait_for_a_collector_that_hangs(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "says"), [("collector:4318", "no http:// or https:// address"), ("http://x", "cannot be read")]
+    ("endpoint", "says"),
+    [
+        ("collector:4318", "no http:// or https:// address"),
+        pytest.param("http://x", "cannot be read", marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_set_wrongly_is_one_sentence(endpoint: str, says: str, tmp_path: Path) -> None:
     from running import docfleet
