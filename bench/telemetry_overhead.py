@@ -55,8 +55,8 @@ OFF = {
     "DOCFLEET_TELEMETRY__COUNT_REQUESTS": "false",
     "DOCFLEET_TELEMETRY__OTLP_ENDPOINT": "",
 }
-BOTH = {"DOCFLEET_API__REQUESTS_PER_MINUTE": "10000000"}
-"""What would hold back the one as the other."""
+BOTH = {"DOCFLEET_API__REQUESTS_PER_MINUTE": "10000000", "DOCFLEET_SCALING__FORECAST": "false"}
+"""What would hold back the one as the other, or work of its own now in the one and now in the other."""
 FIRST_SCRAPE_SECONDS, SCRAPE_SECONDS = 1.0, 5.0
 SETTLE_SECONDS = 3.0
 """After a burst, for what is told in hindsight; its processor time counts."""
