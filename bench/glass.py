@@ -30,7 +30,7 @@ from docfleet.domain.access import Role  # noqa: E402
 from docfleet.ledger import Ledger  # noqa: E402
 from docfleet.ledger.desk import Desk  # noqa: E402
 from docfleet.ledger.tallies import Tallies  # noqa: E402
-from docfleet.runtime import open_budgets  # noqa: E402
+from docfleet.money import open_budgets  # noqa: E402
 from docfleet.settings import Settings  # noqa: E402
 from docfleet.stack.servers import start_postgres  # noqa: E402
 from serving import listening, serving  # noqa: E402

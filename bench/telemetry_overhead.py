@@ -1,13 +1,16 @@
-"""What telemetry costs: `python -m bench.telemetry_overhead` runs the service in pairs, with all of it and with none.
+"""What telemetry costs: `python -m bench.telemetry_overhead` loads a service with all of it and one with none in turns.
 
-Each run is a `docfleet up` of its own with the `null` engine: Postgres, Redis, API, dispatcher, workers, and documents
-submitted over HTTP. "On" is metrics, read every few seconds, and traces of a tenth of the documents (the share that the
-compose file sets; `--on DOCFLEET_TELEMETRY__TRACE_RATIO=1` for all) to a collector that takes them and does nothing;
-"off" has neither. Which goes first alternates, so that a machine that slows down or warms up harms both alike.
-Told are the ratios of each pair, their median, and its bootstrap interval (percentiles of the medians of 10,000
-resamples; B. Efron, R. Tibshirani, An Introduction to the Bootstrap, ch. 13).
+Both are a `docfleet up` of their own with the `null` engine: Postgres, Redis, API, dispatcher, workers, and documents
+submitted over HTTP. They run side by side for as long as the measurement takes, and only one has work at a time, in
+short bursts: without, with, with, without, and so on, so that a machine that slows down, warms up or has other things
+to do harms both alike. "On" is metrics, read every few seconds (three times as often as the Prometheus of
+`deploy/monitoring` reads them), and traces of a tenth of the documents (the share that the compose file sets; `--on
+DOCFLEET_TELEMETRY__TRACE_RATIO=1` for all) to a collector that takes them and does nothing; "off" has neither.
 
-The processor time a document costs is told beside the throughput: it depends less on what else the machine does.
+Told are the ratios of each pair of bursts, their median, and its bootstrap interval (percentiles of the medians of
+10,000 resamples; B. Efron, R. Tibshirani, An Introduction to the Bootstrap, ch. 13): of the throughput, and of the
+processor time a document costs, which depends less on what else the machine does. The latter is that of the whole
+service, from the first document of a burst until traces of the last have been told; in the end, by kind of process.
 """
 
 from __future__ import annotations
@@ -52,19 +55,27 @@ OFF = {
     "DOCFLEET_TELEMETRY__COUNT_REQUESTS": "false",
     "DOCFLEET_TELEMETRY__OTLP_ENDPOINT": "",
 }
-BOTH = {"DOCFLEET_API__REQUESTS_PER_MINUTE": "10000000"}
-"""What would hold back the one as the other."""
-SCRAPE_SECONDS = 5.0
+BOTH = {"DOCFLEET_API__REQUESTS_PER_MINUTE": "10000000", "DOCFLEET_SCALING__FORECAST": "false"}
+"""What would hold back the one as the other, or work of its own now in the one and now in the other."""
+FIRST_SCRAPE_SECONDS, SCRAPE_SECONDS = 1.0, 5.0
+SETTLE_SECONDS = 3.0
+"""After a burst, for what is told in hindsight; its processor time counts."""
 SUBMITTERS = 4
 RESAMPLES = 10_000
 LIMIT = 0.95
+_ROLES = ("docfleet.worker.slot", "docfleet.sandbox", "dispatcher", "api", "worker")
+_SERVERS = ("postgres", "redis", "valkey")
 
 
-class Run(NamedTuple):
+class Burst(NamedTuple):
     documents_per_second: float
-    cpu_seconds_per_document: float
-    spans_bytes: int
+    cpu_ms: Mapping[str, float]
+    """Kind of process -> processor time a document, in milliseconds."""
     scrapes: int
+
+    @property
+    def whole_cpu_ms(self) -> float:
+        return sum(self.cpu_ms.values())
 
 
 class Collector:
@@ -95,9 +106,42 @@ class Collector:
         self._server.server_close()
 
 
+class Service:
+    """One of the two; `burst` gives it work."""
+
+    def __init__(self, process: psutil.Process, client: Client, is_scraped: bool) -> None:
+        self._process = process
+        self._client = client
+        self._is_scraped = is_scraped
+
+    def burst(self, documents: int) -> Burst:
+        """Documents that nobody has seen before, from the first byte to the last answer."""
+        made = [digital_pdf(f"telemetry {time.time_ns()} {number}", 1) for number in range(documents)]
+        before = cpu_seconds(self._process)
+        with _scraping(self._is_scraped) as scrapes:
+            started = time.monotonic()
+            self._read(made)
+            seconds = time.monotonic() - started
+            time.sleep(SETTLE_SECONDS)
+        after = cpu_seconds(self._process)
+        spent = {kind: 1000 * (after[kind] - before.get(kind, 0.0)) / documents for kind in after}
+        return Burst(documents / seconds, spent, len(scrapes))
+
+    def _read(self, made: Sequence[bytes]) -> None:
+        def submit(numbered: tuple[int, bytes]) -> Any:
+            number, data = numbered
+            return self._client.submit(data, name=f"{number}.pdf", priority="normal")
+
+        with ThreadPoolExecutor(SUBMITTERS) as submitting:
+            documents = list(submitting.map(submit, enumerate(made)))
+        for document in documents:
+            if document.wait(600).state != "succeeded":
+                raise SystemExit("a document was not read: this measures nothing")
+
+
 @contextlib.contextmanager
-def service(environment: Mapping[str, str], slots: int, log: Path) -> Iterator[tuple[psutil.Process, dict[str, Any]]]:
-    """A `docfleet up`; what it said once it answered."""
+def service(environment: Mapping[str, str], slots: int, log: Path) -> Iterator[Service]:
+    """A `docfleet up` that answers."""
     arguments = ["up", "--json", "--port", "0", "--engine", "null", "--slots", str(slots)]
     with log.open("ab") as errors:
         process = subprocess.Popen(
@@ -109,7 +153,10 @@ def service(environment: Mapping[str, str], slots: int, log: Path) -> Iterator[t
         line = process.stdout.readline()
         if not line:
             raise SystemExit(f"the service did not start:\n{log.read_text(errors='replace')}")
-        yield psutil.Process(process.pid), json.loads(line)
+        said = json.loads(line)
+        is_scraped = environment.get("DOCFLEET_TELEMETRY__METRICS_PORT", "0") != "0"
+        with Client(said["url"], said["api_key"]) as client:
+            yield Service(psutil.Process(process.pid), client, is_scraped)
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -120,18 +167,30 @@ def service(environment: Mapping[str, str], slots: int, log: Path) -> Iterator[t
         process.stdout.close()
 
 
-def cpu_seconds(root: psutil.Process) -> float:
-    """Of a process and all below it, those that have ended included where they were waited for."""
-    total = 0.0
+def cpu_seconds(root: psutil.Process) -> dict[str, float]:
+    """Of a process and all below it, by kind of process, those that have ended included where they were waited for."""
+    spent = dict[str, float]()
     for one in [root, *root.children(recursive=True)]:
         with contextlib.suppress(psutil.Error):
-            times = one.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+            times, kind = one.cpu_times(), "up" if one == root else _kind(one)
+            total = times.user + times.system + times.children_user + times.children_system
+            spent[kind] = spent.get(kind, 0.0) + total
+    return spent
+
+
+def _kind(process: psutil.Process) -> str:
+    name, words = process.name(), process.cmdline()
+    for server in _SERVERS:
+        if server in name:
+            return server
+    for role in _ROLES:
+        if any(word == role or word.startswith(f"{role}.") for word in words):
+            return role.removeprefix("docfleet.")
+    return "other"
 
 
 @contextlib.contextmanager
-def scraping(is_on: bool) -> Iterator[list[int]]:
+def _scraping(is_wanted: bool) -> Iterator[list[int]]:
     """Reads the metrics as Prometheus would; a list with the size of each answer."""
     stop, sizes = threading.Event(), list[int]()
 
@@ -140,53 +199,21 @@ def scraping(is_on: bool) -> Iterator[list[int]]:
             f"http://127.0.0.1:{METRICS_PORT}/metrics",
             headers={"accept": "application/openmetrics-text; version=1.0.0"},
         )
-        while not stop.wait(SCRAPE_SECONDS):
+        pause = FIRST_SCRAPE_SECONDS
+        while not stop.wait(pause):
             with urllib.request.urlopen(request, timeout=30) as answer:
                 sizes.append(len(answer.read()))
+            pause = SCRAPE_SECONDS
 
     thread = threading.Thread(target=read, daemon=True)
-    if is_on:
+    if is_wanted:
         thread.start()
     try:
         yield sizes
     finally:
         stop.set()
-        if is_on:
+        if is_wanted:
             thread.join(60)
-
-
-def measure(environment: Mapping[str, str], documents: int, slots: int, folder: Path) -> Run:
-    """One service from its start to its end. A few documents go ahead, so that everything is loaded."""
-    is_on = environment.get("DOCFLEET_TELEMETRY__METRICS_PORT", "0") != "0"
-    collector = Collector()
-    try:
-        with (
-            service(environment, slots, folder / "up.log") as (root, said),
-            Client(said["url"], said["api_key"]) as client,
-        ):
-            _read(client, max(20, documents // 20))
-            with scraping(is_on) as scrapes:
-                cpu, started = cpu_seconds(root), time.monotonic()
-                _read(client, documents)
-                seconds = time.monotonic() - started
-                cpu = cpu_seconds(root) - cpu
-            return Run(documents / seconds, cpu / documents, collector.taken, len(scrapes))
-    finally:
-        collector.close()
-
-
-def _read(client: Client, count: int) -> None:
-    """Submits documents that nobody has seen before and waits for the last of them."""
-
-    def submit(number: int) -> Any:
-        data = digital_pdf(f"telemetry {time.time_ns()} {number}", 1)
-        return client.submit(data, name=f"{number}.pdf", priority="normal")
-
-    with ThreadPoolExecutor(SUBMITTERS) as submitting:
-        documents = list(submitting.map(submit, range(count)))
-    for document in documents:
-        if document.wait(600).state != "succeeded":
-            raise SystemExit("a document was not read: this measures nothing")
 
 
 class Interval(NamedTuple):
@@ -207,31 +234,59 @@ def interval_of(ratios: Sequence[float], seed: int = 1) -> Interval:
 
 def main() -> int:
     arguments = _arguments()
+    # so that whoever ends this ends both services too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     on, off = BOTH | ON | dict(arguments.on), BOTH | OFF | dict(arguments.off)
-    rates, costs = list[float](), list[float]()
     for key, value in machine_facts().items():
         print(f"{key:18} {value}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="docfleet-telemetry-") as folder, contextlib.ExitStack() as opened:
+        collector = Collector()
+        opened.callback(collector.close)
+        services = {
+            arm: opened.enter_context(service(environment, arguments.slots, Path(folder) / f"{arm}.log"))
+            for arm, environment in (("off", off), ("on", on))
+        }
+        for one in services.values():
+            # everything is loaded, all slots have worked
+            one.burst(max(100, arguments.documents))
+        pairs = _measure(services, arguments.pairs, arguments.documents)
+    if not arguments.on and not (collector.taken and all(pair["on"].scrapes for pair in pairs)):
+        print("nothing was told: is telemetry installed, and are the bursts long enough to be scraped?")
+        return 2
+    return _conclude(pairs)
+
+
+def _measure(services: Mapping[str, Service], pairs: int, documents: int) -> list[dict[str, Burst]]:
     print(f"\n{'pair':>4} {'first':>5} {'off/s':>8} {'on/s':>8} {'ratio':>7} {'off ms':>7} {'on ms':>7} {'ratio':>7}")
-    with tempfile.TemporaryDirectory(prefix="docfleet-telemetry-") as folder:
-        for pair in range(arguments.pairs):
-            order = ("off", "on") if pair % 2 == 0 else ("on", "off")
-            runs = {
-                arm: measure(on if arm == "on" else off, arguments.documents, arguments.slots, Path(folder))
-                for arm in order
-            }
-            without, with_ = runs["off"], runs["on"]
-            if not arguments.on and not (with_.spans_bytes and with_.scrapes):
-                print("nothing was told: is telemetry installed, and are the runs long enough to be scraped?")
-                return 2
-            rates.append(with_.documents_per_second / without.documents_per_second)
-            costs.append(with_.cpu_seconds_per_document / without.cpu_seconds_per_document)
-            print(
-                f"{pair + 1:>4} {order[0]:>5} {without.documents_per_second:8.2f} {with_.documents_per_second:8.2f} "
-                f"{rates[-1]:7.4f} {1000 * without.cpu_seconds_per_document:7.2f} "
-                f"{1000 * with_.cpu_seconds_per_document:7.2f} {costs[-1]:7.4f}",
-                flush=True,
-            )
-    rate, cost = interval_of(rates), interval_of(costs)
+    told: list[dict[str, Burst]] = []
+    for pair in range(pairs):
+        order = ("off", "on") if pair % 2 == 0 else ("on", "off")
+        bursts = {arm: services[arm].burst(documents) for arm in order}
+        told.append(bursts)
+        without, with_ = bursts["off"], bursts["on"]
+        print(
+            f"{pair + 1:>4} {order[0]:>5} {without.documents_per_second:8.2f} {with_.documents_per_second:8.2f} "
+            f"{_rate(bursts):7.4f} {without.whole_cpu_ms:7.2f} {with_.whole_cpu_ms:7.2f} {_cost(bursts):7.4f}",
+            flush=True,
+        )
+    return told
+
+
+def _rate(pair: Mapping[str, Burst]) -> float:
+    return pair["on"].documents_per_second / pair["off"].documents_per_second
+
+
+def _cost(pair: Mapping[str, Burst]) -> float:
+    return pair["on"].whole_cpu_ms / pair["off"].whole_cpu_ms
+
+
+def _conclude(pairs: Sequence[Mapping[str, Burst]]) -> int:
+    print(f"\n{'processor time, ms a document':32} {'off':>8} {'on':>8} {'more':>8}")
+    kinds = sorted({kind for pair in pairs for burst in pair.values() for kind in burst.cpu_ms})
+    for kind in kinds:
+        off, on = (statistics.median(pair[arm].cpu_ms.get(kind, 0.0) for pair in pairs) for arm in ("off", "on"))
+        print(f"{kind:32} {off:8.3f} {on:8.3f} {on - off:+8.3f}")
+    rate, cost = interval_of([_rate(pair) for pair in pairs]), interval_of([_cost(pair) for pair in pairs])
     print(f"\nthroughput, on / off: {rate}")
     print(f"processor time a document, on / off: {cost}")
     print(f"throughput with telemetry is {'at least' if rate.median >= LIMIT else 'BELOW'} {LIMIT:.0%} of that without")
@@ -239,14 +294,14 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="What telemetry costs, in pairs of runs with it and without.")
-    parser.add_argument("--pairs", type=int, default=10, help="Pairs of runs.")
-    parser.add_argument("--documents", type=int, default=1000, help="Documents of one run.")
+    parser = argparse.ArgumentParser(description="What telemetry costs, in pairs of bursts with it and without.")
+    parser.add_argument("--pairs", type=int, default=20, help="Pairs of bursts.")
+    parser.add_argument("--documents", type=int, default=300, help="Documents of one burst.")
     parser.add_argument("--slots", type=int, default=4, help="Slots of each worker.")
     for arm in ("on", "off"):
         parser.add_argument(
             f"--{arm}", action="append", default=[], type=_pair, metavar="NAME=VALUE",
-            help=f'A variable of the runs "{arm}", beside or in place of the usual ones.',
+            help=f'A variable of the service "{arm}", beside or in place of the usual ones.',
         )  # fmt: skip
     return parser.parse_args()
 

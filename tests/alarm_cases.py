@@ -244,6 +244,42 @@ WORK = [
             ),
         ),
     ),
+    Case(
+        "an engine fails on one page of fifty",
+        "DocfleetPagesBreak",
+        {
+            series("docfleet_pages_failed_total", region="eu", pool="pdf", code="engine_failed"): "0+1x70",
+            series("docfleet_pages_read_total", region="eu", pool="pdf", engine="rapidocr"): "0+49x70",
+        },
+        "60m",
+        (
+            Fires(
+                EU,
+                "60 pages could not be read in an hour, and not through their own fault.",
+                "warning",
+                "Their documents are partial and say which pages are missing. The objective of availability counts "
+                "documents of which nothing could be read, and is not touched.",
+            ),
+        ),
+    ),
+    Case(
+        "pages that are damaged are their senders'",
+        "DocfleetPagesBreak",
+        {
+            series("docfleet_pages_failed_total", region="eu", pool="pdf", code="page_too_large"): "0+1x70",
+            series("docfleet_pages_read_total", region="eu", pool="pdf", engine="rapidocr"): "0+49x70",
+        },
+        "60m",
+    ),
+    Case(
+        "one page of a thousand",
+        "DocfleetPagesBreak",
+        {
+            series("docfleet_pages_failed_total", region="eu", pool="pdf", code="engine_failed"): "0+1x70",
+            series("docfleet_pages_read_total", region="eu", pool="pdf", engine="rapidocr"): "0+999x70",
+        },
+        "60m",
+    ),
     Case("many, but no more than before", "DocfleetDeadLettersGrow", {"docfleet_dead_letters_open": "500x70"}, "60m"),
     Case("two more", "DocfleetDeadLettersGrow", {"docfleet_dead_letters_open": "3x30 5x40"}, "60m"),
     Case("they are looked at", "DocfleetDeadLettersGrow", {"docfleet_dead_letters_open": "50x30 0x40"}, "60m"),

@@ -273,6 +273,25 @@ PLUMBING = [
         "45m",
     ),
     Case(
+        "two tenants get no report",
+        "DocfleetReportsFail",
+        {"docfleet_reports_failing": "0 2x30"},
+        "20m",
+        (
+            Fires(
+                {}, "2 scheduled reports cannot be made.", "warning",
+                "They were tried several times in a quarter of an hour and are tried again, at least once an hour. "
+                "Figures and documents are safe; whoever waits for the report does not get it.",
+            ),
+        ),
+    ),
+    Case(
+        "a report that was made at the third try",
+        "DocfleetReportsFail",
+        {"docfleet_reports_failing": "0 1x8 0x30"},
+        "20m",
+    ),
+    Case(
         "a wrong key",
         "DocfleetAlarmsNotSent",
         {series("alertmanager_notifications_failed_total", integration="pagerduty", instance="a:1"): "0 0 1 2x20"},

@@ -14,12 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from docfleet.errors import UsageError
-from docfleet.settings import CascadeSettings, LimitSettings, MoneySettings, ServiceSettings, Settings
+from docfleet.money import open_budgets
+from docfleet.settings import CascadeSettings, LimitSettings, ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from docfleet.domain.cascade import EscalationPolicy
-    from docfleet.domain.costing import CostTerms
-    from docfleet.domain.pricing import OwnPrices, PriceBook
     from docfleet.engines.base import Engine
     from docfleet.engines.documentai.calling import Caller
     from docfleet.engines.documentai.calls import Asks
@@ -90,50 +89,6 @@ def escalation_policy(cascade: CascadeSettings, cloud_engine: str) -> Escalation
 
     return EscalationPolicy(
         cloud_engine, cascade.escalate_below, OnRefusal(cascade.on_refusal), cascade.doubted_characters
-    )
-
-
-def open_budgets(settings: Settings, ledger: Ledger) -> Budgets:
-    """The account in this ledger, with the list prices of Document AI."""
-    from docfleet.engines.documentai.facts import OCR
-    from docfleet.ledger.budgets import Budgets
-
-    return Budgets(ledger, price_book_of(settings), terms=cost_terms(settings.money), cloud_processor=OCR)
-
-
-def price_book_of(settings: Settings) -> PriceBook:
-    """All prices as they are set: of Document AI and of docfleet itself."""
-    from docfleet.engines.documentai.facts import read_facts
-    from docfleet.engines.documentai.prices import price_book
-
-    return price_book(read_facts(settings.documentai.overrides), own_prices(settings))
-
-
-def cost_terms(money: MoneySettings) -> CostTerms:
-    from docfleet.domain.costing import CostTerms
-    from docfleet.domain.pricing import micros_of
-
-    return CostTerms(
-        money.stored_bytes_per_byte,
-        money.hosted_versions,
-        micros_of(money.target_usd_per_document),
-        money.by_hand_minutes_per_page,
-        micros_of(money.by_hand_usd_per_hour),
-    )
-
-
-def own_prices(settings: Settings) -> OwnPrices:
-    """What docfleet costs beside the engines, as it is set."""
-    from docfleet.domain.pricing import OwnPrices
-    from docfleet.domain.urgency import Pool
-
-    money = settings.money
-    call = money.worker_usd_per_hour / settings.cascade.calls_in_flight
-    return OwnPrices(
-        money.worker_usd_per_hour,
-        {str(pool): usd for pool, usd in ({Pool.CLOUD: call} | money.pool_usd_per_hour).items()},
-        money.storage_usd_per_gib_month,
-        money.base_usd_per_month,
     )
 
 

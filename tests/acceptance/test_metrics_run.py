@@ -23,7 +23,6 @@ from documentai_clients import pdf_of
 from running import docfleet, end, start, wait_for
 
 NOT_IN_THIS_RUN = {
-    "docfleet_pages_failed_total": "no page failed",
     "docfleet_fleet_forecast_documents": "there is no history to forecast from",
     "docfleet_certificate_expiry_timestamp_seconds": "there is no TLS",
     "docfleet_broker_up": "there is no broker",
@@ -124,7 +123,14 @@ def _is_slot(process: psutil.Process) -> bool:
     return "docfleet.worker.slot" in process.cmdline()
 
 
-@pytest.mark.parametrize("role", [("worker", "--pool", "pdf"), ("dispatcher",), ("api", "--port", "0")])
+@pytest.mark.parametrize(
+    "role",
+    [
+        ("dispatcher",),
+        pytest.param(("worker", "--pool", "pdf"), marks=pytest.mark.slow),
+        pytest.param(("api", "--port", "0"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_port_that_is_taken_ends_a_role_with_a_sentence(role: tuple[str, ...], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         env = {

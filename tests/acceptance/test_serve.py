@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 
 from docfleet.client import Client
 from docfleet.errors import BadRequest
+from docfleet.stack.servers import _free_port
 from running import SAMPLES, docfleet, wait_for
 
 HEAVY = ("pypdfium2", "cv2", "openvino", "onnxruntime", "rapidocr", "pikepdf")
@@ -265,10 +267,15 @@ def test_tls(tmp_path: Path) -> None:
 
 
 def test_the_distributed_service_on_one_machine(tmp_path: Path) -> None:
-    with running("up", "--port", 0, "--slots", 1, folder=tmp_path) as (process, said):
+    port = _free_port()
+    metrics = {"DOCFLEET_TELEMETRY__METRICS_PORT": str(port)}
+    with running("up", "--port", 0, "--slots", 1, folder=tmp_path, **metrics) as (process, said):
         client = connect(said["url"], said["api_key"])
         assert client.submit(SAMPLES / "invoice-01.pdf").wait(90).state == "succeeded"
         assert client.submit(SAMPLES / "letter-de.png").wait(90).state in ("succeeded", "partial")
+        told = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=20).text
+        processes = set(re.findall(r'docfleet_build_info{process="([\w-]+)"', told))
+        assert processes == {"up", "api", "dispatcher", "pdf-1", "image-1"}, "all of them tell what they measured"
         assert set(said["pids"]) == {"postgres", "redis", "api", "dispatcher", "pdf-1", "image-1"}
         # whatever is killed comes back, and what is submitted meanwhile is read
         for name in ("pdf-1", "dispatcher", "redis"):

@@ -16,7 +16,7 @@ from test_serve import running
 
 from docfleet.telemetry.events import EVENTS, FIELDS
 from engine_packages import install
-from running import ROOT, SAMPLES
+from running import ROOT, SAMPLES, wait_for
 from trace_collector import Collector, Seen, check_chain, collecting, names
 
 NAME = "Kowalczyk-Personalakte.pdf"
@@ -100,6 +100,15 @@ def test_traces_from_upload_to_webhook_and_logs_without_a_word(tmp_path: Path, f
 def _use(api: httpx.Client, collector: Collector, got: list[dict[str, str]]) -> None:
     first = submit(api, (SAMPLES / READ[0]).read_bytes(), headers={"traceparent": CLIENT})
     assert ended(api, first)["state"] == "succeeded"
+    wait_for(lambda: got, 30)
+    # its message was refused; all others are at work while it waits for its second try
+    scan = (SAMPLES / "letter-de.png").read_bytes()
+    broken = submit(api, scan, "Müller-Lüdenscheidt.png", engine="raises", mode="ocr")
+    again = submit(api, (SAMPLES / READ[0]).read_bytes())
+    others = [submit(api, (SAMPLES / name).read_bytes(), f"Wiśniewska {name}") for name in READ[1:]]
+    locked = submit(api, (SAMPLES / "password-protected.pdf").read_bytes(), password=PASSWORD)
+    damaged = submit(api, (SAMPLES / "unrepairable.pdf").read_bytes())
+
     _, trace_id, span_id, _ = CLIENT.split("-")
     spans = collector.wait(first, lambda found: is_told(found) and names(found)["POST webhook"] == 2, 60)
     check_chain(spans, remote=span_id)
@@ -107,9 +116,9 @@ def _use(api: httpx.Client, collector: Collector, got: list[dict[str, str]]) -> 
     tries = [one for one in spans if one.name == "POST webhook"]
     assert [one.attributes.get("http.response.status_code") for one in tries] == [500, 204]
     assert [one.error for one in tries] == ["500", ""]
-    assert [one["traceparent"] for one in got] == [f"00-{trace_id}-{one.span_id}-01" for one in tries]
+    sent = [one["traceparent"] for one in got if trace_id in one["traceparent"]]
+    assert sent == [f"00-{trace_id}-{one.span_id}-01" for one in tries]
 
-    again = submit(api, (SAMPLES / READ[0]).read_bytes())
     assert ended(api, again)["duplicate_of"] == first
     spans = collector.wait(again, is_told)
     check_chain(spans)
@@ -117,13 +126,9 @@ def _use(api: httpx.Client, collector: Collector, got: list[dict[str, str]]) -> 
     assert [link[0] for link in whole.links] == [trace_id]
     assert whole.trace_id != trace_id
 
-    for name in READ[1:]:
-        ended(api, submit(api, (SAMPLES / name).read_bytes(), f"Wiśniewska {name}"))
-    locked = submit(api, (SAMPLES / "password-protected.pdf").read_bytes(), password=PASSWORD)
+    assert {ended(api, one)["state"] for one in others} == {"succeeded"}
     assert ended(api, locked)["code"] == "password_wrong"
-    assert ended(api, submit(api, (SAMPLES / "unrepairable.pdf").read_bytes()))["state"] == "failed"
-    scan = (SAMPLES / "letter-de.png").read_bytes()
-    broken = submit(api, scan, "Müller-Lüdenscheidt.png", engine="raises", mode="ocr")
+    assert ended(api, damaged)["state"] == "failed"
     assert ended(api, broken)["state"] == "failed"
     spans = collector.wait(broken, is_told)
     check_chain(spans)
@@ -180,7 +185,11 @@ def test_a_process_that_ends_does_not_wait_for_a_collector_that_hangs(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "says"), [("collector:4318", "no http:// or https:// address"), ("http://x", "cannot be read")]
+    ("endpoint", "says"),
+    [
+        ("collector:4318", "no http:// or https:// address"),
+        pytest.param("http://x", "cannot be read", marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_set_wrongly_is_one_sentence(endpoint: str, says: str, tmp_path: Path) -> None:
     from running import docfleet

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import documentai
 from google.protobuf import field_mask_pb2
 
@@ -15,6 +16,8 @@ from docfleet.documentai_server.options import Listener, ServerOptions
 from docfleet.documentai_server.readers import ReaderOptions
 from docfleet.documentai_server.storage import StorageOptions
 from docfleet.documentai_server.tls import self_signed
+from docfleet.telemetry.spans import DOCUMENTAI_CALL
+from docfleet.telemetry.traces import Collected, start_tracing, stop_tracing
 from documentai_clients import TRANSPORTS, client_over, numbered_pdf, pdf_of, refused
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -86,6 +89,27 @@ def test_a_document_is_read_by_googles_conventions(client: Any) -> None:
     assert first.image.content[:3] == b"\xff\xd8\xff" or first.image.content[:4] == b"\x89PNG"
     assert not first.image_quality_scores.quality_score
     assert not document.error.code
+
+
+def test_a_call_is_told_in_the_trace_of_its_client(client: Any) -> None:
+    told = Collected()
+    start_tracing(0.0, told)
+    try:
+        for flags in ("01", "00"):
+            header = f"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}"
+            client.get_processor(name=OCR, metadata=[("traceparent", header)])
+        metadata = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b8-01")]
+        with pytest.raises(GoogleAPICallError):
+            client.get_processor(name=f"{PLACE}/processors/nowhere", metadata=metadata)
+        client.get_processor(name=OCR, metadata=[("traceparent", "no trace at all")])
+        well, wrong = told.take()
+    finally:
+        stop_tracing()
+    assert (well.name, well.trace_id) == (DOCUMENTAI_CALL, "4bf92f3577b34da6a3ce929d0e0e4736")
+    assert (well.parent_id, wrong.parent_id) == ("00f067aa0ba902b7", "00f067aa0ba902b8")
+    assert well.attributes["rpc.method"] == "GetProcessor"
+    assert (well.attributes["docfleet.outcome"], wrong.error) == ("OK", "NOT_FOUND")
+    assert well.start <= well.end
 
 
 def test_an_image_is_read(client: Any) -> None:

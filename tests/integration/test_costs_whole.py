@@ -26,7 +26,8 @@ from docfleet.domain.pricing import PriceBook, Rate
 from docfleet.ledger import DocumentSummary, Ledger, PageOutcome, Plan
 from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.use import LAG_SECONDS
-from docfleet.runtime import Runtime, price_book_of
+from docfleet.money import price_book_of
+from docfleet.runtime import Runtime
 from docfleet.settings import CascadeSettings, MoneySettings, ServiceSettings, Settings
 from docfleet.stack.housekeeping import dispatch_parts
 from serving import PDF, Served, listening, serving

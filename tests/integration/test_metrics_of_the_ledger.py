@@ -22,6 +22,8 @@ from docfleet.fleet.outlook import Kept
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.fleet_history import HOUR
 from docfleet.ledger.money_rows import SPEND
+from docfleet.ledger.report_values import ReportKind, StoredReport
+from docfleet.ledger.reports import Reports
 from docfleet.ledger.service_rows import WORKER
 from docfleet.ledger.service_values import WorkerFacts
 from docfleet.ledger.standing import look
@@ -96,6 +98,22 @@ def test_sums_are_those_of_the_ledger(runtime: Runtime, told: LedgerMetrics) -> 
     assert values(told, catalog.RETRIES)[REGION, "pdf", "wait"] == 3
     assert values(told, catalog.COUNTED_AT)[REGION,] > 0
     assert values(told, catalog.DEAD_LETTERS)[()] == 0
+
+
+def test_reports_that_fail_are_told_until_one_is_made_or_nobody_tries_any_more(
+    runtime: Runtime, told: LedgerMetrics
+) -> None:
+    reports = Reports(runtime.ledger)
+    told.refresh()
+    assert values(told, catalog.REPORTS_FAILING) == {(): 0}
+    reports.failed("acme", ReportKind.MONTH, "2026-01", "report_failed", "It is so.", [60.0])
+    reports.failed("acme", ReportKind.MONTH, "2025-12", "report_failed", "Of a month nobody wants.", [-9000.0])
+    told.refresh()
+    assert values(told, catalog.REPORTS_FAILING) == {(): 1}
+    made = StoredReport("reports/x/report.pdf", b"key", "0" * 64, 1)
+    reports.keep("acme", ReportKind.MONTH, "2026-01", made, complete=True)
+    told.refresh()
+    assert values(told, catalog.REPORTS_FAILING) == {(): 0}
 
 
 def test_failures_are_told_by_whose_fault_they_are(runtime: Runtime, told: LedgerMetrics) -> None:

@@ -29,6 +29,7 @@ from docfleet.telemetry.certificates import Certificates, first_expiry
 from docfleet.telemetry.exposition import Snapshot, decode, encode, here, render
 from docfleet.telemetry.kinds import Kind
 from docfleet.telemetry.labels import LABELS, OTHER, values_of
+from docfleet.telemetry.logs import Logger
 from docfleet.telemetry.metrics import Book, Exemplar, Measured
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
@@ -317,6 +318,39 @@ def test_processes_below_tell_by_sockets(book: Book, tmp_path: Path) -> None:
         assert value_of(told.measured, catalog.HINTS.name, "pdf") == 3
         assert below.snapshots() == []
     assert not path.parent.exists()
+
+
+def test_whoever_tells_a_condition_is_understood(book: Book, tmp_path: Path) -> None:
+    """A truth value in one gauge once made all of the dispatcher's metrics vanish from `docfleet up`."""
+    metrics.gauge(catalog.POOL_STUCK, True, "pdf")
+    metrics.watch(lambda: [metrics.reading(catalog.DIRECT_MODE, False)])
+    with endpoint.serving_socket(tmp_path / "worker", here):
+        told = endpoint.ask_socket(tmp_path / "worker", 5.0)
+    assert told is not None
+    assert value_of(told.measured, catalog.POOL_STUCK.name, "pdf") == 1.0
+    assert value_of(told.measured, catalog.DIRECT_MODE.name) == 0.0
+
+
+def test_who_cannot_be_understood_is_named(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, object]] = []
+    monkeypatch.setattr(Logger, "_show", lambda self, level, event, fields: said.append((event, fields.get("name"))))
+
+    def broken() -> Snapshot:
+        raise ValueError("a defect")
+
+    odd = Snapshot([Measured(catalog.HINTS.name, ("pdf",), "many")])  # type: ignore[arg-type]
+    with metrics_below(Settings.model_validate({"telemetry": {"metrics_port": 1}})) as below:
+        paths = {
+            name: Path(below.environment(name)["DOCFLEET_TELEMETRY__METRICS_SOCKET"])
+            for name in ("odd", "sick", "well")
+        }
+        with (
+            endpoint.serving_socket(paths["odd"], lambda: odd),
+            endpoint.serving_socket(paths["sick"], broken),
+            endpoint.serving_socket(paths["well"], here),
+        ):
+            assert [snapshot.name for snapshot in below.snapshots()] == ["well"]
+    assert sorted(said, key=str) == [("metrics_source_failed", "odd"), ("metrics_source_failed", None)]
 
 
 def test_without_metrics_there_is_no_folder_and_no_port() -> None:

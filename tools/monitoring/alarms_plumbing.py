@@ -19,6 +19,7 @@ def plumbing_alarms(pace: Pace) -> Iterator[Alarm]:
     yield from _certificates()
     yield from _targets()
     yield from _deliveries(pace)
+    yield _reports()
     yield from _watching(pace)
 
 
@@ -148,6 +149,19 @@ def _deliveries(pace: Pace) -> Iterator[Alarm]:
         "30m",
         "{{ $value | humanize }} webhook messages wait to be sent.",
         "For half an hour. Receivers are slow or away, or there are more than the senders manage.",
+        "overview",
+    )
+
+
+def _reports() -> Alarm:
+    return Alarm(
+        "DocfleetReportsFail",
+        WARNING,
+        "max(docfleet_reports_failing) > 0",
+        "15m",
+        "{{ $value | humanize }} scheduled reports cannot be made.",
+        "They were tried several times in a quarter of an hour and are tried again, at least once an hour. Figures and "
+        "documents are safe; whoever waits for the report does not get it.",
         "overview",
     )
 

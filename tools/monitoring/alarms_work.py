@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from docfleet.errors import document_error_codes
+
 from .alarm import CRITICAL, WARNING, Alarm
 from .pace import Pace
 
@@ -11,6 +13,9 @@ MANY_DEATHS = 5
 MANY_ENDS = 3
 """Slot processes, and workers or processes, within a quarter of an hour."""
 MANY_DEAD_LETTERS = 10
+MANY_PAGES = 10
+PAGES_SHARE = 0.01
+"""Pages that failed through our fault within an hour, and their share of all."""
 
 
 def work_alarms(pace: Pace) -> Iterator[Alarm]:
@@ -18,6 +23,7 @@ def work_alarms(pace: Pace) -> Iterator[Alarm]:
     yield from _workers(pace)
     yield from _crashes(pace)
     yield from _given_up(pace)
+    yield _pages(pace)
 
 
 def _waiting(pace: Pace) -> Iterator[Alarm]:
@@ -128,6 +134,25 @@ def _crashes(pace: Pace) -> Iterator[Alarm]:
         "fleet",
         (),
         (("what", "process"),),
+        keep="10m",
+    )
+
+
+def _pages(pace: Pace) -> Alarm:
+    """A document in which some pages failed is `partial` and no outage: its pages are watched instead."""
+    ours = "|".join(sorted(code for code, error in document_error_codes().items() if error.is_ours))
+    hour = pace("1h")
+    failed = f'sum by (region) (increase(docfleet_pages_failed_total{{code=~"{ours}"}}[{hour}]))'
+    return Alarm(
+        "DocfleetPagesBreak",
+        WARNING,
+        f"{failed} > {MANY_PAGES - 0.5}\n"
+        f"and {failed} > {PAGES_SHARE} * sum by (region) (increase(docfleet_pages_read_total[{hour}]))",
+        "",
+        "{{ $value | humanize }} pages could not be read in an hour, and not through their own fault.",
+        "Their documents are partial and say which pages are missing. The objective of availability counts documents "
+        "of which nothing could be read, and is not touched.",
+        "overview",
         keep="10m",
     )
 

@@ -162,7 +162,8 @@ FLEET = Dashboard(
                     "Slot time by stage",
                     (
                         Query(
-                            f"sum by (stage) (rate(docfleet_stage_duration_seconds_sum{{{P}}}[$__rate_interval]))",
+                            "sum by (stage) (rate(docfleet_stage_duration_seconds_sum"
+                            f'{{{P}, stage!="wait"}}[$__rate_interval]))',
                             "{{stage}}",
                         ),
                     ),

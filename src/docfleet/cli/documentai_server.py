@@ -99,6 +99,7 @@ def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises `UsageError` where the packages it needs are not installed."""
     from docfleet.stack.metrics import telling
     from docfleet.stack.roles import stopping_on_signals
+    from docfleet.telemetry.otlp import exporting
 
     try:
         for name in ("google.cloud.documentai_v1", "grpc_status"):
@@ -110,7 +111,8 @@ def serve(settings: Settings) -> None:
     from docfleet.documentai_server.app import run_server
     from docfleet.documentai_server.configured import options_of
 
-    with stopping_on_signals() as stop, telling(settings, "documentai-server"):
+    traces = exporting(settings.telemetry.otlp_options(), "documentai-server", settings.service.region)
+    with traces, stopping_on_signals() as stop, telling(settings, "documentai-server"):
         run_server(options_of(settings), stop, lambda server: _tell(server, settings))
 
 

@@ -18,6 +18,9 @@ from docfleet.telemetry.traces import document_trace, is_on, tell, tells_failed
 LOOK_SECONDS = 1.0
 OVERLAP_SECONDS = 10.0
 """A row is seen once its transaction is committed, which is this much after its time at the most."""
+NEAR_SECONDS = 1.0
+LOOKS_TO_A_FULL_ONE = 5
+"""Nearly all are committed within a moment: what others left uncommitted for longer is looked for now and then."""
 CATCH_UP_SECONDS = 60.0
 """Who begins to lead tells what ended in this time before, too; a collector gets it twice at the worst."""
 ROWS_AT_ONCE = 1000
@@ -33,6 +36,8 @@ class Telling:
         self._ledger = ledger
         self._region = region
         self._since: float | None = None
+        self._newest = 0.0
+        self._looks = 0
         self._told: dict[tuple[str, int], float] = {}
         """(document, round) -> its end, of those that another look may come upon."""
 
@@ -46,7 +51,8 @@ class Telling:
             return 0
         if self._since is None:
             with self._ledger.reading() as session:
-                self._since = stories.now(session) - CATCH_UP_SECONDS
+                self._since = self._newest = stories.now(session) - CATCH_UP_SECONDS
+            self._looks = 0
         told = 0
         for group in _groups([one for one in self._ended() if _is_wanted(one)]):
             with self._ledger.reading() as session:
@@ -60,7 +66,9 @@ class Telling:
     def _ended(self) -> list[Ended]:
         """Those that no look has come upon yet."""
         assert self._since is not None
-        since, after_id = self._since, ""
+        is_full = self._looks % LOOKS_TO_A_FULL_ONE == 0
+        self._looks += 1
+        since, after_id = self._since if is_full else max(self._since, self._newest - NEAR_SECONDS), ""
         fresh: list[Ended] = []
         while True:
             with self._ledger.reading() as session:
@@ -73,7 +81,10 @@ class Telling:
                 since, after_id = rows[-1].finished_at, rows[-1].id
             if len(rows) < ROWS_AT_ONCE or len(fresh) >= ROWS_AT_ONCE:
                 break
-        self._since = max(self._since, since - OVERLAP_SECONDS)
+        self._newest = max(self._newest, since)
+        if is_full:
+            # whatever began to be older than this has been seen since
+            self._since = max(self._since, since - OVERLAP_SECONDS)
         self._told = {key: at for key, at in self._told.items() if at >= self._since}
         return fresh
 

@@ -48,6 +48,8 @@ class Caller(msgspec.Struct, frozen=True):
     api_key: str = ""
     bearer: str = ""
     """Token of an `Authorization: Bearer` header."""
+    traceparent: str = ""
+    """As it was sent; empty: it was not."""
     deadline: float | None = None
     is_active: Callable[[], bool] = _always
 

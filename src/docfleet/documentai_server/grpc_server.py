@@ -112,12 +112,14 @@ class GrpcServer:
         return serve
 
     def _caller(self, context: grpc.ServicerContext) -> Caller:
-        api_key = bearer = ""
+        api_key = bearer = traceparent = ""
         for name, value in context.invocation_metadata():
             if name == "x-goog-api-key":
                 api_key = str(value)
             elif name == "authorization" and str(value)[: len(_BEARER)].lower() == _BEARER:
                 bearer = str(value)[len(_BEARER) :].strip()
+            elif name == "traceparent":
+                traceparent = str(value)
         left = context.time_remaining()
         return Caller(
             transport="grpc",
@@ -125,6 +127,7 @@ class GrpcServer:
             locations=self._options.locations,
             api_key=api_key,
             bearer=bearer,
+            traceparent=traceparent,
             deadline=time.monotonic() + left if left is not None and left < _FOREVER else None,
             is_active=context.is_active,
         )

@@ -151,6 +151,7 @@ class RestFront:
             locations=self._options.locations,
             api_key=request.headers.get("x-goog-api-key", "") or request.query_params.get("key", ""),
             bearer=token.strip() if scheme.lower() == "bearer" else "",
+            traceparent=request.headers.get("traceparent", ""),
             deadline=_deadline(request.headers.get("x-server-timeout", "")),
             is_active=lambda: not gone.is_set(),
         )

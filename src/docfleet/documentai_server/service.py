@@ -17,6 +17,7 @@ from docfleet.documentai_server.catalog import Catalog
 from docfleet.documentai_server.methods import Method, MethodTable
 from docfleet.documentai_server.names import parse_processor, place_in
 from docfleet.documentai_server.refusals import INVALID_ARGUMENT_TEXT, Code, Refusal
+from docfleet.documentai_server.tracing import tell_call
 from docfleet.errors import DocfleetError
 from docfleet.telemetry import logger, metrics
 from docfleet.telemetry.catalog import DOCUMENTAI_DURATION, DOCUMENTAI_REQUESTS
@@ -59,6 +60,7 @@ class Service:
         answered = self._answer(method, request, caller, started)
         answer = answered.answer
         count_call(method, Code(answer.grpc_code) if isinstance(answer, Refusal) else Code.OK, started)
+        tell_call(method.name, caller, answer, started)
         return answered
 
     def _answer(self, method: Method, request: Any, caller: Caller, started: float) -> Answered:

@@ -127,7 +127,7 @@ def _taking(*conditions: Any) -> Any:
         .returning(
             SLICE.c.id, SLICE.c.token, SLICE.c.step, SLICE.c.first_page, SLICE.c.last_page, SLICE.c.round,
             SLICE.c.attempt, SLICE.c.crash_count, SLICE.c.error_count, SLICE.c.isolated, SLICE.c.payload_json,
-            SLICE.c.document_id, SLICE.c.priority, SLICE.c.started_at,
+            SLICE.c.document_id, SLICE.c.priority, SLICE.c.started_at, SLICE.c.available_at,
         )
     )  # fmt: skip
 
@@ -258,7 +258,7 @@ def _claim_of(row: Any, worker: str, document: ClaimedDocument) -> Claim:
     return Claim(
         row.id, row.token, worker, Step(row.step), row.first_page, row.last_page, row.round, row.attempt,
         row.crash_count, row.error_count, row.isolated, row.payload_json, document,
-        row.started_at,
+        row.started_at, max(0.0, row.started_at - row.available_at),
     )  # fmt: skip
 
 

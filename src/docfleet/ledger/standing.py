@@ -13,11 +13,14 @@ from docfleet.ledger.dialect import database_now
 from docfleet.ledger.fleet_rows import DemandRow
 from docfleet.ledger.ledger import Ledger
 from docfleet.ledger.money_rows import BUDGET, SPEND
+from docfleet.ledger.report_rows import REPORT
 from docfleet.ledger.service_rows import DELIVERY, WORKER
 
 SILENT_SECONDS = 60.0
 """A worker that was not seen for so long and said no good-bye has ended without a word."""
 _LONGEST_LOOK = 3600.0
+_REPORT_SECONDS = 7200.0
+"""A report that failed is tried at least once an hour, as long as anybody wants it."""
 _NOW = select(database_now())
 
 
@@ -48,6 +51,8 @@ class Moment(msgspec.Struct, frozen=True):
     """Seconds since 1970, by the database's clock."""
     dead_letters: int
     deliveries_waiting: int
+    reports_failing: int
+    """Scheduled ones that could not be made and are tried again."""
     budgets: tuple[BudgetStanding, ...]
     """Those nearest their limit first."""
     regions: tuple[tuple[str, float], ...]
@@ -64,6 +69,7 @@ def look(ledger: Ledger, since: float | None, most_budgets: int = 100) -> Moment
             now,
             dead_letters.count(session, None),
             _deliveries_waiting(session),
+            _reports_failing(session, now),
             tuple(_budgets(session, month_of(now), most_budgets)),
             tuple((region, at) for region, at in session.execute(_REGIONS)),
             tuple(_ended(session, max(since, now - _LONGEST_LOOK), now)) if since is not None else (),
@@ -78,6 +84,12 @@ _REGIONS = (
 def _deliveries_waiting(session: Session) -> int:
     waiting = select(func.count()).select_from(DELIVERY).where(DELIVERY.c.state.in_(("waiting", "sending")))
     return session.execute(waiting).scalar_one()
+
+
+def _reports_failing(session: Session, now: float) -> int:
+    """Not those of a month that nobody tries any more: another one is over, the schedule is off, the tenant gone."""
+    failing = (REPORT.c.code != "", REPORT.c.next_try_at > now - _REPORT_SECONDS)
+    return session.execute(select(func.count()).select_from(REPORT).where(*failing)).scalar_one()
 
 
 def _budgets(session: Session, month: str, most: int) -> list[BudgetStanding]:

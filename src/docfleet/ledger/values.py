@@ -140,6 +140,8 @@ class Claim(msgspec.Struct, frozen=True):
     document: ClaimedDocument
     started_at: float = 0.0
     """When it was claimed, by the database's clock."""
+    waited_seconds: float = 0.0
+    """From the moment it was due until then: what was wanted between attempts, such as a back-off, is not in it."""
 
     @property
     def is_whole_document(self) -> bool:

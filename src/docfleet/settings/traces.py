@@ -54,7 +54,9 @@ class TraceSettings(Section):
         "`OTEL_TRACES_SAMPLER_ARG`, else all. A client's `traceparent` decides for its own documents.",
     )
     trace_failed: bool = Field(
-        True, description="What is known in hindsight of a document that failed is told even if it was not chosen."
+        True,
+        description="A document that failed, or was read in part, is told even if it was not chosen: its life in "
+        "hindsight, and what its worker saw of the try that was the last.",
     )
     otlp_headers_file: Path | None = Field(
         None,

@@ -123,6 +123,7 @@ def _expected(region: str) -> Iterator[tuple[Metric, Labels]]:
             yield catalog.RETRIES, (region, pool, cause)
         for code in ours:
             yield catalog.DEAD_LETTERS_MADE, (region, pool, code)
+            yield catalog.PAGES_FAILED, (region, pool, code)
 
 
 def of_moment(moment: Moment) -> list[Measured]:
@@ -130,6 +131,7 @@ def of_moment(moment: Moment) -> list[Measured]:
     told = [
         Measured(catalog.DEAD_LETTERS.name, (), float(moment.dead_letters)),
         Measured(catalog.DELIVERIES_WAITING.name, (), float(moment.deliveries_waiting)),
+        Measured(catalog.REPORTS_FAILING.name, (), float(moment.reports_failing)),
     ]
     told += [Measured(catalog.REGION_SEEN.name, (region,), at) for region, at in moment.regions]
     for one in moment.budgets:

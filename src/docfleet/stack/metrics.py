@@ -18,7 +18,7 @@ import msgspec
 
 from docfleet import __version__
 from docfleet.settings import Settings
-from docfleet.telemetry import metrics
+from docfleet.telemetry import logger, metrics
 from docfleet.telemetry.catalog import BUILD
 from docfleet.telemetry.certificates import Certificates
 from docfleet.telemetry.endpoint import ask_socket, serving_http, serving_socket
@@ -27,6 +27,7 @@ from docfleet.telemetry.exposition import Snapshot, check_available, here, is_av
 CHILD_SECONDS = 2.0
 """A process below that does not answer within this is left out of the scrape."""
 _ASKED_AT_A_TIME = 8
+_log = logger("metrics")
 Others = Callable[[], Sequence[Snapshot]]
 """What other processes tell, shown beside this one."""
 
@@ -107,12 +108,20 @@ class Below:
         if not paths:
             return []
         with ThreadPoolExecutor(min(_ASKED_AT_A_TIME, len(paths)), thread_name_prefix="metrics-below") as asking:
-            found = asking.map(lambda path: ask_socket(path, CHILD_SECONDS), paths)
+            found = asking.map(self._ask, paths)
             return [
                 msgspec.structs.replace(snapshot, name=path.name)
                 for path, snapshot in zip(paths, found, strict=True)
                 if snapshot is not None
             ]
+
+    def _ask(self, path: Path) -> Snapshot | None:
+        try:
+            return ask_socket(path, CHILD_SECONDS)
+        except msgspec.MsgspecError as error:
+            # a defect: everybody else is shown, and it is said who is not
+            _log.error("metrics_source_failed", name=path.name, error=error)
+            return None
 
 
 @contextmanager

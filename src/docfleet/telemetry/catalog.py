@@ -136,6 +136,9 @@ DELIVERIES = _counter(
 DELIVERIES_WAITING = _gauge(
     "docfleet_webhook_deliveries_waiting", Told.LEADER, "Webhook messages to be sent, or tried again."
 )
+REPORTS_FAILING = _gauge(
+    "docfleet_reports_failing", Told.LEADER, "Scheduled reports that could not be made and are tried again."
+)
 
 # --- every process
 
@@ -160,7 +163,7 @@ REFUSALS = _counter("docfleet_refusals_total", Told.API, "Requests that were ref
 
 STAGE_DURATION = _histogram(
     "docfleet_stage_duration_seconds", Told.WORKER,
-    "What slices take: `claim`, `fetch` (the bytes from the store), `plan` (open, count "
+    "What slices take: `wait` (from due to claimed), `claim`, `fetch` (the bytes from the store), `plan` (open, count "
     "and measure), `read`, `assemble`, `store` (the results), `finish` (commit).", "pool", "stage",
 )  # fmt: skip
 SLICES = _counter(
@@ -182,7 +185,9 @@ PAGE_DURATION = _histogram(
 ENGINE_REQUESTS = _counter(
     "docfleet_engine_requests_total",
     Told.ENGINE,
-    "Requests to a cloud engine. `throttled`: it said 429; `abandoned`: another was faster with the same pages.",
+    "Requests to a cloud engine; `documentai_batch`: those that begin a batch or ask how it stands. `refused`: it "
+    "answered that it does not take the document or the request; `throttled`: it said 429; `abandoned`: another was "
+    "faster with the same pages.",
     "engine",
     "endpoint",
     "outcome",

@@ -8,18 +8,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from docfleet.errors import UsageError
-from docfleet.telemetry import exposition
+from docfleet.telemetry import exposition, logger
 from docfleet.telemetry.exposition import Snapshot
 
+_log = logger("metrics")
 PATH = "/metrics"
 AT_A_TIME = 8
 """Scrapes; whoever comes beyond that is turned away, so that nobody can make threads here at will."""
@@ -52,7 +52,10 @@ class _Limited(socketserver.ThreadingMixIn):
             self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever left before the answer was there: nothing to tell."""
+        """Whoever left before the answer was there: nothing to tell. All else is a defect, and nobody sees it but here:
+        the answer is missing."""
+        if not isinstance(sys.exception(), OSError):
+            _log.exception("metrics_source_failed")
 
 
 class _HttpServer(_Limited, socketserver.TCPServer):
@@ -143,7 +146,10 @@ def _running(server: socketserver.BaseServer, name: str) -> Iterator[None]:
 
 
 def ask_socket(path: Path, seconds: float) -> Snapshot | None:
-    """What the process behind a Unix socket tells; None: it does not, within so long."""
+    """What the process behind a Unix socket tells; None: it does not, within so long.
+
+    Raises `msgspec.MsgspecError` for what is no snapshot: then all of this process is missing from the scrape.
+    """
     heard = bytearray()
     try:
         with socket.socket(socket.AF_UNIX) as line:
@@ -151,6 +157,6 @@ def ask_socket(path: Path, seconds: float) -> Snapshot | None:
             line.connect(str(path))
             while (part := line.recv(65536)) and len(heard) <= _MOST_BYTES:
                 heard += part
-        return exposition.decode(heard)
-    except (OSError, msgspec.MsgspecError):
+        return exposition.decode(heard) if heard else None
+    except OSError:
         return None

@@ -28,7 +28,7 @@ class Label(msgspec.Struct, frozen=True):
 
 ROLES = ("api", "dispatcher", "worker", "cloud", "documentai-server", "serve", "up", "console")
 """What a process is."""
-STAGES = ("claim", "fetch", "plan", "read", "assemble", "store", "finish")
+STAGES = ("wait", "claim", "fetch", "plan", "read", "assemble", "store", "finish")
 """What the time of a slice goes into, in this order."""
 _ENGINES = ("rapidocr", "tesseract", "null", "documentai")
 _WAITS = ("handed_back", "quota_exhausted", "engine_away", "engine_not_set_up", "store_unavailable", "read")
@@ -75,7 +75,12 @@ _OF_METRIC: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("docfleet_documents_ended_total", "outcome"): tuple(map(str, Outcome)),
     ("docfleet_slices_total", "outcome"): ("done", "failed", "handed_back", "fenced", "no_ledger", "died"),
     ("docfleet_webhook_deliveries_total", "outcome"): ("delivered", "failed", "dead"),
-    ("docfleet_engine_requests_total", "outcome"): ("ok", "throttled", "error", "timeout", "abandoned"),
+    ("docfleet_engine_requests_total", "outcome"): (
+        "ok", "refused", "throttled", "error", "timeout", "abandoned",
+    ),
+    ("docfleet_engine_requests_total", "engine"): ("documentai", "documentai_batch"),
+    ("docfleet_engine_request_duration_seconds", "engine"): ("documentai", "documentai_batch"),
+    ("docfleet_engine_request_pages", "engine"): ("documentai",),
     ("docfleet_retries_total", "cause"): ("error", "crash", "wait"),
     ("docfleet_slot_deaths_total", "cause"): (
         "worker_died", "out_of_memory", "timed_out", "lost", "stopped", "unanswered", "garbled", "unresponsive",

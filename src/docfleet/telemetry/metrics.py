@@ -15,6 +15,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -56,7 +57,7 @@ Source = Callable[[], Iterable[Measured]]
 
 def reading(metric: Metric, value: float, *labels: str) -> Measured:
     """A gauge as it is now, of a `Source`."""
-    return Measured(metric.name, labels, value)
+    return Measured(metric.name, labels, float(value))
 
 
 class Book:
@@ -73,7 +74,8 @@ class Book:
 
     def set(self, metric: Metric, value: float, labels: Labels) -> None:
         with self._lock:
-            self._of(metric, labels).value = value
+            # a condition is told as 1 or 0, also between processes
+            self._of(metric, labels).value = float(value)
 
     def observe(self, metric: Metric, value: float, labels: Labels, trace_id: str = "") -> None:
         index = bisect_left(metric.buckets, value)
@@ -141,6 +143,7 @@ def _put_together(into: Measured, one: Measured) -> None:
     into.exemplars.update(one.exemplars)
 
 
+@lru_cache(maxsize=4096)
 def bounded(metric: Metric, labels: Labels) -> Labels:
     """The same labels, with `other` for values the catalogue does not know."""
     assert len(labels) == len(metric.labels), metric.name

@@ -49,6 +49,7 @@ KEEP = "store pages"
 REQUEST = "engine request"
 SHARE = "engine request share"
 WEBHOOK = "POST webhook"
+DOCUMENTAI_CALL = "Document AI call"
 
 _SLICE = ("docfleet.document", "docfleet.slice", "docfleet.step", "docfleet.pages.first", "docfleet.pages.last")
 
@@ -146,6 +147,15 @@ SPANS: tuple[SpanKind, ...] = (
          "docfleet.hedge", "error.type"),
     ),
     SpanKind(
+        DOCUMENTAI_CALL,
+        Kind.SERVER,
+        "documentai-server",
+        "",
+        "A call of the Document AI interface, over gRPC or REST, until its answer is ready. Its parent is the span of "
+        "the client whose call carried a `traceparent`.",
+        ("rpc.method", "docfleet.transport", "docfleet.outcome", "docfleet.pages", "error.type"),
+    ),
+    SpanKind(
         WEBHOOK,
         Kind.CLIENT,
         "dispatcher",
@@ -199,12 +209,14 @@ ATTRIBUTES: Mapping[str, str] = {
     "docfleet.step": "plan, local, cloud or assemble.",
     "docfleet.tenant": "Id of the tenant.",
     "docfleet.token": "Fencing token of the claim.",
+    "docfleet.transport": "grpc or rest.",
     "docfleet.webhook": "Id of the webhook.",
     "docfleet.worker": "Name of the worker, or of its slot.",
     "error.type": "Code of the error; present on what failed.",
     "http.request.method": "Method of the request.",
     "http.response.status_code": "Status of the answer.",
     "http.route": "Template of the path.",
+    "rpc.method": "Method of the Document AI service.",
 }
 
 

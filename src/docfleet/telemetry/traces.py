@@ -200,6 +200,11 @@ def document_trace(document_id: str, kept: str = "") -> DocumentTrace:
     return trace_of(document_id, kept, _tracing.ratio if _tracing is not None else 0.0)
 
 
+def chooses(trace_id: str) -> bool:
+    """Whether this process's share of traces has it."""
+    return _tracing is not None and is_chosen(trace_id, _tracing.ratio)
+
+
 def tell(span: Span) -> None:
     if _tracing is not None:
         _tracing.sink(span)
@@ -236,6 +241,8 @@ class Place(msgspec.Struct, frozen=True):
     """Of the database's clock to the monotonic one of this process: all spans of a trace tell the database's time."""
     pages: int = 0
     """Its share of a request for several."""
+    is_sampled: bool = True
+    """Not: its trace was not chosen, and what it is about is told only if it fails."""
 
     def at(self, monotonic: float) -> float:
         return self.ahead + monotonic
@@ -245,20 +252,30 @@ _places: ContextVar[tuple[Place, ...]] = ContextVar("places", default=())
 
 
 def place_of_attempt(
-    document_id: str, kept: str, slice_id: int, token: int, started_at: float, seen: float | None = None, pages: int = 0
+    document_id: str,
+    kept: str,
+    slice_id: int,
+    token: int,
+    started_at: float,
+    seen: float | None = None,
+    pages: int = 0,
+    *,
+    in_case: bool = False,
 ) -> Place | None:
     """Where the work on a claim is told; None when it is not.
 
+    `in_case`: whoever asks holds back what it is told of a place that is not sampled, until it knows how that ended;
+    else there is no such place.
     `started_at`: when it was claimed, by the database; `seen`: when its claim came back, by this process's monotonic
     clock (None: now). Counted from there, no span of the work begins before its attempt or ends after it.
     """
     if _tracing is None:
         return None
     found = document_trace(document_id, kept)
-    if not found.is_sampled:
+    if not found.is_sampled and not (in_case and _tracing.tell_failed):
         return None
     ahead = started_at - (time.monotonic() if seen is None else seen)
-    return Place(found.trace_id, found.attempt_id(slice_id, token), ahead, pages)
+    return Place(found.trace_id, found.attempt_id(slice_id, token), ahead, pages, found.is_sampled)
 
 
 @contextmanager
@@ -287,9 +304,9 @@ def places() -> tuple[Place, ...]:
 
 
 def current_trace_id() -> str:
-    """For exemplars; empty when nothing is told."""
+    """For exemplars; empty when nothing is told, or nobody knows yet whether it will be."""
     places = _places.get()
-    return places[0].trace_id if places else ""
+    return places[0].trace_id if places and places[0].is_sampled else ""
 
 
 class _Under:
@@ -316,7 +333,7 @@ class _Under:
     def __enter__(self) -> _Under:
         if self._parent is not None:
             self._started = time.monotonic()
-            self._place = Place(self._parent.trace_id, new_span_id(), self._parent.ahead)
+            self._place = Place(self._parent.trace_id, new_span_id(), self._parent.ahead, 0, self._parent.is_sampled)
             self._token = _places.set((self._place,))
         return self
 
@@ -350,43 +367,6 @@ def span(name: str, **attributes: Value) -> _Under:
 def error_type(error: BaseException) -> str:
     """A code of ours, or the name of the class."""
     return str(getattr(error, "code", "") or type(error).__qualname__)
-
-
-def tell_shared(
-    names: tuple[str, str], started: float, ended: float, attributes: Mapping[str, Value], error: str = ""
-) -> None:
-    """A call that was made for where this thread is: one span, or, for several places, one with links and shares.
-
-    `names`: of the span of the call, and of a share in it. Times are of the monotonic clock of this process.
-    """
-    places = _places.get()
-    if _tracing is None or not places:
-        return
-    told = dict(attributes) | ({"error.type": error} if error else {})
-    if len(places) == 1:
-        [one] = places
-        tell(
-            Span(names[0], one.trace_id, new_span_id(), one.span_id, one.at(started), one.at(ended), told, error=error)
-        )
-        return
-    whole = Link(secrets.token_hex(16), new_span_id())
-    shares: list[Link] = []
-    for one in places:
-        shares.append(Link(one.trace_id, new_span_id()))
-        mine = told | {"docfleet.pages": one.pages}
-        tell(
-            Span(
-                names[1], one.trace_id, shares[-1].span_id, one.span_id, one.at(started), one.at(ended), mine,
-                links=(whole,), error=error,
-            )
-        )  # fmt: skip
-    first = places[0]
-    tell(
-        Span(
-            names[0], whole.trace_id, whole.span_id, "", first.at(started), first.at(ended), told,
-            links=tuple(shares), error=error,
-        )
-    )  # fmt: skip
 
 
 def named(attributes: Mapping[str, Value]) -> dict[str, Value]:

@@ -26,10 +26,11 @@ from docfleet.domain.retry import FailureKind
 from docfleet.domain.work import DocumentState
 from docfleet.errors import EngineUnavailable, LedgerError, OutputBusy, UsageError
 from docfleet.ledger import Ledger, NewBatch, Progress
+from docfleet.money import open_budgets
 from docfleet.pipeline.collect import SourceFile
 from docfleet.pipeline.intake import Intake
 from docfleet.pipeline.outcome import OUTCOME_FILE
-from docfleet.runtime import Runtime, archive_limits, open_budgets
+from docfleet.runtime import Runtime, archive_limits
 from docfleet.settings import Settings
 from docfleet.telemetry import logger
 from docfleet.worker.direct import EXIT_ENGINE

@@ -23,7 +23,8 @@ from docfleet.domain.retry import Failure
 from docfleet.domain.work import Step
 from docfleet.errors import DocfleetError, EngineUnavailable, Fenced, LedgerError, OutputFailed, StoreError, Unexpected
 from docfleet.ledger import Claim, Ledger
-from docfleet.runtime import Runtime, open_budgets
+from docfleet.money import open_budgets
+from docfleet.runtime import Runtime
 from docfleet.settings import Settings
 from docfleet.store import FolderStore
 from docfleet.telemetry import configure_logs, logger

@@ -64,7 +64,7 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class ServicePlace:
-    """Does one claim at a time and commits its end.
+    """Does one claim at a time and commits its end; whether all pages it is about were read, or go on to be.
 
     `do` raises DocumentError when the document is to blame, EngineUnavailable, StoreError when the store is away
     (ScratchFull when it waits for room here, for so long and no longer),
@@ -78,11 +78,11 @@ class ServicePlace:
         self._content: tuple[str, EncryptedStore] | None = None
         self._pool = ""
 
-    def do(self, claim: Claim) -> None:
+    def do(self, claim: Claim) -> bool:
         self._pool = claim.document.pool
         step = {Step.PLAN: self._plan, Step.LOCAL: self._read, Step.ASSEMBLE: self._assemble}[claim.step]
         try:
-            step(claim)
+            return step(claim)
         except ScratchFull as error:
             waited = self._patiently(lambda: seconds_waited(self._parts.ledger, claim, ScratchFull.code))
             if waited < PATIENCE_SECONDS:
@@ -96,20 +96,20 @@ class ServicePlace:
 
     # --- steps
 
-    def _plan(self, claim: Claim) -> None:
+    def _plan(self, claim: Claim) -> bool:
         opened = self._open(claim)
         plan = Plan(opened.pages, opened.mime_type)
         step = self._parts.settings.reading.slice_pages
         if opened.pages <= step and claim.attempt == 1:
-            self._read_short(claim, opened, plan)
-            return
+            return self._read_short(claim, opened, plan)
         slices = [
             NewSlice(Step.LOCAL, first, min(first + step - 1, opened.pages))
             for first in range(1, opened.pages + 1, step)
         ]
         self._finish(lambda: self._parts.ledger.finish(claim, next_slices=slices, plan=plan))
+        return True
 
-    def _read_short(self, claim: Claim, opened: Opened, plan: Plan) -> None:
+    def _read_short(self, claim: Claim, opened: Opened, plan: Plan) -> bool:
         """Plan, pages and results in one claim: most documents are short, and each claim has its price."""
         pages, cloud = self._pages_and_rest(claim, opened, range(1, opened.pages + 1))
         outcomes = [_outcome(page) for page in pages]
@@ -117,7 +117,7 @@ class ServicePlace:
             key = self._keep(claim, pages) if pages else ""
             kept = self._kept(claim, pages, cloud)
             self._finish(lambda: self._escalating.finish_short(claim, plan, kept, key, cloud))
-            return
+            return _all_read(kept)
         read = sum(outcome.outcome == PAGE_READ for outcome in outcomes)
         key = ""
         if read < len(pages):
@@ -125,15 +125,17 @@ class ServicePlace:
             key = self._keep(claim, pages)
         summary = self._write(claim, opened, pages_in_hand(pages)) if read else DocumentSummary()
         self._finish(lambda: self._parts.ledger.finish_in_one(claim, plan, outcomes, key, summary))
+        return read == len(pages)
 
-    def _read(self, claim: Claim) -> None:
+    def _read(self, claim: Claim) -> bool:
         opened = self._open(claim)
         pages, cloud = self._pages_and_rest(claim, opened, range(claim.first_page, claim.last_page + 1))
         key = self._keep(claim, pages) if pages else ""
         kept = self._kept(claim, pages, cloud)
         self._finish(lambda: self._parts.ledger.finish(claim, key, kept, cloud))
+        return _all_read(kept)
 
-    def _assemble(self, claim: Claim) -> None:
+    def _assemble(self, claim: Claim) -> bool:
         records = self._patiently(lambda: list(self._parts.ledger.pages_of(claim.document.id)))
         store = self._store(claim)
         try:
@@ -146,6 +148,7 @@ class ServicePlace:
             with suppress(StoreError):
                 for key in {record.result_key for record in records if record.result_key}:
                     store.delete(key)
+        return state is DocumentState.SUCCEEDED
 
     # --- their parts
 
@@ -305,6 +308,10 @@ def _options(options_json: str) -> ReadingOptions:
 
 def _outcome(page: ReadPage) -> PageOutcome:
     return PageOutcome.of_reading(page.reading, page.page.quality.score if page.page.quality else None)
+
+
+def _all_read(outcomes: Sequence[PageOutcome]) -> bool:
+    return all(outcome.outcome == PAGE_READ for outcome in outcomes)
 
 
 def _said(page: ReadPage) -> dict[str, Value]:

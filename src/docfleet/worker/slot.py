@@ -22,6 +22,7 @@ import msgspec
 
 from docfleet.domain.file_names import name_as_text
 from docfleet.domain.retry import Failure, FailureKind
+from docfleet.domain.work import DOCUMENT_ENDS
 from docfleet.errors import (
     DocfleetError,
     EngineUnavailable,
@@ -134,6 +135,8 @@ class Slot:
         self._spans = spans
         self._slices = 0
         self._worked_at = 0.0
+        self._holds_back = False
+        """Whether the spans of this order are told only if the document has come to harm in it."""
         self._may_hold = False
         """The ledger may think that this slot works on something: it could not be told, or its answer was lost."""
 
@@ -141,9 +144,10 @@ class Slot:
         self._say(Ready())
         while (order := self._orders.next(self._rest)) is not None:
             outcome = self._obey(order)
+            spans = self._spans.take()
             if outcome != "nothing":
                 self._worked_at = time.monotonic()
-            self._say(Ended(outcome, resident_bytes(), self._slices, metrics.take(), self._spans.take()))
+            self._say(Ended(outcome, resident_bytes(), self._slices, metrics.take(), () if self._holds_back else spans))
 
     def _rest(self) -> float:
         """Between two orders; seconds until the next call."""
@@ -164,6 +168,7 @@ class Slot:
         os.write(self._config.reply_fd, line(reply))
 
     def _obey(self, order: Work | Next) -> str:
+        self._holds_back = False
         asked = time.perf_counter()
         try:
             claim = self._claim(order)
@@ -174,13 +179,17 @@ class Slot:
         if claim is None:
             return "nothing"
         document = claim.document
-        place = place_of_attempt(document.id, document.trace, claim.slice_id, claim.token, claim.started_at)
-        with about(document.id, place), at(place):
+        place = place_of_attempt(
+            document.id, document.trace, claim.slice_id, claim.token, claim.started_at, in_case=True
+        )
+        self._holds_back = place is not None and not place.is_sampled
+        with about(document.id, None if self._holds_back else place), at(place):
             return self._follow(claim, time.perf_counter() - asked)
 
     def _follow(self, claim: Claim, claiming_seconds: float) -> str:
         self._orders.slice_id = claim.slice_id
         self._say(Claimed(claim.slice_id, claim.token, claim.document.pool, claim.step))
+        metrics.observe(STAGE_DURATION, claim.waited_seconds, claim.document.pool, "wait")
         metrics.observe(STAGE_DURATION, claiming_seconds, claim.document.pool, "claim")
         self._slices += 1
         started = time.monotonic()
@@ -201,7 +210,8 @@ class Slot:
     def _work(self, claim: Claim) -> str:
         """Whatever goes wrong with the document becomes a failure in the ledger; the slot lives on."""
         try:
-            self._place.do(claim)
+            if not self._place.do(claim):
+                self._holds_back = False
         except Fenced:
             log.warning("claim_lost", slice=claim.slice_id)
             return "fenced"
@@ -234,7 +244,9 @@ class Slot:
 
     def _fail(self, claim: Claim, failure: Failure) -> str:
         try:
-            patiently(lambda: self._ledger.fail(claim, failure), self._orders.may_go_on)
+            ended = patiently(lambda: self._ledger.fail(claim, failure), self._orders.may_go_on)
+            if ended.document_state in DOCUMENT_ENDS:
+                self._holds_back = False
         except Fenced:
             log.warning("claim_lost", slice=claim.slice_id)
             return "fenced"

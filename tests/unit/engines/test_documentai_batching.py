@@ -30,6 +30,8 @@ from docfleet.engines.documentai.failures import Failure, FailureKind
 from docfleet.engines.documentai.options import check_options
 from docfleet.errors import PartsMismatch, UsageError
 from docfleet.quota.local import LocalQuota
+from docfleet.telemetry import metrics
+from docfleet.telemetry.catalog import ENGINE_REQUESTS
 from documentai_double import SERVICE, options_for, pages_document
 
 FILES = [BatchFile("in/a.pdf", "application/pdf"), BatchFile("in/b.pdf", "application/pdf")]
@@ -247,7 +249,9 @@ def test_more_batches_than_there_may_be_wait_and_a_missing_shard_is_an_error(ser
     transport.close()
 
 
-def test_a_batch_that_failed_and_a_poll_that_did(service: Service) -> None:
+def test_a_batch_that_failed_and_a_poll_that_did(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "BOOK", metrics.Book())
+    monkeypatch.setattr(metrics, "_enabled", True)
     bucket = Bucket()
     batches, endpoint, transport = parts(service, bucket)
     ticket = batches.submit(endpoint, "out/1", FILES)
@@ -261,6 +265,11 @@ def test_a_batch_that_failed_and_a_poll_that_did(service: Service) -> None:
     lost = batches.poll(ticket)
     assert isinstance(lost, Failure)
     assert lost.kind is FailureKind.AWAY
+    told = {one.labels: one.value for one in metrics.BOOK.read() if one.metric == ENGINE_REQUESTS.name}
+    assert told == {
+        ("documentai_batch", endpoint.breaker, "ok"): 2,
+        ("documentai_batch", endpoint.breaker, "error"): 1,
+    }, "its beginning, a poll, and one that failed"
     transport.close()
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from docfleet.domain.retry import Action, Counters, Failure, FailureKind, RetryPolicy, kind_of_reason
 from docfleet.telemetry import metrics, traces
 from docfleet.telemetry.catalog import STAGE_DURATION
+from docfleet.telemetry.sharing import tell_shared
 from docfleet.telemetry.spans import ATTRIBUTES, EVENTS, FETCH, OPEN, READ, REQUEST, SHARE, SPANS
 from docfleet.telemetry.traces import (
     Collected,
@@ -25,7 +26,6 @@ from docfleet.telemetry.traces import (
     span,
     start_tracing,
     stop_tracing,
-    tell_shared,
     trace_of,
 )
 

@@ -9,6 +9,7 @@ A process that dies between asking and keeping the answer finds its operation ag
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from importlib import import_module
@@ -25,8 +26,12 @@ from docfleet.engines.documentai.facts import BATCH, Facts
 from docfleet.engines.documentai.failures import Failure, FailureKind, details_of_proto, judge
 from docfleet.engines.documentai.options import PAGE_FIELDS, DocumentAIOptions
 from docfleet.engines.documentai.request import fill_ocr_config
+from docfleet.engines.documentai.use import Outcome, outcome_of
 from docfleet.errors import EngineFailed
+from docfleet.telemetry import metrics
+from docfleet.telemetry.catalog import ENGINE_DURATION, ENGINE_REQUESTS
 
+ENGINE = "documentai_batch"
 CALL_SECONDS = 60.0
 _CODES = (
     "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED "
@@ -227,15 +232,23 @@ class Batches:
     def _call(self, host: str, name: str, method: Callable[[Any], Any], request: Any) -> Any:
         """The answer of one call, or its `Failure`."""
         failure_of = import_module("docfleet.engines.documentai.raised").failure_of
+        started, outcome = time.monotonic(), Outcome.ERROR
         try:
             way, headers = self._transport.operations(host)
             headers = [*headers, ("x-goog-request-params", f"name={name}")]
-            return method(way)(request, timeout=CALL_SECONDS, metadata=headers)
+            answer = method(way)(request, timeout=CALL_SECONDS, metadata=headers)
+            outcome = Outcome.OK
+            return answer
         except Exception as error:
             failure: Failure | None = failure_of(error)
             if failure is None:
                 raise
+            outcome = outcome_of(failure)
             return failure
+        finally:
+            place = f"{_location(name)}@{host}"
+            metrics.count(ENGINE_REQUESTS, 1.0, ENGINE, place, outcome)
+            metrics.observe(ENGINE_DURATION, time.monotonic() - started, ENGINE, place)
 
     def _is_ours(self, operation: Any, output: str, keys: tuple[str, ...]) -> bool:
         statuses = _metadata(operation).individual_process_statuses
@@ -264,6 +277,11 @@ class Batches:
         if not uri.startswith(f"{self._place.uri}/"):
             raise EngineFailed(f"Document AI wrote to {uri}, which is not below {self._place.uri}.")
         return uri.removeprefix(f"{self._place.uri}/").rstrip("/")
+
+
+def _location(name: str) -> str:
+    """Of a name such as `projects/1/locations/eu/operations/2`."""
+    return name.partition("/locations/")[2].partition("/")[0]
 
 
 def _metadata(operation: Any) -> Any:

@@ -25,11 +25,12 @@ from docfleet.engines.documentai.endpoints import Candidate, Ranked, endpoints_o
 from docfleet.engines.documentai.facts import Facts
 from docfleet.engines.documentai.failures import BARE_INVALID, Failure, FailureKind, judge
 from docfleet.engines.documentai.hedging import HedgePolicy, Latencies, decide
-from docfleet.engines.documentai.measuring import Use, outcome_of
+from docfleet.engines.documentai.measuring import gauges_of
 from docfleet.engines.documentai.options import DocumentAIOptions
 from docfleet.engines.documentai.tracing import tell_attempts
-from docfleet.engines.documentai.use import Usage
-from docfleet.telemetry import logger
+from docfleet.engines.documentai.use import Outcome as Ending
+from docfleet.engines.documentai.use import Usage, outcome_of
+from docfleet.telemetry import logger, metrics
 
 log = logger("documentai")
 MOST_ATTEMPTS = 4
@@ -96,7 +97,8 @@ class Caller:
         self._barred: dict[str, tuple[float, Failure]] = {}
         self._worked: set[str] = set()
         self._lock = threading.Lock()
-        self._use = Use(options, facts, breakers)
+        self._gauges = gauges_of(options, facts, breakers, self.usage)
+        metrics.watch(self._gauges)
 
     @property
     def quota(self) -> Quota:
@@ -225,7 +227,6 @@ class Caller:
             self._take_back(admitted)
             raise
         self.usage.sent(admitted.endpoint, call.pages, hedge)
-        self._use.sent(admitted.endpoint, call.pages)
         delay = self._delays.late_by(self._clock() - admitted.turn)
         if delay > 0:
             self._quota.late(admitted.grant, delay)
@@ -268,17 +269,17 @@ class Caller:
     def _end(self, call: Call, flight: _Flight) -> tuple[Attempt, Answer | None]:
         admitted = flight.admitted
         seconds = self._clock() - flight.started
-        outcome = self._outcome(flight.sent, admitted)
+        outcome = self._outcome(flight)
         failure = outcome if isinstance(outcome, Failure) else None
         self._tell(admitted, failure, seconds)
-        self._use.ended(admitted.endpoint, outcome_of(failure), seconds)
         attempt = Attempt(admitted.endpoint, call.pages, seconds, failure, flight.hedge, started=flight.started)
         if failure is not None:
             return attempt, None
         self._latencies.add(admitted.endpoint.name, call.pages, seconds)
         return attempt, Answer(outcome, admitted.endpoint, admitted.ranked.reason, seconds)
 
-    def _outcome(self, sent: Sent, admitted: _Admitted) -> Any | Failure:
+    def _outcome(self, flight: _Flight) -> Any | Failure:
+        sent, admitted = flight.sent, flight.admitted
         if not sent.outcome.done():
             # an answer that comes in drops is late by no timeout of its own
             sent.cancel()
@@ -287,7 +288,7 @@ class Caller:
             return sent.outcome.result()
         except BaseException:
             # a defect of ours: nobody may lose a place over it
-            self.usage.abandoned(admitted.endpoint)
+            self.usage.ended(admitted.endpoint, Ending.ERROR, self._clock() - flight.started)
             self._quota.failed(admitted.grant)
             self._breakers.cancel(admitted.endpoint.breaker, admitted.passage)
             raise
@@ -295,7 +296,7 @@ class Caller:
     def _tell(self, admitted: _Admitted, failure: Failure | None, seconds: float) -> None:
         endpoint, grant = admitted.endpoint, admitted.grant
         well = failure is None or failure.endpoint_is_well
-        self.usage.ended(endpoint, failure, seconds)
+        self.usage.ended(endpoint, outcome_of(failure), seconds)
         self._breakers.record(endpoint.breaker, admitted.passage, well, seconds)
         if failure is None:
             self._quota.succeeded(grant)
@@ -311,9 +312,8 @@ class Caller:
 
     def _abandon(self, call: Call, flight: _Flight) -> Attempt:
         flight.sent.cancel()
-        self.usage.abandoned(flight.admitted.endpoint)
         seconds = self._clock() - flight.started
-        self._use.ended(flight.admitted.endpoint, "abandoned", seconds)
+        self.usage.ended(flight.admitted.endpoint, Ending.ABANDONED, seconds)
         self._quota.failed(flight.admitted.grant)
         # late is what it was, but nobody saw whether it would have worked
         self._breakers.cancel(flight.admitted.endpoint.breaker, flight.admitted.passage)
@@ -375,7 +375,7 @@ class Caller:
             return failure
 
     def close(self) -> None:
-        self._use.close()
+        metrics.unwatch(self._gauges)
         self.transport.close()
 
 

@@ -1,124 +1,60 @@
-"""What calls to Document AI take and use, as metrics."""
+"""Quotas and breakers of Document AI as this process sees them, as gauges."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import deque
 from collections.abc import Callable
-
-import msgspec
 
 from docfleet.domain.quota import Breakers, BreakerState
 from docfleet.engines.documentai.calls import Endpoint
 from docfleet.engines.documentai.endpoints import endpoints_of
 from docfleet.engines.documentai.facts import Facts
-from docfleet.engines.documentai.failures import Failure, FailureKind
 from docfleet.engines.documentai.options import DocumentAIOptions
-from docfleet.telemetry import metrics
-from docfleet.telemetry.catalog import (
-    BREAKER_STATE,
-    ENGINE_DURATION,
-    ENGINE_PAGES,
-    ENGINE_REQUESTS,
-    QUOTA_LIMIT,
-    QUOTA_USED,
-)
+from docfleet.engines.documentai.use import Usage
+from docfleet.telemetry.catalog import BREAKER_STATE, QUOTA_LIMIT, QUOTA_USED
 from docfleet.telemetry.metrics import Measured, reading
 
-ENGINE = "documentai"
-WINDOW_SECONDS = 60.0
 _STATES = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 1.0, BreakerState.OPEN: 2.0}
 
 
-class Sent(msgspec.Struct, frozen=True):
-    at: float
-    endpoint: str
-    kind: str
-    pages: int
+def gauges_of(
+    options: DocumentAIOptions, facts: Facts, breakers: Breakers, usage: Usage
+) -> Callable[[], list[Measured]]:
+    """A source of metrics: limits, use and breakers of every endpoint that is set up."""
+    endpoints = [
+        one
+        for kind in dict.fromkeys(one.type for one in options.processors)
+        for one in endpoints_of(options, facts, kind)
+    ]
+    limits = {(one.breaker, kind_of(one)): facts.quota_limits(one.quota) for one in endpoints}
+    names = tuple(dict.fromkeys(one.breaker for one in endpoints))
 
-
-class Use:
-    """What one process sends. Threads may share one; `close` it."""
-
-    def __init__(
-        self,
-        options: DocumentAIOptions,
-        facts: Facts,
-        breakers: Breakers,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._options = options
-        self._facts = facts
-        self._breakers = breakers
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._sent: deque[Sent] = deque()
-        metrics.watch(self.readings)
-
-    def close(self) -> None:
-        metrics.unwatch(self.readings)
-
-    def sent(self, endpoint: Endpoint, pages: int) -> None:
-        metrics.observe(ENGINE_PAGES, pages, ENGINE, endpoint.breaker)
-        if metrics.is_enabled():
-            with self._lock:
-                self._sent.append(Sent(self._clock(), endpoint.breaker, kind_of(endpoint), pages))
-                self._forget()
-
-    def ended(self, endpoint: Endpoint, outcome: str, seconds: float) -> None:
-        metrics.count(ENGINE_REQUESTS, 1.0, ENGINE, endpoint.breaker, outcome)
-        metrics.observe(ENGINE_DURATION, seconds, ENGINE, endpoint.breaker)
-
-    def readings(self) -> list[Measured]:
-        """Limits, use and breakers of every endpoint that is set up."""
-        found: dict[tuple[str, str], tuple[float | None, float | None]] = {}
-        endpoints = [
-            one
-            for kind in dict.fromkeys(one.type for one in self._options.processors)
-            for one in endpoints_of(self._options, self._facts, kind)
-        ]
-        for endpoint in endpoints:
-            limits = self._facts.quota_limits(endpoint.quota)
-            found[endpoint.breaker, kind_of(endpoint)] = (limits.requests_per_minute, limits.pages_per_minute)
-        shown = [
-            reading(BREAKER_STATE, _STATES[self._breakers.state(name)], name)
-            for name in dict.fromkeys(endpoint.breaker for endpoint in endpoints)
-        ]
-        used = self._used()
-        for (name, kind), (requests, pages) in found.items():
+    def read() -> list[Measured]:
+        shown = [reading(BREAKER_STATE, _STATES[breakers.state(name)], name) for name in names]
+        used = _used(usage)
+        for (name, kind), limit in limits.items():
             calls, sheets = used.get((name, kind), (0, 0))
-            for what, limit, use in (("requests", requests, calls), ("pages", pages, sheets)):
-                if limit is not None:
+            for what, most, use in (
+                ("requests", limit.requests_per_minute, calls),
+                ("pages", limit.pages_per_minute, sheets),
+            ):
+                if most is not None:
                     shown += [
-                        reading(QUOTA_LIMIT, limit, name, f"{kind}/{what}"),
+                        reading(QUOTA_LIMIT, most, name, f"{kind}/{what}"),
                         reading(QUOTA_USED, use, name, f"{kind}/{what}"),
                     ]
         return shown
 
-    def _used(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """(requests, pages) of the last minute."""
-        used: dict[tuple[str, str], tuple[int, int]] = {}
-        with self._lock:
-            self._forget()
-            for one in self._sent:
-                calls, pages = used.get((one.endpoint, one.kind), (0, 0))
-                used[one.endpoint, one.kind] = (calls + 1, pages + one.pages)
-        return used
-
-    def _forget(self) -> None:
-        since = self._clock() - WINDOW_SECONDS
-        while self._sent and self._sent[0].at <= since:
-            self._sent.popleft()
+    return read
 
 
-def outcome_of(failure: Failure | None) -> str:
-    """As the metric calls it."""
-    if failure is None:
-        return "ok"
-    if failure.kind is FailureKind.THROTTLED:
-        return "throttled"
-    return "timeout" if failure.status == "DEADLINE_EXCEEDED" else "error"
+def _used(usage: Usage) -> dict[tuple[str, str], tuple[int, int]]:
+    """(requests, pages) of the last minute, of all processors of a kind at an endpoint together."""
+    used: dict[tuple[str, str], tuple[int, int]] = {}
+    for one in usage.told():
+        key = (one.endpoint.breaker, kind_of(one.endpoint))
+        calls, pages = used.get(key, (0, 0))
+        used[key] = (calls + one.minute.requests, pages + one.minute.pages)
+    return used
 
 
 def kind_of(endpoint: Endpoint) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from docfleet.engines.documentai.calls import Attempt, Call
+from docfleet.telemetry.sharing import tell_shared
 from docfleet.telemetry.spans import REQUEST, SHARE
-from docfleet.telemetry.traces import Value, is_on, places, tell_shared
+from docfleet.telemetry.traces import Value, is_on, places
 
 ENGINE = "documentai"
 

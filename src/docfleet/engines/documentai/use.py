@@ -1,4 +1,7 @@
-"""What the calls of this process came to lately, endpoint by endpoint: for whoever looks, nothing is decided by it."""
+"""What the calls of this process came to, endpoint by endpoint: as metrics, and of the last hour for whoever looks.
+
+Nothing is decided by it.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import msgspec
 
 from docfleet.engines.documentai.calls import Endpoint
 from docfleet.engines.documentai.failures import Failure, FailureKind
+from docfleet.telemetry import metrics
+from docfleet.telemetry.catalog import ENGINE_DURATION, ENGINE_PAGES, ENGINE_REQUESTS
 
+ENGINE = "documentai"
 SLOT_SECONDS = 5.0
 HOUR_SECONDS = 3600.0
 MINUTE_SECONDS = 60.0
@@ -63,6 +70,29 @@ class EndpointUse(msgspec.Struct, frozen=True):
     """Why leave was not given just now: "requests", "pages", "concurrent", "paused", "urgent", "away"."""
 
 
+class Outcome(StrEnum):
+    """How a request ended, as the metrics call it."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    """It was answered: with what is wrong with the document, or with the request."""
+    THROTTLED = "throttled"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    ABANDONED = "abandoned"
+
+
+_SUMS = {
+    Outcome.OK: "answered",
+    Outcome.REFUSED: "answered",
+    Outcome.THROTTLED: "throttled",
+    Outcome.ERROR: "errors",
+    Outcome.TIMEOUT: "timeouts",
+    Outcome.ABANDONED: "abandoned",
+}
+"""Outcome -> field of `Sums`."""
+
+
 class Usage:
     """Counts, for the threads of one process. Sums are right to a slot of five seconds."""
 
@@ -72,17 +102,22 @@ class Usage:
         self._known: dict[str, _Counts] = {}
 
     def sent(self, endpoint: Endpoint, pages: int, hedge: bool) -> None:
+        metrics.observe(ENGINE_PAGES, pages, ENGINE, endpoint.breaker)
         with self._lock:
             counts = self._counts(endpoint)
             counts.under_way += 1
             counts.add(self._clock(), requests=1, pages=pages, hedges=int(hedge))
 
-    def ended(self, endpoint: Endpoint, failure: Failure | None, seconds: float) -> None:
-        """`failure` None: it was answered with a document."""
-        self._end(endpoint, _outcome(failure), seconds)
-
-    def abandoned(self, endpoint: Endpoint) -> None:
-        self._end(endpoint, "abandoned", 0.0)
+    def ended(self, endpoint: Endpoint, outcome: Outcome, seconds: float) -> None:
+        """After so long. Once for each that was sent."""
+        metrics.count(ENGINE_REQUESTS, 1.0, ENGINE, endpoint.breaker, outcome)
+        metrics.observe(ENGINE_DURATION, seconds, ENGINE, endpoint.breaker)
+        with self._lock:
+            counts = self._counts(endpoint)
+            counts.under_way = max(0, counts.under_way - 1)
+            # how long one took that was given up says nothing of the endpoint
+            ran = 0.0 if outcome is Outcome.ABANDONED else seconds
+            counts.add(self._clock(), seconds=ran, **{_SUMS[outcome]: 1})
 
     def sent_away(self, endpoint: Endpoint, reason: str) -> None:
         """No leave was given to call it."""
@@ -105,12 +140,6 @@ class Usage:
                 )
                 for one in self._known.values()
             ]
-
-    def _end(self, endpoint: Endpoint, outcome: str, seconds: float) -> None:
-        with self._lock:
-            counts = self._counts(endpoint)
-            counts.under_way = max(0, counts.under_way - 1)
-            counts.add(self._clock(), seconds=seconds, **{outcome: 1})
 
     def _counts(self, endpoint: Endpoint) -> _Counts:
         return self._known.setdefault(endpoint.name, _Counts(endpoint))
@@ -142,9 +171,12 @@ class _Counts:
         return found
 
 
-def _outcome(failure: Failure | None) -> str:
-    if failure is None or failure.kind in (FailureKind.DOCUMENT, FailureKind.REQUEST):
-        return "answered"
+def outcome_of(failure: Failure | None) -> Outcome:
+    """`failure` None: it was answered with a document."""
+    if failure is None:
+        return Outcome.OK
+    if failure.kind in (FailureKind.DOCUMENT, FailureKind.REQUEST):
+        return Outcome.REFUSED
     if failure.kind is FailureKind.THROTTLED:
-        return "throttled"
-    return "timeouts" if failure.code == "timed_out" else "errors"
+        return Outcome.THROTTLED
+    return Outcome.TIMEOUT if failure.code == "timed_out" else Outcome.ERROR

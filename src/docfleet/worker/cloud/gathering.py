@@ -132,6 +132,8 @@ class Gatherer:
             return
         if claims:
             metrics.observe(STAGE_DURATION, time.perf_counter() - started, Pool.CLOUD, "claim")
+        for claim in claims:
+            metrics.observe(STAGE_DURATION, claim.waited_seconds, Pool.CLOUD, "wait")
         # what was claimed in full has more behind it
         self._look_at = now if len(claims) == limit else now + LOOK_SECONDS
         known = self._in_batches(claims)
