@@ -75,7 +75,10 @@ def fill(ledger: Ledger, rows: int) -> None:
     """Ended documents of the last sixty days, with their contents, slices and events."""
     is_sqlite = ledger._engine.dialect.name == "sqlite"
     said = {
-        "id": "printf('%032x', n)" if is_sqlite else "lpad(to_hex(n), 32, '0')",
+        # as `new_id` makes them: by time
+        "id": "printf('%012x7%019x', CAST(" + _BEGUN + " * 1000 AS INTEGER), n)"
+        if is_sqlite
+        else "lpad(to_hex(CAST(" + _BEGUN + " * 1000 AS bigint)), 12, '0') || '7' || lpad(to_hex(n), 19, '0')",
         "sha": "printf('%064x', n)" if is_sqlite else "lpad(to_hex(n), 64, '0')",
         "false": "0" if is_sqlite else "false",
         "blob": "x'00'" if is_sqlite else "'\\x00'::bytea",

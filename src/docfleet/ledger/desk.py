@@ -155,7 +155,7 @@ class Desk:
         cursor: str | None = None,
         limit: int = 100,
     ) -> Listing:
-        """The newest first. `limit`: 1 to 1000."""
+        """A page may be short, even empty, while there is a cursor. `limit`: 1 to 1000."""
         with self._ledger.reading() as session:
             return listing.documents(session, tenant, wanted, cursor, limit)
 

@@ -11,7 +11,7 @@ from nicegui import ui
 from docfleet.console.bulk_dialogs import BulkBar
 from docfleet.console.frame import console_page
 from docfleet.console.parts import link, tag
-from docfleet.console.reading_choices import FORMATS, MODES, PRIORITIES, STATES, parsed_labels
+from docfleet.console.reading_choices import FORMATS, MODES, ORDERS, PRIORITIES, STATES, parsed_labels
 from docfleet.console.session import Session
 from docfleet.console.viewer.style import use_style
 from docfleet.console.viewer.widget import Widget
@@ -33,11 +33,12 @@ async def documents(
     code: str = "",
     since: str = "",
     until: str = "",
+    order: str = "",
 ) -> None:
     use_style(session)
     given = {
         "state": state, "name": name, "label": label, "batch": batch, "priority": priority, "code": code,
-        "since": since, "until": until,
+        "since": since, "until": until, "order": order,
     }  # fmt: skip
     uploads = await _uploads(session, batch) if session.may(Permission.SUBMIT) else None
     may_change = any(session.may(permission) for permission in _CHANGES)
@@ -103,6 +104,9 @@ class FilterBar:
             self._code = ui.input("Code", value=given["code"][:64], on_change=self._changed).props(
                 "outlined dense clearable debounce=400 maxlength=64"
             )
+            self._order = ui.select(
+                ORDERS, label="Order", value=given["order"] if given["order"] in ORDERS else "", on_change=self._changed
+            ).props("outlined dense options-dense")
         self._batch = given["batch"][:64]
         self._wrong = tag("p", classes="hint").props("role=status")
         self._wrong.set_visibility(False)
@@ -124,6 +128,8 @@ class FilterBar:
             found.append(("created_after", f"{self._since.value}T00:00:00Z"))
         if self._until.value:
             found.append(("created_before", f"{self._until.value}T23:59:59.999Z"))
+        if self._order.value:
+            found.append(("order", self._order.value))
         return found
 
     def _changed(self) -> None:
@@ -134,7 +140,7 @@ class FilterBar:
         said = {
             "state": ",".join(self._state.value or ()), "name": self._name.value, "label": self._label.value,
             "priority": self._priority.value, "since": self._since.value, "until": self._until.value,
-            "code": self._code.value, "batch": self._batch,
+            "code": self._code.value, "batch": self._batch, "order": self._order.value,
         }  # fmt: skip
         kept = json.dumps({name: value for name, value in said.items() if value})
         ui.run_javascript(
