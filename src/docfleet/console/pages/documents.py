@@ -11,6 +11,7 @@ from nicegui import ui
 from docfleet.console.bulk_dialogs import BulkBar
 from docfleet.console.frame import console_page
 from docfleet.console.parts import link, tag
+from docfleet.console.problems import ApiProblem
 from docfleet.console.reading_choices import FORMATS, MODES, ORDERS, PRIORITIES, STATES, parsed_labels
 from docfleet.console.session import Session
 from docfleet.console.viewer.style import use_style
@@ -160,8 +161,9 @@ async def _uploads(session: Session, batch: str) -> Widget:
             "password": "",
         },
     )
-    open_batches = await _open_batches(session)
-    with ui.expansion("How they are read").classes("panel-like").props("dense"), tag("div", classes="row-of filters"):
+    into = await _batch(session, batch) if batch else {}
+    how = ui.expansion("How they are read").classes("panel-like").props("dense")
+    with how, tag("div", classes="row-of filters"):
         priority = ui.select(PRIORITIES, label="Priority", value=None).props("outlined dense clearable options-dense")
         formats = ui.select(FORMATS, label="Formats", value=[], multiple=True).props(
             "outlined dense clearable use-chips options-dense"
@@ -169,13 +171,20 @@ async def _uploads(session: Session, batch: str) -> Widget:
         engine = ui.input("Engine").props('outlined dense clearable maxlength=64 placeholder="the service\'s"')
         mode = ui.select(MODES, label="Mode", value=None).props("outlined dense clearable options-dense")
         labels = ui.input("Labels (k=v, k=v)").props("outlined dense clearable")
-        chosen_batch = ui.select(open_batches, label="Batch", value=batch if batch in open_batches else None).props(
+        chosen_batch = ui.select(into, label="Batch", value=batch if batch in into else None).props(
             "outlined dense clearable options-dense"
         )
         password = ui.input("Password of encrypted files", password=True).props("outlined dense clearable")
         reuse = ui.switch("Take results that are there of the same bytes", value=True)
     wrong = tag("p", classes="hint").props("role=status")
     wrong.set_visibility(False)
+
+    async def opened() -> None:
+        # a service counts the documents of every batch it lists: not before somebody wants to see them
+        if how.value:
+            chosen_batch.set_options({**into, **await _open_batches(session)})
+
+    how.on_value_change(opened)
 
     def changed() -> None:
         found, said = parsed_labels(labels.value or "")
@@ -196,3 +205,16 @@ async def _uploads(session: Session, batch: str) -> Widget:
 async def _open_batches(session: Session) -> dict[str, str]:
     found = await session.api.get("/v1/batches", {"limit": 200})
     return {one["id"]: one["name"] or one["id"] for one in found["items"] if one["sealed_at"] is None}
+
+
+async def _batch(session: Session, id: str) -> dict[str, str]:
+    """The batch that is being filled; empty where it takes no more."""
+    if not id.isalnum():
+        return {}
+    try:
+        one = await session.api.get(f"/v1/batches/{id}")
+    except ApiProblem as problem:
+        if problem.status != 404:
+            raise
+        return {}
+    return {one["id"]: one["name"] or one["id"]} if one["sealed_at"] is None else {}
