@@ -37,8 +37,9 @@ _PAST = "e.id > :after AND e.id <= :upto"
 _DOCUMENTS = Straight(
     text(
         "SELECT e.at AS at, e.from_state AS from_state, e.to_state AS to_state, e.cause AS cause, "
-        "d.tenant_id AS tenant_id, d.region AS region, d.pool AS pool, d.urgency AS urgency, d.code AS code, d.round AS round, "
-        "d.duplicate_of AS duplicate_of, d.created_at AS created_at, d.started_at AS started_at "
+        "d.tenant_id AS tenant_id, d.region AS region, d.pool AS pool, d.urgency AS urgency, "
+        "d.code AS code, d.round AS round, d.duplicate_of AS duplicate_of, d.created_at AS created_at, "
+        "d.started_at AS started_at "
         f"FROM event e JOIN document d ON d.id = e.document_id WHERE {_PAST} AND e.entity = 'document' "
         f"AND e.from_state <> e.to_state AND (e.from_state = '' OR e.to_state IN ({_ENDS}))"
     )

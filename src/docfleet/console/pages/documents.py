@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from nicegui import ui
@@ -128,7 +129,7 @@ class FilterBar:
         if self._since.value:
             found.append(("created_after", f"{self._since.value}T00:00:00Z"))
         if self._until.value:
-            found.append(("created_before", f"{self._until.value}T23:59:59.999Z"))
+            found.append(("created_before", f"{_day_after(self._until.value)}T00:00:00Z"))
         if self._order.value:
             found.append(("order", self._order.value))
         return found
@@ -148,6 +149,14 @@ class FilterBar:
             f"const said = String(new URLSearchParams({kept}));"
             "history.replaceState(history.state, '', location.pathname + (said ? '?' + said : ''));"
         )
+
+
+def _day_after(day: str) -> str:
+    """The next date; what is none stays as it is, for the API to refuse."""
+    try:
+        return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):
+        return day
 
 
 async def _uploads(session: Session, batch: str) -> Widget:
