@@ -4,7 +4,7 @@
 import { askJson, bytes, calmly, el, moment, money, percent, useStyle } from "docfleet-console/dom.js";
 
 const AT_ONCE = 100;
-const AHEAD = 200; // rows below those in sight when more are fetched
+const AHEAD = 100; // rows below those in sight when more are fetched
 const MOST = 100_000; // rows of one list: browsers draw nothing taller than some 33 million pixels
 const OPEN = new Set(["received", "running", "assembling"]);
 const STATES = { received: "waiting", running: "reading", assembling: "finishing", succeeded: "succeeded", partial: "partial", failed: "failed", cancelled: "cancelled" };
