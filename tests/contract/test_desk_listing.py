@@ -27,7 +27,7 @@ NAMES = [
     "ΛΌΓΟΣ.txt",
     "λόγος.txt",
     "Ёлка.jpg",
-    "[a-c]*?.png",
+    "[a-c]*?_/%.png",
     "k\u212a.tif",
 ]
 
@@ -47,6 +47,8 @@ def test_part_of_a_name_is_found_in_any_case_on_every_database(desk: Desk) -> No
     assert found("ёЛКА.J") == {NAMES[5]}
     assert found("[a-c]") == {NAMES[6]} == found("*?") == found("]*")
     assert found("a-b") == set() == found("^") == found(".*")
+    assert found("/%") == {NAMES[6]} == found("?_")
+    assert found("%") == {NAMES[6]} == found("_")
     assert found("K.tif") == set()
     assert found("\u212a.TIF") == {NAMES[7]}
     assert found(".pdf") == set(NAMES[:3])
