@@ -113,7 +113,7 @@ def _of_one_state(
 
 def _horizon(session: Session, tenant: str, wanted: DocumentFilter, position: str | None) -> str | None:
     """The last id that this page looks at; None: all that are left."""
-    ends = []
+    ends: list[str] = []
     for walk in _walks(tenant, wanted, position):
         ends += session.execute(walk.offset(LOOKED_THROUGH - 1).limit(1)).scalars()
     return (min(ends) if wanted.oldest_first else max(ends)) if ends else None
