@@ -1,4 +1,4 @@
-"""The console's figures on a full ledger: `python -m bench.glass` (`--documents`, `--on sqlite|postgres`).
+"""The console's figures on a full ledger: `python -m bench.glass` (`--documents`, `--on sqlite|postgres`, `--browser`).
 
 A ledger of a million documents of sixty days, its events counted by the dispatcher's own code; then the answers that
 the console's pages begin with, over HTTP, each asked ten times.
@@ -24,8 +24,11 @@ import httpx  # noqa: E402
 from sqlalchemy import text  # noqa: E402
 
 from bench.__main__ import machine_facts  # noqa: E402
+from bench.glass_browser import rows_in_browser  # noqa: E402
 from bench.table import Row, as_markdown  # noqa: E402
 from docfleet.api.app import make_app  # noqa: E402
+from docfleet.console.app import mount_console  # noqa: E402
+from docfleet.console.options import ConsoleOptions  # noqa: E402
 from docfleet.domain.access import Role  # noqa: E402
 from docfleet.ledger import Ledger  # noqa: E402
 from docfleet.ledger.desk import Desk  # noqa: E402
@@ -33,6 +36,7 @@ from docfleet.ledger.tallies import Tallies  # noqa: E402
 from docfleet.money import open_budgets  # noqa: E402
 from docfleet.settings import Settings  # noqa: E402
 from docfleet.stack.servers import start_postgres  # noqa: E402
+from docfleet.store.keys import MasterKey  # noqa: E402
 from serving import listening, serving  # noqa: E402
 
 AT_ONCE = 100_000
@@ -75,7 +79,10 @@ def fill(ledger: Ledger, rows: int) -> None:
     """Ended documents of the last sixty days, with their contents, slices and events."""
     is_sqlite = ledger._engine.dialect.name == "sqlite"
     said = {
-        "id": "printf('%032x', n)" if is_sqlite else "lpad(to_hex(n), 32, '0')",
+        # as `new_id` makes them: by time
+        "id": "printf('%012x7%019x', CAST(" + _BEGUN + " * 1000 AS INTEGER), n)"
+        if is_sqlite
+        else "lpad(to_hex(CAST(" + _BEGUN + " * 1000 AS bigint)), 12, '0') || '7' || lpad(to_hex(n), 19, '0')",
         "sha": "printf('%064x', n)" if is_sqlite else "lpad(to_hex(n), 64, '0')",
         "false": "0" if is_sqlite else "false",
         "blob": "x'00'" if is_sqlite else "'\\x00'::bytea",
@@ -112,7 +119,7 @@ def seconds_of(ask: Callable[[], Any], times: int = 10) -> tuple[float, float]:
     return took[0], statistics.median(took[1:])
 
 
-def rows_of(on: str, documents: int) -> list[Row]:
+def rows_of(on: str, documents: int, *, in_browser: bool) -> list[Row]:
     folder = Path(tempfile.mkdtemp(prefix="dfglass-", dir="/tmp"))
     folder.chmod(0o755)
     with ledger_address(on, folder) as address, serving(folder, ledger_address=address) as served:
@@ -128,17 +135,35 @@ def rows_of(on: str, documents: int) -> list[Row]:
         while budgets.count_use():
             pass
         app = make_app(replace(served.parts, budgets=budgets))
+        mount_console(app, ConsoleOptions(sealing=MasterKey.generate()))
         with listening(app) as url, httpx.Client(base_url=url, timeout=60) as client:
-            client.headers["authorization"] = f"Bearer {served.key('acme', Role.OPERATOR)}"
-            return [
+            key = served.key("acme", Role.OPERATOR)
+            client.headers["authorization"] = f"Bearer {key}"
+            found = [
                 Row(f"{on}: counting the events of {documents:,} documents", f"{counted:.0f} s", "", "stated", None),
                 *(_answer(client, on, path) for path in _paths(client)),
+                _looked_for(client, on, documents),
             ]
+            if in_browser:
+                middle = time.strftime("%Y-%m-%d", time.gmtime(time.time() - DAYS / 2 * 86400))
+                found += rows_in_browser(on, url, key, f"invoice-{documents // 2}", middle, TARGET_SECONDS)
+            return found
+
+
+def _looked_for(client: httpx.Client, on: str, documents: int) -> Row:
+    """A name that nothing has, page after page to the end."""
+    begun, pages, cursor = time.perf_counter(), 0, ""
+    while pages == 0 or cursor:
+        asked = {"name": "in no name", **({"cursor": cursor} if cursor else {})}
+        cursor, pages = client.get("/v1/documents", params=asked).raise_for_status().json()["next_cursor"], pages + 1
+    took = time.perf_counter() - begun
+    return Row(f"{on}: a name that none of {documents:,} has", f"{took:.1f} s in {pages} pages", "", "stated", None)
 
 
 def _paths(client: httpx.Client) -> list[str]:
     """What the pages ask for first; of the listing also a page from its middle."""
     cursor: str | None = None
+    month_ago = time.time() - 30 * 86400
     for _ in range(50):
         asked = {"limit": 1000, **({"cursor": cursor} if cursor else {})}
         cursor = client.get("/v1/documents", params=asked).json()["next_cursor"] or cursor
@@ -150,6 +175,9 @@ def _paths(client: httpx.Client) -> list[str]:
         "/v1/documents?limit=100&state=failed",
         "/v1/documents?limit=100&name=invoice-9",
         "/v1/documents?limit=100&name=in%20no%20name",
+        "/v1/documents?limit=100&order=oldest",
+        "/v1/documents?limit=100&priority=critical",
+        f"/v1/documents?limit=100&created_before={time.strftime('%Y-%m-%dT00:00:00Z', time.gmtime(month_ago))}",
         "/v1/documents?limit=100&label=customer%3D4711",
         "/v1/dead-letters/groups",
         "/v1/costs",
@@ -172,9 +200,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--on", choices=("sqlite", "postgres"), action="append")
+    parser.add_argument("--browser", action="store_true", help="the pages in Chromium as well")
     given = parser.parse_args()
     print(machine_facts())
-    print(as_markdown([row for on in given.on or ("sqlite", "postgres") for row in rows_of(on, given.documents)]))
+    print(
+        as_markdown(
+            [
+                row
+                for on in given.on or ("sqlite", "postgres")
+                for row in rows_of(on, given.documents, in_browser=given.browser)
+            ]
+        )
+    )
 
 
 if __name__ == "__main__":

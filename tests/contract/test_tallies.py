@@ -107,6 +107,22 @@ def test_whose_fault_a_failure_was_is_told_apart(ledger: Ledger, desk: Desk, tal
     assert tallies.series(ALL_TENANTS, now - HOUR, now, HOUR).dead_codes == {"damaged": 1, "unexpected": 1}
 
 
+def test_what_was_tried_again_before_it_was_counted_failed_as_it_did(
+    ledger: Ledger, desk: Desk, tallies: Tallies
+) -> None:
+    """A document that is tried again loses its code, and a code that nobody knows would be our fault."""
+    desk.accept(submission())
+    fail_next(ledger, Failure.of_error(Damaged()))
+    by_page = desk.accept(submission()).document_id
+    read_through(ledger, by_page, pages=2, failed=[1, 2])
+    for view in desk.documents("acme").items:
+        assert view.state is DocumentState.FAILED
+        desk.retry("acme", view.id)
+    count_all(tallies)
+    sums = told(tallies)
+    assert (sums.failed, sums.broken, sums.accepted) == (2, 0, 2)
+
+
 def test_setbacks_are_counted_by_their_kind(ledger: Ledger, desk: Desk, tallies: Tallies) -> None:
     desk.accept(submission())
     fail_next(ledger, Failure(FailureKind.WAIT, "engine_busy"))

@@ -142,11 +142,12 @@ def list_dead_letters(
     parts: Parts,
     caller: Who,
     code: Annotated[Text | None, Query(description="Outcome code.", max_length=64)] = None,
+    step: Annotated[Step | None, Query(description="Only those given up at this step.")] = None,
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> DeadLettersOut:
     """List what was given up, the newest first."""
-    found = parts.desk.dead_letters(caller.tenant, code, cursor, limit)
+    found = parts.desk.dead_letters(caller.tenant, code, cursor, limit, step)
     return DeadLettersOut(items=[DeadLetterOut.of(letter) for letter in found.items], next_cursor=found.next_cursor)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 from fastapi import Query, Request
@@ -27,7 +27,7 @@ from docfleet.api.inputs import (
 )
 from docfleet.api.parts import ApiParts
 from docfleet.api.resource import Resource
-from docfleet.api.schemas import DocumentOut, DocumentsOut, PageOut, PagesOut
+from docfleet.api.schemas import DocumentOut, DocumentsOut, PageOut, PagesOut, moment
 from docfleet.api.submitting import SUBMIT_BODY, SUBMIT_PARAMETERS, Answer, submit
 from docfleet.domain.access import Permission
 from docfleet.domain.urgency import Urgency
@@ -103,15 +103,20 @@ def list_documents(
     state: Annotated[list[DocumentState] | None, Query(description="May be repeated: any of them.")] = None,
     batch: Annotated[Text | None, Query(description="Id of a batch.")] = None,
     label: Annotated[list[Text] | None, Query(description="`k=v`, repeated: all of them.", max_length=32)] = None,
-    name: Annotated[Text, Query(description="Part of the name.", max_length=500)] = "",
+    name: Annotated[Text, Query(description="Part of the name, in any case.", max_length=500)] = "",
     priority: Annotated[Urgency | None, Query(description="Only of this priority.")] = None,
     code: Annotated[Text, Query(description="Outcome code.", max_length=64)] = "",
     created_after: Annotated[Moment | None, Query(description="Submitted then or later.")] = None,
     created_before: Annotated[Moment | None, Query(description="Submitted before then.")] = None,
+    order: Annotated[Literal["newest", "oldest"], Query(description="Which come first.")] = "newest",
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> DocumentsOut:
-    """List documents, the newest first."""
+    """List documents, the newest first.
+
+    Pages stay quick however many documents there are: one that filters by more than state, batch or a label looks
+    through 50,000 documents at most, and may then be short or empty with a `next_cursor` that goes on.
+    """
     chosen = DocumentFilter(
         states=tuple(state or ()),
         batch_id=batch,
@@ -121,6 +126,7 @@ def list_documents(
         code=code,
         created_after=optional_seconds(created_after),
         created_before=optional_seconds(created_before),
+        oldest_first=order == "oldest",
     )
     return listed(parts, caller.tenant, chosen, cursor, limit)
 
@@ -128,7 +134,8 @@ def list_documents(
 def listed(parts: ApiParts, tenant: str, chosen: DocumentFilter, cursor: str | None, limit: int) -> DocumentsOut:
     found = parts.desk.documents(tenant, chosen, cursor, limit)
     base = parts.options.public_url
-    return DocumentsOut(items=[DocumentOut.of(view, base) for view in found.items], next_cursor=found.next_cursor)
+    items = [DocumentOut.of(view, base) for view in found.items]
+    return DocumentsOut(items=items, next_cursor=found.next_cursor, looked_until=moment(found.looked_until))
 
 
 def labels_of(pairs: Iterable[str]) -> dict[str, str]:

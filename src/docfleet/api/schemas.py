@@ -226,12 +226,17 @@ class DocumentOut(BaseModel):
 
 
 class DocumentsOut(BaseModel):
-    """One page of a listing, the newest first."""
+    """One page of a listing. It may hold fewer than `limit`, even none, while there is a `next_cursor`."""
 
-    model_config = example(items=[_DOCUMENT], next_cursor=None)
+    model_config = example(items=[_DOCUMENT], next_cursor=None, looked_until=None)
 
     items: list[DocumentOut]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null at the end.")
+    looked_until: datetime | None = Field(
+        None,
+        description="Set where the page ended before it was full: it looked through 50,000 documents, the last of them "
+        "submitted then; `next_cursor` goes on from there.",
+    )
 
 
 _PAGE = {

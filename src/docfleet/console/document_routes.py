@@ -25,7 +25,8 @@ MakeApi = Callable[[Any], Api]
 """From who signed in to the API as that one may use it."""
 Answer = Callable[[Request, Api, str], Awaitable[Response]]
 _FILTERS = (
-    "state", "batch", "label", "name", "priority", "code", "created_after", "created_before", "cursor", "limit",
+    "state", "batch", "label", "name", "priority", "code", "created_after", "created_before", "order", "cursor",
+    "limit",
 )  # fmt: skip
 _SHOWN = (
     "id", "name", "state", "labels", "pages", "confidence", "cost_usd", "size_bytes", "created_at", "code", "message",

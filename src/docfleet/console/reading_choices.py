@@ -7,6 +7,7 @@ from docfleet.domain.urgency import Urgency
 from docfleet.domain.work import DocumentState
 
 PRIORITIES = {urgency.value: urgency.value for urgency in Urgency}
+ORDERS = {"": "newest first", "oldest": "oldest first"}
 STATES = {state.value: state.value for state in DocumentState}
 FORMATS = {
     "json": "JSON (Document AI)",

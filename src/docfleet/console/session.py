@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from docfleet.console.sealing import Signed
 from docfleet.domain.access import SYSTEM_TENANT, Permission
 
 Refresh = Callable[[], Awaitable[None]]
+_RESTS = 4.0
+"""Times as long as an answer took."""
+_LONGEST_REST = 30.0
 
 
 class Identity:
@@ -58,18 +62,24 @@ class Session:
     def every(self, seconds: float, refresh: Refresh) -> None:
         """Calls `refresh` this often while the page is shown, and at once when it is shown again.
 
-        The page calls it the first time itself. What the API refuses is told on the page, and it goes on trying.
+        The page calls it the first time itself. What the API refuses is told on the page, and it goes on trying. An
+        answer that takes long is asked for less often: looking costs the service a fifth of one processor at most.
         """
+        rests_until = 0.0
 
         async def look() -> None:
-            if not self._is_shown:
+            nonlocal rests_until
+            if not self._is_shown or time.monotonic() < rests_until:
                 return
+            begun = time.monotonic()
             try:
                 await refresh()
             except ApiProblem as problem:
                 self.tell(problem)
             else:
                 self._banner(None)
+                took = time.monotonic() - begun
+                rests_until = begun + took + min(_LONGEST_REST, _RESTS * took)
 
         self._live.append(look)
         ui.timer(seconds, look, immediate=False)

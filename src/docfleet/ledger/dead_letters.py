@@ -61,9 +61,11 @@ def _chosen(
     return statement
 
 
-def dead_letters(session: Session, tenant: str, code: str | None, cursor: str | None, limit: int) -> DeadLetterListing:
+def dead_letters(
+    session: Session, tenant: str, code: str | None, cursor: str | None, limit: int, step: str | None = None
+) -> DeadLetterListing:
     limit = checked_limit(limit)
-    found = _chosen(_SHOWN, tenant, code, None, None).order_by(SLICE.c.id.desc()).limit(limit + 1)
+    found = _chosen(_SHOWN, tenant, code, step, None).order_by(SLICE.c.id.desc()).limit(limit + 1)
     if cursor:
         found = found.where(SLICE.c.id < int(from_cursor("l", cursor, longest=15), 16))
     rows = session.execute(found).all()

@@ -155,7 +155,7 @@ class Desk:
         cursor: str | None = None,
         limit: int = 100,
     ) -> Listing:
-        """The newest first. `limit`: 1 to 1000."""
+        """A page may be short, even empty, while there is a cursor. `limit`: 1 to 1000."""
         with self._ledger.reading() as session:
             return listing.documents(session, tenant, wanted, cursor, limit)
 
@@ -236,10 +236,10 @@ class Desk:
     # --- dead letters
 
     def dead_letters(
-        self, tenant: str, code: str | None = None, cursor: str | None = None, limit: int = 100
+        self, tenant: str, code: str | None = None, cursor: str | None = None, limit: int = 100, step: str | None = None
     ) -> DeadLetterListing:
         with self._ledger.reading() as session:
-            return dead_letters.dead_letters(session, tenant, code, cursor, limit)
+            return dead_letters.dead_letters(session, tenant, code, cursor, limit, step)
 
     def dead_letter_groups(self, tenant: str) -> list[DeadLetterGroup]:
         with self._ledger.reading() as session:

@@ -221,8 +221,9 @@ def _end(
     code, message = "", ""
     if state is not DocumentState.SUCCEEDED:
         code, message = _cause(session, document, reason, counts.failed)
+    cause = cause_of_end(state, reason, code)
     return move_document(
-        session, document, state, reason, code=code, message=message, detail=storable(summary.detail),
+        session, document, state, cause, code=code, message=message, detail=storable(summary.detail),
         result_key=summary.result_key, results_json=summary.results_json, finished_at=database_now(),
         **counts.columns(), **known,
     ).state  # fmt: skip
@@ -244,6 +245,11 @@ def _cause(
     if document.pages == 0:
         return "no_pages", "The document has no pages."
     return "page_missing", f"Pages without an outcome: {reason}."
+
+
+def cause_of_end(state: DocumentState, reason: str, code: str) -> str:
+    """What the event of an end says. Of a failure its code, which the document loses when it is tried again."""
+    return code if state is DocumentState.FAILED and code else reason
 
 
 def _most_frequent(failed: Sequence[tuple[int, str, str]]) -> tuple[str, str]:

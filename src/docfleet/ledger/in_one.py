@@ -17,7 +17,7 @@ from docfleet.domain.work import DocumentState, SliceState, Step
 from docfleet.errors import LedgerError
 from docfleet.ledger.after_end import after_end
 from docfleet.ledger.dialect import database_now
-from docfleet.ledger.documents import closing, end_at_once, storable_outcomes, write_pages
+from docfleet.ledger.documents import cause_of_end, closing, end_at_once, storable_outcomes, write_pages
 from docfleet.ledger.ending import clear_deaths, end_attempt, may_have_deaths
 from docfleet.ledger.in_one_statement import Ending, NotHeld, end_by_itself, end_in_one_statement
 from docfleet.ledger.moves import LockedDocument, lock_document, record_slices
@@ -136,7 +136,8 @@ def _ending(
     summary: DocumentSummary,
 ) -> Ending:
     verdict, columns = closing(media_type, plan, outcomes, summary)
-    return Ending(claim, plan, outcomes, pages_key, verdict.state, verdict.reason, columns)
+    cause = cause_of_end(verdict.state, verdict.reason, str(columns["code"]))
+    return Ending(claim, plan, outcomes, pages_key, verdict.state, cause, columns)
 
 
 def _end_in_one_statement(session: Session, document: LockedDocument, ending: Ending) -> DocumentState:

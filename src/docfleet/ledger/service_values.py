@@ -179,14 +179,17 @@ class DocumentFilter(msgspec.Struct, frozen=True):
     code: str = ""
     created_after: float | None = None
     created_before: float | None = None
+    oldest_first: bool = False
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """One page of a listing, the newest first."""
+    """One page of a listing."""
 
     items: tuple[DocumentView, ...]
     next_cursor: str | None
     """Opaque; None at the end."""
+    looked_until: float | None = None
+    """The page ended before it was full, at documents of this time: those beyond are the next page's."""
 
 
 class BatchListing(msgspec.Struct, frozen=True):

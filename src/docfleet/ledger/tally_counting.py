@@ -19,6 +19,7 @@ from docfleet.domain.retry import FailureKind, kind_of
 from docfleet.domain.tallying import Measure, Outcome, bound_of, outcome_of
 from docfleet.domain.urgency import TARGET_SECONDS, Pool, Urgency
 from docfleet.domain.work import DOCUMENT_ENDS, PAGE_READ, DocumentState
+from docfleet.errors import document_error_codes
 from docfleet.ledger.dialect import database_now, upserts
 from docfleet.ledger.fleet_load import NOW
 from docfleet.ledger.straight import Straight
@@ -35,9 +36,10 @@ _PAST = "e.id > :after AND e.id <= :upto"
 
 _DOCUMENTS = Straight(
     text(
-        "SELECT e.at AS at, e.from_state AS from_state, e.to_state AS to_state, d.tenant_id AS tenant_id, "
-        "d.region AS region, d.pool AS pool, d.urgency AS urgency, d.code AS code, d.round AS round, "
-        "d.duplicate_of AS duplicate_of, d.created_at AS created_at, d.started_at AS started_at "
+        "SELECT e.at AS at, e.from_state AS from_state, e.to_state AS to_state, e.cause AS cause, "
+        "d.tenant_id AS tenant_id, d.region AS region, d.pool AS pool, d.urgency AS urgency, "
+        "d.code AS code, d.round AS round, d.duplicate_of AS duplicate_of, d.created_at AS created_at, "
+        "d.started_at AS started_at "
         f"FROM event e JOIN document d ON d.id = e.document_id WHERE {_PAST} AND e.entity = 'document' "
         f"AND e.from_state <> e.to_state AND (e.from_state = '' OR e.to_state IN ({_ENDS}))"
     )
@@ -173,7 +175,8 @@ def _of_document(row: Any) -> Iterable[Happened]:
         yield Happened(*told, Measure.ACCEPTED)
     if row.to_state not in DOCUMENT_ENDS:
         return
-    outcome = outcome_of(DocumentState(row.to_state), row.code)
+    # the code is the row's own only until somebody tries the document again, which may be before it is counted
+    outcome = outcome_of(DocumentState(row.to_state), row.cause if row.cause in document_error_codes() else row.code)
     yield Happened(*told, Measure.ENDED, outcome)
     if row.duplicate_of:
         yield Happened(*told, Measure.DUPLICATES)

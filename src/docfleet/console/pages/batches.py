@@ -36,7 +36,9 @@ async def batches(session: Session, cursor: str = "") -> None:
             for batch in found["items"]:
                 _row(session, batch)
             if not found["items"]:
-                text = "Batches hold what belongs together: a day's post, an archive. Make one here or with the API."
+                text = "Batches hold what belongs together: a day's post, an archive."
+                if session.may(Permission.SUBMIT):
+                    text += " Make one here or with the API."
                 empty_state("There is no batch yet", text, symbol="folder")
             with tag("div", classes="row-of"):
                 if cursor:

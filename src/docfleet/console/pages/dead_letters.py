@@ -20,9 +20,9 @@ _PAGE_STEPS = {step.value for step in PAGE_STEPS}
 @console_page(
     "/dead-letters", "Dead letters", needs=Permission.READ_DEAD_LETTERS, icon="report", order=40, shortcut="l"
 )
-async def dead_letters(session: Session, code: str = "") -> None:
+async def dead_letters(session: Session, code: str = "", step: str = "") -> None:
     use_style(session)
-    shown = DeadLetters(session, code[:64])
+    shown = DeadLetters(session, code[:64], step[:64])
     await shown.refresh()
     session.every(max(2.0, session.options.refresh_seconds), shown.refresh)
 
@@ -30,9 +30,9 @@ async def dead_letters(session: Session, code: str = "") -> None:
 class DeadLetters:
     """The groups; one of them open with its letters."""
 
-    def __init__(self, session: Session, code: str) -> None:
+    def __init__(self, session: Session, code: str, step: str) -> None:
         self._session = session
-        self._open = code
+        self._open = (code, step)
         self._told = ""
         self._cursor = ""
         tag("p", "Work that was given up after its tries. What was read of these documents is kept.", "hint")
@@ -41,8 +41,11 @@ class DeadLetters:
     async def refresh(self) -> None:
         groups = (await self._session.api.get("/v1/dead-letters/groups"))["items"]
         letters: dict[str, Any] = {"items": [], "next_cursor": None}
-        if self._open:
-            asked = {"code": self._open, "limit": _AT_ONCE, "cursor": self._cursor}
+        if not self._open[1]:
+            # an address that names a cause without a step means the largest group of it
+            self._open = next((_key(group) for group in groups if group["code"] == self._open[0]), self._open)
+        if any(_key(group) == self._open for group in groups):
+            asked = {"code": self._open[0], "step": self._open[1], "limit": _AT_ONCE, "cursor": self._cursor}
             letters = await self._session.api.get("/v1/dead-letters", asked)
         told = repr((groups, letters, self._open))
         if told == self._told:
@@ -56,7 +59,7 @@ class DeadLetters:
                 self._group(group, letters)
 
     def _group(self, group: dict[str, Any], letters: dict[str, Any]) -> None:
-        is_open = group["code"] == self._open
+        is_open = _key(group) == self._open
         with tag("section", classes="panel dead-group"):
             with tag("div", classes="panel-head"):
                 with tag("div"):
@@ -69,17 +72,17 @@ class DeadLetters:
                     )
                 with tag("div", classes="row-of"):
                     self._change({"code": group["code"], "step": group["step"]}, f"all {count(group['count'])}")
-                    ui.button(
-                        "Close" if is_open else "Look at them", on_click=lambda: self._toggle(group["code"])
-                    ).props(f"flat dense no-caps aria-expanded={str(is_open).lower()}")
+                    ui.button("Close" if is_open else "Look at them", on_click=lambda: self._toggle(_key(group))).props(
+                        f"flat dense no-caps aria-expanded={str(is_open).lower()}"
+                    )
             tag("p", group["example_message"], "break").props("dir=auto")
             if is_open:
-                self._letters([one for one in letters["items"] if one["step"] == group["step"]])
+                self._letters(letters["items"])
                 if self._cursor or letters["next_cursor"]:
                     self._pager(letters["next_cursor"])
 
-    async def _toggle(self, code: str) -> None:
-        self._open = "" if self._open == code else code
+    async def _toggle(self, key: tuple[str, str]) -> None:
+        self._open = ("", "") if self._open == key else key
         self._cursor = ""
         await self.refresh()
 
@@ -155,6 +158,10 @@ class DeadLetters:
         ui.button("Discard …", on_click=lambda: confirm(f"Take {what} off the list?", text, "Discard", discard)).props(
             "flat dense no-caps"
         ).classes("danger-text")
+
+
+def _key(group: dict[str, Any]) -> tuple[str, str]:
+    return group["code"], group["step"]
 
 
 def _pages(letter: dict[str, Any]) -> str:

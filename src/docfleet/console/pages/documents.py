@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Any
 
 from nicegui import ui
@@ -11,7 +12,8 @@ from nicegui import ui
 from docfleet.console.bulk_dialogs import BulkBar
 from docfleet.console.frame import console_page
 from docfleet.console.parts import link, tag
-from docfleet.console.reading_choices import FORMATS, MODES, PRIORITIES, STATES, parsed_labels
+from docfleet.console.problems import ApiProblem
+from docfleet.console.reading_choices import FORMATS, MODES, ORDERS, PRIORITIES, STATES, parsed_labels
 from docfleet.console.session import Session
 from docfleet.console.viewer.style import use_style
 from docfleet.console.viewer.widget import Widget
@@ -33,11 +35,12 @@ async def documents(
     code: str = "",
     since: str = "",
     until: str = "",
+    order: str = "",
 ) -> None:
     use_style(session)
     given = {
         "state": state, "name": name, "label": label, "batch": batch, "priority": priority, "code": code,
-        "since": since, "until": until,
+        "since": since, "until": until, "order": order,
     }  # fmt: skip
     uploads = await _uploads(session, batch) if session.may(Permission.SUBMIT) else None
     may_change = any(session.may(permission) for permission in _CHANGES)
@@ -103,6 +106,9 @@ class FilterBar:
             self._code = ui.input("Code", value=given["code"][:64], on_change=self._changed).props(
                 "outlined dense clearable debounce=400 maxlength=64"
             )
+            self._order = ui.select(
+                ORDERS, label="Order", value=given["order"] if given["order"] in ORDERS else "", on_change=self._changed
+            ).props("outlined dense options-dense")
         self._batch = given["batch"][:64]
         self._wrong = tag("p", classes="hint").props("role=status")
         self._wrong.set_visibility(False)
@@ -123,7 +129,9 @@ class FilterBar:
         if self._since.value:
             found.append(("created_after", f"{self._since.value}T00:00:00Z"))
         if self._until.value:
-            found.append(("created_before", f"{self._until.value}T23:59:59.999Z"))
+            found.append(("created_before", f"{_day_after(self._until.value)}T00:00:00Z"))
+        if self._order.value:
+            found.append(("order", self._order.value))
         return found
 
     def _changed(self) -> None:
@@ -134,13 +142,21 @@ class FilterBar:
         said = {
             "state": ",".join(self._state.value or ()), "name": self._name.value, "label": self._label.value,
             "priority": self._priority.value, "since": self._since.value, "until": self._until.value,
-            "code": self._code.value, "batch": self._batch,
+            "code": self._code.value, "batch": self._batch, "order": self._order.value,
         }  # fmt: skip
         kept = json.dumps({name: value for name, value in said.items() if value})
         ui.run_javascript(
             f"const said = String(new URLSearchParams({kept}));"
             "history.replaceState(history.state, '', location.pathname + (said ? '?' + said : ''));"
         )
+
+
+def _day_after(day: str) -> str:
+    """The next date; what is none stays as it is, for the API to refuse."""
+    try:
+        return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):
+        return day
 
 
 async def _uploads(session: Session, batch: str) -> Widget:
@@ -155,8 +171,9 @@ async def _uploads(session: Session, batch: str) -> Widget:
             "password": "",
         },
     )
-    open_batches = await _open_batches(session)
-    with ui.expansion("How they are read").classes("panel-like").props("dense"), tag("div", classes="row-of filters"):
+    into = await _batch(session, batch) if batch else {}
+    how = ui.expansion("How they are read").classes("panel-like").props("dense")
+    with how, tag("div", classes="row-of filters"):
         priority = ui.select(PRIORITIES, label="Priority", value=None).props("outlined dense clearable options-dense")
         formats = ui.select(FORMATS, label="Formats", value=[], multiple=True).props(
             "outlined dense clearable use-chips options-dense"
@@ -164,13 +181,20 @@ async def _uploads(session: Session, batch: str) -> Widget:
         engine = ui.input("Engine").props('outlined dense clearable maxlength=64 placeholder="the service\'s"')
         mode = ui.select(MODES, label="Mode", value=None).props("outlined dense clearable options-dense")
         labels = ui.input("Labels (k=v, k=v)").props("outlined dense clearable")
-        chosen_batch = ui.select(open_batches, label="Batch", value=batch if batch in open_batches else None).props(
+        chosen_batch = ui.select(into, label="Batch", value=batch if batch in into else None).props(
             "outlined dense clearable options-dense"
         )
         password = ui.input("Password of encrypted files", password=True).props("outlined dense clearable")
         reuse = ui.switch("Take results that are there of the same bytes", value=True)
     wrong = tag("p", classes="hint").props("role=status")
     wrong.set_visibility(False)
+
+    async def opened() -> None:
+        # a service counts the documents of every batch it lists: not before somebody wants to see them
+        if how.value:
+            chosen_batch.set_options({**into, **await _open_batches(session)})
+
+    how.on_value_change(opened)
 
     def changed() -> None:
         found, said = parsed_labels(labels.value or "")
@@ -191,3 +215,16 @@ async def _uploads(session: Session, batch: str) -> Widget:
 async def _open_batches(session: Session) -> dict[str, str]:
     found = await session.api.get("/v1/batches", {"limit": 200})
     return {one["id"]: one["name"] or one["id"] for one in found["items"] if one["sealed_at"] is None}
+
+
+async def _batch(session: Session, id: str) -> dict[str, str]:
+    """The batch that is being filled; empty where it takes no more."""
+    if not id.isalnum():
+        return {}
+    try:
+        one = await session.api.get(f"/v1/batches/{id}")
+    except ApiProblem as problem:
+        if problem.status != 404:
+            raise
+        return {}
+    return {one["id"]: one["name"] or one["id"]} if one["sealed_at"] is None else {}

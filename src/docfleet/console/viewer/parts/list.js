@@ -1,9 +1,11 @@
-// Documents, the newest first, by the cursors of the API. However many there are: rows are fetched as they are scrolled
-// to and only those in sight exist; what is in sight is looked at again while the page is shown.
+// Documents, the newest or the oldest first, by the cursors of the API. However many there are: rows are fetched as they
+// are scrolled to and only those in sight exist; what is in sight is looked at again while the page is shown.
 
 import { askJson, bytes, calmly, el, exactly, moment, money, percent, useStyle } from "docfleet-console/dom.js";
 
 const AT_ONCE = 100;
+const AHEAD = 100; // rows below those in sight when more are fetched
+const MOST = 100_000; // rows of one list: browsers draw nothing taller than some 33 million pixels
 const OPEN = new Set(["received", "running", "assembling"]);
 const STATES = { received: "waiting", running: "reading", assembling: "finishing", succeeded: "succeeded", partial: "partial", failed: "failed", cancelled: "cancelled" };
 
@@ -41,8 +43,11 @@ export class DocumentList {
   reset() {
     this.asking?.abort();
     this.items = [];
-    this.cursors = [null]; // where each part of AT_ONCE begins
+    this.known = new Map(); // id -> item
+    this.parts = [{ cursor: null, first: null }]; // where each page of the API begins: its cursor, the id of its first item
+    this.order = (this.options.filters || []).some(([name, value]) => name === "order" && value === "oldest") ? -1 : 1;
     this.next = "";
+    this.lookedUntil = "";
     this.done = false;
     this.asking = null;
     this.chosen.clear();
@@ -69,17 +74,20 @@ export class DocumentList {
     return `${this.options.url}?${query}`;
   }
 
+  get full() {
+    return this.items.length >= MOST;
+  }
+
   async more() {
-    if (this.done || this.asking) return;
+    if (this.done || this.asking || this.full) return;
     const asking = (this.asking = new AbortController());
-    this.say(this.items.length ? "Loading more …" : "Loading …");
+    this.say(this.lookedUntil ? `Looking further: ${this.items.length.toLocaleString()} found up to ${moment(this.lookedUntil)} …` : this.items.length ? "Loading more …" : "Loading …");
     try {
       const found = await askJson(this.address(this.next), asking.signal);
       if (asking.signal.aborted) return;
+      this.begin(this.parts.at(-1), found.items);
       this.merge(found.items);
-      this.next = found.next_cursor || "";
-      this.done = !found.next_cursor;
-      if (!this.done) this.cursors.push(found.next_cursor);
+      this.goOn(found);
       this.failed = "";
     } catch (problem) {
       if (problem.name === "AbortError") return;
@@ -90,31 +98,51 @@ export class DocumentList {
     this.drawNow();
   }
 
-  /** By id, the newest first; ids sort by time. */
+  /** What follows a page: a short one is no end where the service says how far it looked. */
+  goOn(found) {
+    this.next = found.next_cursor || "";
+    this.done = !found.next_cursor;
+    this.lookedUntil = found.looked_until || "";
+    if (!this.done) this.parts.push({ cursor: found.next_cursor, first: null });
+  }
+
+  begin(part, items) {
+    if (items.length) part.first = items[0].id;
+  }
+
+  /** Whether the first stands above the second: ids sort by time. */
+  isAbove(a, b) {
+    return this.order > 0 ? a > b : a < b;
+  }
+
   merge(items) {
-    const known = new Map(this.items.map((item, at) => [item.id, at]));
     const added = [];
     for (const item of items) {
-      if (known.has(item.id)) this.items[known.get(item.id)] = item;
-      else added.push(item);
+      const known = this.known.get(item.id);
+      if (known) Object.assign(known, item);
+      else {
+        this.known.set(item.id, item);
+        added.push(item);
+      }
     }
     if (!added.length) return 0;
     const last = this.items.at(-1);
     this.items.push(...added);
-    if (last && added.some((item) => item.id > last.id)) this.items.sort((a, b) => (a.id < b.id ? 1 : -1));
+    if (last && added.some((item) => this.isAbove(item.id, last.id))) this.items.sort((a, b) => (a.id === b.id ? 0 : this.isAbove(a.id, b.id) ? -1 : 1));
     return added.length;
   }
 
-  /** Looks again at the newest and at what is in sight. */
+  /** Looks again at the first, where new ones come in, and at what is in sight and may have changed. */
   async look() {
     if (document.hidden || this.looking || this.asking || !this.root.isConnected) return;
     this.looking = true;
     try {
       const [first, last] = this.inSight();
-      const parts = new Set([0]);
+      const parts = new Set([this.parts[0]]);
+      if (this.order < 0 && this.done) parts.add(this.parts.at(-1));
       if (this.items.slice(first, last).some((item) => OPEN.has(item.state))) {
-        parts.add(Math.min(this.cursors.length - 1, Math.floor(first / AT_ONCE)));
-        parts.add(Math.min(this.cursors.length - 1, Math.floor(Math.max(first, last - 1) / AT_ONCE)));
+        parts.add(this.partOf(this.items[first]));
+        parts.add(this.partOf(this.items[last - 1]));
       }
       for (const part of parts) await this.lookAt(part);
       this.failed = "";
@@ -126,29 +154,31 @@ export class DocumentList {
     this.drawNow();
   }
 
+  partOf(item) {
+    return this.parts.findLast((part) => part.first && !this.isAbove(item.id, part.first)) || this.parts[0];
+  }
+
   async lookAt(part) {
     const filters = this.options.filters;
-    const found = await askJson(this.address(this.cursors[part]));
+    const found = await askJson(this.address(part.cursor));
     if (filters !== this.options.filters) return;
-    const newest = found.items[0]?.id;
-    const oldest = found.next_cursor ? found.items.at(-1)?.id : "";
+    const isFirst = part === this.parts[0];
+    const top = found.items[0]?.id;
+    const end = found.next_cursor ? found.items.at(-1)?.id : "";
     const present = new Set(found.items.map((item) => item.id));
     const before = this.items.length;
     // what lay between these and is gone was deleted, or does not fit the filters any more
-    if (part === 0 && !newest) this.items = [];
-    else this.items = this.items.filter((item) => present.has(item.id) || item.id < oldest || (part > 0 && item.id > newest));
-    for (const id of this.chosen) if (before !== this.items.length && !this.items.some((item) => item.id === id)) this.chosen.delete(id);
+    const stays = (id) => present.has(id) || (found.next_cursor ? !end || this.isAbove(end, id) : false) || (!isFirst && (!top || this.isAbove(id, top)));
+    this.items = this.items.filter((item) => stays(item.id) || !this.known.delete(item.id));
+    if (before !== this.items.length) for (const id of this.chosen) if (!this.known.has(id)) this.chosen.delete(id);
+    if (before !== this.items.length) this.told();
     const added = this.merge(found.items);
-    if (part === 0 && added && this.scroller.scrollTop > this.height()) {
+    if (isFirst && added && this.order > 0 && this.scroller.scrollTop > this.height()) {
       this.scroller.scrollTop += added * this.height();
       this.fresh.hidden = false;
       this.fresh.textContent = `↑ ${added} new`;
     }
-    if (part === 0 && !this.next && found.next_cursor) {
-      this.next = found.next_cursor;
-      this.done = false;
-      this.cursors.push(found.next_cursor);
-    }
+    if (part === this.parts.at(-1) && this.done && found.next_cursor) this.goOn(found);
   }
 
   // --- drawing
@@ -195,7 +225,7 @@ export class DocumentList {
       row.remove();
       this.rows.delete(id);
     }
-    if (last >= this.items.length - 20 && !this.done && !this.failed) this.more();
+    if (last >= this.items.length - AHEAD && !this.done && !this.failed) this.more();
   }
 
   makeRow(item, at) {
@@ -222,7 +252,8 @@ export class DocumentList {
   sayHowMany() {
     if (this.failed) return this.say(this.failed);
     const shown = this.items.length.toLocaleString();
-    if (!this.items.length) return this.say((this.options.filters || []).length ? "Nothing fits these filters. Take some of them away to see more." : this.options.empty || "There is no document yet. Drop files above to begin.");
+    if (this.full) return this.say(`${shown} loaded, and no more: narrow them down by a filter or a date, or begin with the oldest`);
+    if (!this.items.length) return this.say((this.options.filters || []).some(([name]) => name !== "order") ? "Nothing fits these filters. Take some of them away to see more." : this.options.empty || "There is no document yet. Drop files above to begin.");
     return this.say(this.done ? `${shown} document${this.items.length === 1 ? "" : "s"}` : `${shown} loaded, more below`);
   }
 
