@@ -26,7 +26,7 @@ from docfleet.api.app import make_app
 from docfleet.client import Client
 from docfleet.delivery.signing import new_secret, seal_secret
 from docfleet.dispatch.chores import do_due
-from docfleet.domain.access import Role
+from docfleet.domain.access import SYSTEM_TENANT, Role
 from docfleet.domain.months import month_bounds, month_of
 from docfleet.domain.pricing import PriceBook, Rate
 from docfleet.errors import BadRequest, Forbidden, NotFound, ReportFailed, ServiceUnavailable
@@ -35,6 +35,8 @@ from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.report_values import ReportKind
 from docfleet.ledger.reports import Reports
 from docfleet.ledger.tallies import Tallies
+from docfleet.reports.gathering import MonthSources, MonthTerms, month_facts
+from docfleet.reports.month_facts import MonthFacts, PoolOutlook
 from docfleet.reports.office import FOLDER, Office
 from docfleet.reports.press import Press, PressLimits
 from docfleet.runtime import Runtime
@@ -247,6 +249,47 @@ def _by_command(served: Served, folder: Path, month: str, report_id: str) -> Non
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "has not begun" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_a_tenant_among_others_is_told_of_its_own_alone(served: Served) -> None:
+    """Neither the fleet's forecast nor others' troubles; the operator's report adds everybody up."""
+    parts = served.parts
+    assert parts.budgets is not None
+    for tenant in ("acme", "rival"):
+        with client_of(served, tenant) as client:
+            client.submit(PDF + tenant.encode(), name="one.pdf")
+    work_through(parts)
+    with parts.ledger.unit_of_work() as session:
+        theirs = session.execute(text("SELECT id FROM document WHERE tenant_id = 'rival'")).scalars().first()
+        dies = "INSERT INTO death (at, worker, slice_id, document_id, seconds, cause, innocent) VALUES "
+        for number in range(9):
+            given = {"at": time.time(), "worker": f"w{number}", "theirs": theirs}
+            session.execute(text(dies + "(:at, :worker, 1, :theirs, 1.0, 'worker_died', :no)"), {**given, "no": False})
+    tallies = Tallies(parts.ledger)
+    for _ in range(2):
+        while tallies.count_events():
+            pass
+    sources, month, asked = MonthSources(parts.ledger, tallies, parts.budgets), month_of(time.time()), list[str]()
+
+    def outlook() -> tuple[PoolOutlook, ...]:
+        asked.append("the fleet's")
+        return (PoolOutlook("pdf", "document", missing="nothing yet"),)
+
+    def told(tenant: str) -> MonthFacts:
+        return month_facts(sources, tenant, month, MonthTerms(), outlook, time.time())
+
+    own = told("acme")
+    assert (own.of_fleet, own.outlook, asked, own.troubles.deaths) == (False, (), [], ())
+    assert len(own.ahead) == 2
+    assert sum(one.count for one in told("rival").troubles.deaths) == 9
+    fleet = told(SYSTEM_TENANT)
+    assert (fleet.of_fleet, len(fleet.outlook), sum(one.count for one in fleet.troubles.deaths)) == (True, 1, 9)
+    both = (own, told("rival"))
+    for count in ("accepted", "succeeded", "pages"):
+        assert getattr(fleet.total, count) == sum(getattr(one.total, count) for one in both) > 0
+    assert fleet.money.whole.documents == sum(one.money.whole.documents for one in both)
+    # time goes on between the three looks
+    assert fleet.money.whole.micros == pytest.approx(sum(one.money.whole.micros for one in both), rel=0.01, abs=2000)
 
 
 # --- the schedule

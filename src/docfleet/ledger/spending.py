@@ -158,7 +158,8 @@ def forecast_of(session: Session, tenant: str, month: str, spent_micros: int, no
     begin = (today - FORECAST_DAYS) * DAY_SECONDS
     given = {"of_tenant": tenant, "months": sorted({month, month_of(begin)}), "begin": begin}
     days = {int(day): int(micros) for day, micros in session.execute(_DAYS, given)}
-    first = min(days, default=today)
+    # where nothing was ever called, every day of the month is known to have cost nothing
+    first = min(days, default=int(month_bounds(month)[0] // DAY_SECONDS))
     left = (month_bounds(month)[1] - now) / DAY_SECONDS
     full = [days.get(day, 0) for day in range(first, today)]
     return forecast(spent_micros, full, days.get(today, 0), now / DAY_SECONDS - today, left)

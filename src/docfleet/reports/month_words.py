@@ -56,6 +56,12 @@ def day_and_time(seconds: float) -> str:
     return f"{when.day} {when:%b, %H:%M}"
 
 
+def day(seconds: float) -> str:
+    """ "Tue 3 Oct" """
+    when = at(seconds)
+    return f"{when:%a} {when.day} {when:%b}"
+
+
 def dollars(amount: float) -> str:
     """Of any sign; four digits of what is below a dollar, whole dollars of what is above ten thousand."""
     sign, size = ("−" if amount < 0 else ""), abs(amount)
