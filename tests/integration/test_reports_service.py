@@ -206,11 +206,14 @@ def test_the_month_is_made_kept_listed_and_fetched(served: Served, tmp_path: Pat
     with client_of(served, role=Role.OPERATOR) as client:
         fresh = client.reports.month(month, by_hand_usd_per_document=7.25, investment_usd=1000)
         kept = client.reports.make(month)
-        again = client.reports.make(month)
+        again = client.reports.make(month, by_hand_usd_per_document=3.5)
+        assert "$3.50 a document (given for this report)" in words(client.reports.fetch(kept.id))
         assert again.id == kept.id
         assert [one.id for one in client.reports.list()] == [kept.id]
         assert client.reports.get(kept.id) == again
         assert hashlib.sha256(client.reports.fetch(kept.id)).hexdigest() == again.sha256
+        with pytest.raises(BadRequest, match="needs both"):
+            client.reports.month(month, by_hand_minutes_per_page=2.0)
         with pytest.raises(BadRequest, match="has not begun"):
             client.reports.month("2099-01")
         with pytest.raises(BadRequest):

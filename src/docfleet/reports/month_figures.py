@@ -218,9 +218,13 @@ def _incident_note(report: MonthReport) -> str:
 
 def _days_alt(report: MonthReport) -> str:
     total = report.facts.total
+    by_day = ", ".join(
+        f"{number}: {say.count(day.read)}" for number, day in enumerate(report.days, start=1) if day.counted
+    )
     return (
         f"Column chart of documents that ended on each day: {say.count(total.succeeded + total.partial)} read, "
-        f"{say.count(total.failed)} failed through their own fault, {say.count(total.broken)} through the service's."
+        f"{say.count(total.failed)} failed through their own fault, {say.count(total.broken)} through the service's. "
+        f"Read on each day that is counted, from the first on: {by_day or 'none'}."
     )
 
 

@@ -72,9 +72,11 @@ class Office:
         facts = month_facts(sources, tenant, month, terms or self.terms, self.outlook, now)
         return month_pdf(facts, self.press.typeset)
 
-    def make_month(self, tenant: str, month: str, made_by: str = "", *, replace: bool = True) -> ReportView:
+    def make_month(
+        self, tenant: str, month: str, made_by: str = "", *, replace: bool = True, terms: MonthTerms | None = None
+    ) -> ReportView:
         """Makes it and keeps it; the one that is kept then, which is another's where it was there and stays."""
-        pdf = self.month(tenant, month)
+        pdf = self.month(tenant, month, terms)
         is_over = month_bounds(month)[1] <= self.reports.now()
         return self._keep(tenant, ReportKind.MONTH, month, pdf, is_over, made_by, replace)
 

@@ -86,12 +86,14 @@ class _Reports:
         with tag("div").style(_ROW):
             ui.button("Download", icon="download", on_click=self._download).props("unelevated no-caps")
             self._keep = ui.button("Make and keep", icon="save", on_click=self._make)
-            self._keep.props("outline no-caps").tooltip(
-                "With the assumptions that are set; takes the place of an earlier one"
-            )
+            self._keep.props("outline no-caps").tooltip("With the assumptions above; takes the place of an earlier one")
+
+    def _given(self) -> dict[str, float]:
+        """The assumptions that somebody typed."""
+        return {name: field.value for name, field in self._assumed.items() if field.value is not None}
 
     def _download(self) -> None:
-        asked = {name: field.value for name, field in self._assumed.items() if field.value is not None}
+        asked = self._given()
         query = f"?{urlencode(asked)}" if asked else ""
         # it puts the path of the console before it by itself
         ui.navigate.to(f"/reports/month/{self._month.value}{query}")
@@ -99,7 +101,8 @@ class _Reports:
     async def _make(self) -> None:
         self._keep.disable()
         try:
-            made = await self._session.api.post("/v1/reports", {"kind": "month", "period": self._month.value})
+            wanted = {"kind": "month", "period": self._month.value, "assumptions": self._given()}
+            made = await self._session.api.post("/v1/reports", wanted)
         finally:
             self._keep.enable()
         self._session.say(f"The report on {made['period']} is made.")
