@@ -15,8 +15,9 @@ from docfleet.ledger.service_values import DocumentView, EventView, PageView
 from docfleet.reports import quantities as say
 from docfleet.reports.document_facts import DocumentReport
 from docfleet.reports.figures import Bar, Tile
-from docfleet.reports.month_words import UNKNOWN, NamedTable, dollars
+from docfleet.reports.month_words import UNKNOWN, NamedTable
 from docfleet.reports.printable import fit_name, fit_text, words
+from docfleet.reports.quantities import dollars
 
 PAGE_ROWS = 200
 FIELD_ROWS = 200

@@ -14,8 +14,9 @@ from docfleet.reports import month_money, month_remarks, month_tables
 from docfleet.reports import quantities as say
 from docfleet.reports.figures import Bar, Tile
 from docfleet.reports.month_report import Figure, MonthReport, is_before
-from docfleet.reports.month_words import UNKNOWN, NamedTable, Note, change, dollars, moment, month_name
+from docfleet.reports.month_words import UNKNOWN, NamedTable, Note, change, moment, month_name
 from docfleet.reports.printable import fit_text
+from docfleet.reports.quantities import dollars
 
 
 class DayColumn(msgspec.Struct, frozen=True):

@@ -8,8 +8,9 @@ from docfleet.domain.returns import REFERENCE_DOCUMENTS
 from docfleet.reports import quantities as say
 from docfleet.reports.month_facts import WeekAhead
 from docfleet.reports.month_report import MonthReport, PoolNeed
-from docfleet.reports.month_words import UNKNOWN, NamedTable, day, day_and_time, dollars, moment, number, shown_dollars
+from docfleet.reports.month_words import UNKNOWN, NamedTable, day, day_and_time, moment, number, shown_dollars
 from docfleet.reports.printable import fit_text
+from docfleet.reports.quantities import dollars
 
 _HOSTED = "Own processors, deployed"
 """Shown by those who have any."""

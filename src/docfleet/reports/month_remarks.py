@@ -6,8 +6,9 @@ from docfleet.errors import document_error_codes
 from docfleet.reports import quantities as say
 from docfleet.reports.month_facts import MonthFacts
 from docfleet.reports.month_report import MonthReport, PoolNeed, counted_from, is_before
-from docfleet.reports.month_words import Note, day_and_time, dollars, moment, number
+from docfleet.reports.month_words import Note, day_and_time, moment, number
 from docfleet.reports.printable import fit_text, words
+from docfleet.reports.quantities import dollars
 
 
 def points(report: MonthReport) -> tuple[Note, ...]:

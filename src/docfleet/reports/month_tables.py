@@ -5,8 +5,9 @@ from __future__ import annotations
 from docfleet.reports import quantities as say
 from docfleet.reports.month_facts import MonthFacts
 from docfleet.reports.month_report import Figure, MonthReport
-from docfleet.reports.month_words import UNKNOWN, NamedTable, day_and_time, dollars
+from docfleet.reports.month_words import UNKNOWN, NamedTable, day_and_time
 from docfleet.reports.printable import fit_text, words
+from docfleet.reports.quantities import dollars
 from docfleet.reports.tables import CODE_CHARACTERS
 
 INCIDENT_ROWS = 25
