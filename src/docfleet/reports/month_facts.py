@@ -50,6 +50,13 @@ class Assumptions(msgspec.Struct, frozen=True):
     def is_by_page(self) -> bool:
         return self.by_hand_minutes_per_page > 0 and self.by_hand_usd_per_hour > 0
 
+    def usd_by_hand(self, documents: int, pages: int) -> float | None:
+        """What a document costs by hand where so many have so many pages; None: nobody has told, or there are none."""
+        if self.is_by_page:
+            amount = pages * self.by_hand_minutes_per_page / 60 * self.by_hand_usd_per_hour
+            return amount / documents if documents else None
+        return self.by_hand_usd_per_document or None
+
     @property
     def is_reference(self) -> bool:
         """Nobody has said anything else than the reference case."""

@@ -238,8 +238,8 @@ def _by_hand(facts: MonthFacts) -> tuple[Figure, Figure]:
     whole, terms = facts.money.whole, facts.assumptions
     if terms.is_by_page:
         amount = whole.pages * terms.by_hand_minutes_per_page / 60 * terms.by_hand_usd_per_hour
-        each = known(amount / whole.documents) if whole.documents else Figure(None, "no document has results")
-        return known(amount), each
+        each = terms.usd_by_hand(whole.documents, whole.pages)
+        return known(amount), Figure(None, "no document has results") if each is None else known(each)
     if not terms.by_hand_usd_per_document:
         told = Figure(None, "nobody has told what work by hand costs (reports.by_hand_usd_per_document)")
         return told, told
