@@ -111,7 +111,21 @@ def words(pdf: bytes) -> str:
 def is_archive(pdf: bytes) -> bool:
     with pikepdf.open(io.BytesIO(pdf)) as opened:
         told = opened.open_metadata()
+        assert str(opened.Root.Lang) == "en"
+        assert opened.Root.ViewerPreferences.DisplayDocTitle
+        assert all(alternatives_of(opened.Root.StructTreeRoot)), "a drawing without words"
         return told.pdfa_status == "2A" and told["pdfuaid:part"] == "1" and bool(opened.Root.MarkInfo.Marked)
+
+
+def alternatives_of(node: Any) -> list[str]:
+    """What stands for each figure below a node of the structure."""
+    if not isinstance(node, pikepdf.Dictionary):
+        return []
+    own = [str(node.get("/Alt", ""))] if node.get("/S") == "/Figure" else []
+    below = node.get("/K", [])
+    return own + [
+        said for one in (below if isinstance(below, pikepdf.Array) else [below]) for said in alternatives_of(one)
+    ]
 
 
 def test_a_document_from_upload_to_report(served: Served) -> None:
