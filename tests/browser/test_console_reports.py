@@ -36,6 +36,15 @@ def test_an_operator_makes_keeps_and_downloads_the_month(signed_in: Any) -> None
     assert Path(kept.value.path()).read_bytes().startswith(b"%PDF-")
 
 
+def test_half_an_assumption_is_refused_on_the_page_and_not_in_place_of_it(signed_in: Any) -> None:
+    page = signed_in("auditor", "/reports")
+    page.wait_for_selector("text=Make a report")
+    page.fill("input[aria-label='By hand, minutes a page']", "2")
+    page.get_by_role("button", name="Download").click()
+    page.wait_for_selector("text=Work by hand by the page needs both")
+    assert page.url.endswith("/reports")
+
+
 def test_reports_on_a_document_by_its_address_and_not_for_strangers(signed_in: Any, service: ConsoleService) -> None:
     document = service.submit(SAMPLES / "contract.pdf")
     service.wait_for_end(document)

@@ -26,7 +26,7 @@ from docfleet.api.app import make_app
 from docfleet.client import Client
 from docfleet.delivery.signing import new_secret, seal_secret
 from docfleet.dispatch.chores import do_due
-from docfleet.domain.access import Role
+from docfleet.domain.access import SYSTEM_TENANT, Role
 from docfleet.domain.months import month_bounds, month_of
 from docfleet.domain.pricing import PriceBook, Rate
 from docfleet.errors import BadRequest, Forbidden, NotFound, ReportFailed, ServiceUnavailable
@@ -35,6 +35,8 @@ from docfleet.ledger.budgets import Budgets
 from docfleet.ledger.report_values import ReportKind
 from docfleet.ledger.reports import Reports
 from docfleet.ledger.tallies import Tallies
+from docfleet.reports.gathering import MonthSources, MonthTerms, month_facts
+from docfleet.reports.month_facts import MonthFacts, PoolOutlook
 from docfleet.reports.office import FOLDER, Office
 from docfleet.reports.press import Press, PressLimits
 from docfleet.runtime import Runtime
@@ -109,7 +111,21 @@ def words(pdf: bytes) -> str:
 def is_archive(pdf: bytes) -> bool:
     with pikepdf.open(io.BytesIO(pdf)) as opened:
         told = opened.open_metadata()
+        assert str(opened.Root.Lang) == "en"
+        assert opened.Root.ViewerPreferences.DisplayDocTitle
+        assert all(alternatives_of(opened.Root.StructTreeRoot)), "a drawing without words"
         return told.pdfa_status == "2A" and told["pdfuaid:part"] == "1" and bool(opened.Root.MarkInfo.Marked)
+
+
+def alternatives_of(node: Any) -> list[str]:
+    """What stands for each figure below a node of the structure."""
+    if not isinstance(node, pikepdf.Dictionary):
+        return []
+    own = [str(node.get("/Alt", ""))] if node.get("/S") == "/Figure" else []
+    below = node.get("/K", [])
+    return own + [
+        said for one in (below if isinstance(below, pikepdf.Array) else [below]) for said in alternatives_of(one)
+    ]
 
 
 def test_a_document_from_upload_to_report(served: Served) -> None:
@@ -204,11 +220,14 @@ def test_the_month_is_made_kept_listed_and_fetched(served: Served, tmp_path: Pat
     with client_of(served, role=Role.OPERATOR) as client:
         fresh = client.reports.month(month, by_hand_usd_per_document=7.25, investment_usd=1000)
         kept = client.reports.make(month)
-        again = client.reports.make(month)
+        again = client.reports.make(month, by_hand_usd_per_document=3.5)
+        assert "$3.50 a document (given for this report)" in words(client.reports.fetch(kept.id))
         assert again.id == kept.id
         assert [one.id for one in client.reports.list()] == [kept.id]
         assert client.reports.get(kept.id) == again
         assert hashlib.sha256(client.reports.fetch(kept.id)).hexdigest() == again.sha256
+        with pytest.raises(BadRequest, match="needs both"):
+            client.reports.month(month, by_hand_minutes_per_page=2.0)
         with pytest.raises(BadRequest, match="has not begun"):
             client.reports.month("2099-01")
         with pytest.raises(BadRequest):
@@ -247,6 +266,47 @@ def _by_command(served: Served, folder: Path, month: str, report_id: str) -> Non
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "has not begun" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_a_tenant_among_others_is_told_of_its_own_alone(served: Served) -> None:
+    """Neither the fleet's forecast nor others' troubles; the operator's report adds everybody up."""
+    parts = served.parts
+    assert parts.budgets is not None
+    for tenant in ("acme", "rival"):
+        with client_of(served, tenant) as client:
+            client.submit(PDF + tenant.encode(), name="one.pdf")
+    work_through(parts)
+    with parts.ledger.unit_of_work() as session:
+        theirs = session.execute(text("SELECT id FROM document WHERE tenant_id = 'rival'")).scalars().first()
+        dies = "INSERT INTO death (at, worker, slice_id, document_id, seconds, cause, innocent) VALUES "
+        for number in range(9):
+            given = {"at": time.time(), "worker": f"w{number}", "theirs": theirs}
+            session.execute(text(dies + "(:at, :worker, 1, :theirs, 1.0, 'worker_died', :no)"), {**given, "no": False})
+    tallies = Tallies(parts.ledger)
+    for _ in range(2):
+        while tallies.count_events():
+            pass
+    sources, month, asked = MonthSources(parts.ledger, tallies, parts.budgets), month_of(time.time()), list[str]()
+
+    def outlook() -> tuple[PoolOutlook, ...]:
+        asked.append("the fleet's")
+        return (PoolOutlook("pdf", "document", missing="nothing yet"),)
+
+    def told(tenant: str) -> MonthFacts:
+        return month_facts(sources, tenant, month, MonthTerms(), outlook, time.time())
+
+    own = told("acme")
+    assert (own.of_fleet, own.outlook, asked, own.troubles.deaths) == (False, (), [], ())
+    assert len(own.ahead) == 2
+    assert sum(one.count for one in told("rival").troubles.deaths) == 9
+    fleet = told(SYSTEM_TENANT)
+    assert (fleet.of_fleet, len(fleet.outlook), sum(one.count for one in fleet.troubles.deaths)) == (True, 1, 9)
+    both = (own, told("rival"))
+    for count in ("accepted", "succeeded", "pages"):
+        assert getattr(fleet.total, count) == sum(getattr(one.total, count) for one in both) > 0
+    assert fleet.money.whole.documents == sum(one.money.whole.documents for one in both)
+    # time goes on between the three looks
+    assert fleet.money.whole.micros == pytest.approx(sum(one.money.whole.micros for one in both), rel=0.01, abs=2000)
 
 
 # --- the schedule

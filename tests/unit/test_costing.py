@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from docfleet.domain.costing import Part, Saving, Usage, WholeCost, apportion, by_hand_micros, share_out, whole_cost
 from docfleet.domain.pricing import PriceBook, Rate, Tier
 from docfleet.errors import UsageError
+from docfleet.ledger.spending import whole_costs_of
+from docfleet.ledger.use_values import FleetUse, TenantUse, Use
 
 BOOK = PriceBook(
     rates={"OCR": Rate((Tier(0, 1_500), Tier(1_000, 600))), "FORM": Rate.flat(30_000)},
@@ -132,3 +134,13 @@ def test_savings_may_be_losses() -> None:
     assert (loss.micros, loss.return_on_cost) == (-50, -0.5)
     assert Saving(0, 0).return_on_cost is None
     assert by_hand_micros(120, 2.5, 20_000_000) == 100_000_000
+
+
+def test_what_stands_is_there_in_a_month_in_which_nobody_reads() -> None:
+    quiet = Use(FleetUse(base_micros=200.0, paid_micros=40.0), {"acme": TenantUse(storage_micros=3.0)})
+    shared = whole_costs_of(quiet, {"acme": 0}, ["acme", "rival"])
+    assert {name: (one.base_micros, one.idle_micros) for name, one in shared.items()} == {
+        "acme": (100, 20), "rival": (100, 20),
+    }  # fmt: skip
+    read = Use(quiet.fleet, {"rival": TenantUse(documents=1, pages=1)})
+    assert whole_costs_of(read, {"acme": 0}, ["acme", "rival"])["acme"].micros == 0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docfleet.domain.returns import Assumptions, by_minutes, compare
+from docfleet.domain.returns import MOST_DOCUMENTS, Assumptions, break_even, by_minutes, compare
 
 amounts = st.floats(0, 1e6, allow_nan=False)
 
@@ -35,6 +35,13 @@ def test_what_never_pays_and_what_costs_nothing() -> None:
     assert (free.per_document_usd, free.return_on_cost) == (None, None)
 
 
+def test_where_both_cost_the_same_it_breaks_even() -> None:
+    assert break_even(200.0, 0.0, 0.5) == 400
+    assert break_even(200.0, 0.0, 0.1 + 0.2 + 0.2) == 400, "the last bits of a price decide nothing"
+    assert break_even(0.0, 0.01, 0.5) == 0
+    assert break_even(200.0, 0.5, 0.5) is None
+
+
 @pytest.mark.parametrize("wrong", [-1.0, math.nan, math.inf])
 def test_nonsense_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="from 0 on"):
@@ -45,10 +52,10 @@ def test_nonsense_is_refused(wrong: float) -> None:
 def test_from_the_break_even_on_it_is_cheaper_here(documents: int, hand: float, standing: float, each: float) -> None:
     even = compare(Assumptions(documents, hand, standing, each)).break_even_documents
     if even is None:
-        assert hand <= each
+        assert (hand - each) * MOST_DOCUMENTS <= standing, "a volume that nobody has"
         return
     if even > 10**9:
         return  # beyond what floats tell apart
     assert compare(Assumptions(even, hand, standing, each)).saved_usd >= -1e-6 * (1 + even * hand)
-    before = max(0, even - 2)
+    before = max(0, even - 1)
     assert compare(Assumptions(before, hand, standing, each)).saved_usd <= 1e-6 * (1 + even * hand)

@@ -9,7 +9,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from docfleet.api.inputs import Parts, Text, Who
-from docfleet.api.parts import budgets_of
+from docfleet.api.parts import budgets_of, office_of
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import example, moment
 from docfleet.api.statistics import Whose, whose
@@ -214,7 +214,8 @@ class CostsOut(BaseModel):
         },
         whole=_WHOLE,
         all_cloud={"usd": 74.6, "saved_usd": -49.46, "return_on_cost": -0.3987}, by_hand=None,
-        standing_month_usd=200.0, forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
+        standing_month_usd=200.0, by_hand_document_usd=0.5,
+        forecast={"low_usd": 24.1, "expected_usd": 27.0, "high_usd": 29.9, "days_seen": 13},
         budgets=[_BUDGET],
     )  # fmt: skip
 
@@ -236,11 +237,14 @@ class CostsOut(BaseModel):
     standing_month_usd: float | None = Field(
         description="Your part of what stands for a whole month, whatever is read (base, hosting); null: not known yet."
     )
+    by_hand_document_usd: float | None = Field(
+        description="What one of these documents is assumed to cost by hand, as the service is set; null: not told."
+    )
     forecast: ForecastOut | None = Field(description="null for a month that is not the present one.")
     budgets: list[BudgetOut]
 
     @classmethod
-    def of(cls, told: Costs) -> CostsOut:
+    def of(cls, told: Costs, by_hand_usd: float | None = None) -> CostsOut:
         return cls(
             month=told.month, spent_usd=usd_of(told.spent_micros), reserved_usd=usd_of(told.reserved_micros),
             without_result_usd=usd_of(told.lost_micros), worker_usd=usd_of(told.whole.busy_micros),
@@ -256,6 +260,7 @@ class CostsOut(BaseModel):
             all_cloud=ComparedOut.of(told.all_cloud) if told.all_cloud else None,
             by_hand=ComparedOut.of(told.by_hand) if told.by_hand else None,
             standing_month_usd=None if told.standing_month_micros is None else usd_of(told.standing_month_micros),
+            by_hand_document_usd=by_hand_usd,
             forecast=ForecastOut.of(told.forecast) if told.forecast else None,
             budgets=[BudgetOut.of(view) for view in told.budgets],
         )  # fmt: skip
@@ -311,7 +316,9 @@ class BudgetIn(BaseModel):
 @costs.route("GET", "/v1/costs", Permission.READ_COSTS, out=CostsOut)
 def read_costs(parts: Parts, caller: Who, month: Month = None) -> CostsOut:
     """What a month cost, what was saved, and what it will have cost at its end."""
-    return CostsOut.of(budgets_of(parts).costs(caller.tenant, month))
+    told = budgets_of(parts).costs(caller.tenant, month)
+    assumed = office_of(parts).terms.assumptions
+    return CostsOut.of(told, assumed.usd_by_hand(told.whole.documents, told.whole.pages))
 
 
 @costs.route("GET", "/v1/costs/tenants", Permission.READ_COSTS, out=TenantCostsOut, problems=(Forbidden,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from docfleet.api.ranges import content_disposition
 from docfleet.api.resource import Resource
 from docfleet.api.schemas import example, moment
 from docfleet.domain.access import Permission
-from docfleet.errors import Gone, NotFound, ReportFailed, ServiceUnavailable
+from docfleet.errors import BadRequest, Gone, NotFound, ReportFailed, ServiceUnavailable
 from docfleet.ledger.report_values import ReportView
 from docfleet.reports.gathering import MonthTerms
 
@@ -44,7 +44,9 @@ _PDF: dict[int | str, dict[str, Any]] = {
 _MADE = (ReportFailed, ServiceUnavailable)
 ReportId = Annotated[str, Path(description="Id of a report."), AfterValidator(known_form)]
 Month = Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")]
-Dollars = Annotated[float | None, Query(ge=0, le=1e12, allow_inf_nan=False)]
+MOST_USD = 1e12
+MOST_MINUTES = 10_000.0
+Dollars = Annotated[float | None, Query(ge=0, le=MOST_USD, allow_inf_nan=False)]
 
 
 class ReportOut(BaseModel):
@@ -85,6 +87,17 @@ class ReportsOut(BaseModel):
     next_cursor: str | None = None
 
 
+class AssumptionsIn(BaseModel):
+    """What the ledger cannot know. What is left out is assumed as the service is set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by_hand_usd_per_document: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
+    by_hand_minutes_per_page: float | None = Field(None, ge=0, le=MOST_MINUTES, allow_inf_nan=False)
+    by_hand_usd_per_hour: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
+    investment_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
+
+
 class ReportIn(BaseModel):
     """What to report on. It takes the place of the one that was made before."""
 
@@ -92,6 +105,9 @@ class ReportIn(BaseModel):
 
     kind: Literal["month"] = "month"
     period: Month = Field(description="As in 2026-11, UTC; a month under way is marked as such.")
+    assumptions: AssumptionsIn = Field(
+        default_factory=AssumptionsIn, description="For this report; each that is given is named in it."
+    )
 
 
 @reports.route(
@@ -110,7 +126,7 @@ def read_month_report(
         Dollars, Query(description="What a document costs by hand; 0: no comparison.")
     ] = None,
     by_hand_minutes_per_page: Annotated[
-        float | None, Query(ge=0, le=10_000, allow_inf_nan=False, description="Time to type a page by hand.")
+        float | None, Query(ge=0, le=MOST_MINUTES, allow_inf_nan=False, description="Time to type a page by hand.")
     ] = None,
     by_hand_usd_per_hour: Annotated[Dollars, Query(description="What an hour of that costs.")] = None,
     investment_usd: Annotated[Dollars, Query(description="Spent once, to be earned back.")] = None,
@@ -127,15 +143,22 @@ def read_month_report(
         "investment_usd": investment_usd,
     }
     office = office_of(parts)
-    terms = _assuming(office.terms, {name: value for name, value in asked.items() if value is not None})
+    terms = _assuming(office.terms, asked)
     return _pdf(office.month(caller.tenant, month, terms), f"docfleet-{month}.pdf")
 
 
-def _assuming(terms: MonthTerms, asked: dict[str, float]) -> MonthTerms:
-    """A price of a document that is asked for comes before minutes that are set."""
+def _assuming(terms: MonthTerms, given: Mapping[str, float | None]) -> MonthTerms:
+    """A price of a document that is asked for comes before minutes that are set. Raises BadRequest for minutes of work
+    by hand without a price of an hour, or the other way round, where none is set: the comparison would leave them out.
+    """
+    asked = {name: value for name, value in given.items() if value is not None}
     if "by_hand_usd_per_document" in asked and not asked.keys() & {"by_hand_minutes_per_page", "by_hand_usd_per_hour"}:
         asked = asked | {"by_hand_minutes_per_page": 0.0, "by_hand_usd_per_hour": 0.0}
-    return replace(terms, assumptions=replace(terms.assumptions, asked=tuple(asked), **asked))
+    made = replace(terms.assumptions, asked=tuple(asked), **asked)
+    by_page = (made.by_hand_minutes_per_page, made.by_hand_usd_per_hour)
+    if any(by_page) and not all(by_page) and asked.keys() & {"by_hand_minutes_per_page", "by_hand_usd_per_hour"}:
+        raise BadRequest("Work by hand by the page needs both: minutes a page, and what an hour costs.")
+    return replace(terms, assumptions=made)
 
 
 @reports.route("GET", "/v1/reports", Permission.READ_COSTS, out=ReportsOut)
@@ -149,7 +172,9 @@ def list_reports(parts: Parts, caller: Who, cursor: Cursor = None, limit: Limit 
 @reports.route("POST", "/v1/reports", Permission.READ_COSTS, out=ReportOut, status=201, problems=_MADE)
 def make_report(body: ReportIn, parts: Parts, caller: Who) -> ReportOut:
     """Make a report and keep it, in place of the one that was made before; webhooks get `report.ready`."""
-    view = office_of(parts).make_month(caller.tenant, body.period, caller.key_id)
+    office = office_of(parts)
+    terms = _assuming(office.terms, body.assumptions.model_dump())
+    view = office.make_month(caller.tenant, body.period, caller.key_id, terms=terms)
     return ReportOut.of(view, parts.options.public_url)
 
 

@@ -48,7 +48,10 @@ def month(
     by_hand_minutes: Annotated[float | None, typer.Option(min=0.0, help="Minutes to type a page by hand.")] = None,
     by_hand_hour: Annotated[float | None, typer.Option(min=0.0, help="What an hour of that costs, in USD.")] = None,
     investment: Annotated[float | None, typer.Option(min=0.0, help="Spent once, to be earned back, in USD.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep it in the service, too, for everybody to fetch.")] = False,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Keep it in the service, too, for everybody to fetch, with what is said here."),
+    ] = False,
     to: To = "",
     key_file: KeyFile = None,
     ca_file: CaFile = None,
@@ -62,11 +65,16 @@ def month(
     with connect(to, key_file, ca_file) as client:
         wanted = month or datetime.now(UTC).strftime("%Y-%m")
         if keep:
-            client.reports.make(wanted)
-        pdf = client.reports.month(
-            wanted, by_hand_usd_per_document=by_hand_usd, by_hand_minutes_per_page=by_hand_minutes,
-            by_hand_usd_per_hour=by_hand_hour, investment_usd=investment,
-        )  # fmt: skip
+            made = client.reports.make(
+                wanted, by_hand_usd_per_document=by_hand_usd, by_hand_minutes_per_page=by_hand_minutes,
+                by_hand_usd_per_hour=by_hand_hour, investment_usd=investment,
+            )  # fmt: skip
+            pdf = client.reports.fetch(made.id)
+        else:
+            pdf = client.reports.month(
+                wanted, by_hand_usd_per_document=by_hand_usd, by_hand_minutes_per_page=by_hand_minutes,
+                by_hand_usd_per_hour=by_hand_hour, investment_usd=investment,
+            )  # fmt: skip
     _write(out or Path(f"docfleet-{wanted}.pdf"), pdf)
 
 

@@ -56,10 +56,9 @@ class Reports:
         What is not given is assumed as the service's settings say. Raises `BadRequest` for a month that has not begun.
         """
         params = {
-            "month": month, "by_hand_usd_per_document": by_hand_usd_per_document,
-            "by_hand_minutes_per_page": by_hand_minutes_per_page, "by_hand_usd_per_hour": by_hand_usd_per_hour,
-            "investment_usd": investment_usd,
-        }  # fmt: skip
+            "month": month,
+            **_assumed(by_hand_usd_per_document, by_hand_minutes_per_page, by_hand_usd_per_hour, investment_usd),
+        }
         return self._connection.request("GET", f"{_PATH}/month", params=params).content
 
     def batch(self, batch_id: str) -> bytes:
@@ -74,9 +73,19 @@ class Reports:
         """Those that are kept, the newest month first. Filter: `limit` (of one page of the listing)."""
         return listed(self._connection, _PATH, Report, filters)
 
-    def make(self, month: str) -> Report:
-        """Makes the report on a month and keeps it, in place of the one that was made before."""
-        said = {"kind": "month", "period": month}
+    def make(
+        self,
+        month: str,
+        *,
+        by_hand_usd_per_document: float | None = None,
+        by_hand_minutes_per_page: float | None = None,
+        by_hand_usd_per_hour: float | None = None,
+        investment_usd: float | None = None,
+    ) -> Report:
+        """Makes the report on a month and keeps it, in place of the one that was made before. Assumptions as those of
+        `month`."""
+        assumed = _assumed(by_hand_usd_per_document, by_hand_minutes_per_page, by_hand_usd_per_hour, investment_usd)
+        said = {"kind": "month", "period": month, **({"assumptions": assumed} if assumed else {})}
         response = self._connection.request("POST", _PATH, body=lambda: {"json": said}, repeatable=True)
         return decoded(response, Report)
 
@@ -87,3 +96,14 @@ class Reports:
     def fetch(self, report_id: str) -> bytes:
         """The PDF of a report that is kept. Raises `NotFound`."""
         return self._connection.request("GET", f"{_PATH}/{quote(report_id, safe='')}/file").content
+
+
+def _assumed(
+    document: float | None, minutes: float | None, hour: float | None, investment: float | None
+) -> dict[str, float]:
+    """Those that are given, by the names of the API."""
+    told = {
+        "by_hand_usd_per_document": document, "by_hand_minutes_per_page": minutes, "by_hand_usd_per_hour": hour,
+        "investment_usd": investment,
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value is not None}

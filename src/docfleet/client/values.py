@@ -318,6 +318,8 @@ class Costs(msgspec.Struct, frozen=True):
     """Against people who type the pages; None: the service does not know what they cost."""
     standing_month_usd: float | None = None
     """This tenant's part of what stands for a whole month, whatever is read; None: not known yet."""
+    by_hand_document_usd: float | None = None
+    """What one of these documents is assumed to cost by hand, as the service is set; None: not told."""
     forecast: Forecast | None = None
     """None: not the present month."""
     budgets: list[Budget] = []

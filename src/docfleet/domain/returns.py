@@ -9,6 +9,10 @@ import msgspec
 REFERENCE_DOCUMENTS = 10_000
 REFERENCE_BY_HAND_USD = 5_000.0
 """The reference case: so many documents a month, done by hand for so much."""
+MOST_DOCUMENTS = 1e12
+"""A month: more than anybody has."""
+ROUNDING = 1e-9
+"""Of a document: where both cost the same, the last bits of the prices decide nothing."""
 
 
 class Assumptions(msgspec.Struct, frozen=True):
@@ -36,7 +40,7 @@ class Return(msgspec.Struct, frozen=True):
     return_on_cost: float | None
     """What each dollar spent here saves; 0 breaks even. None: nothing is spent."""
     break_even_documents: int | None
-    """From so many documents a month on it is cheaper here; None: it never is."""
+    """From so many documents a month on it is no dearer here; None: it always is."""
 
 
 def by_minutes(minutes: float, usd_per_hour: float) -> float:
@@ -57,13 +61,16 @@ def compare(given: Assumptions) -> Return:
         per_document_usd=here / given.documents if given.documents else None,
         saved_usd=by_hand - here,
         return_on_cost=(by_hand - here) / here if here else None,
-        break_even_documents=_break_even(given),
+        break_even_documents=break_even(given.standing_usd, given.each_usd, given.by_hand_usd),
     )
 
 
-def _break_even(given: Assumptions) -> int | None:
-    margin = given.by_hand_usd - given.each_usd
-    if margin <= 0:
+def break_even(standing_usd: float, each_usd: float, by_hand_usd: float) -> int | None:
+    """The least number of documents a month that cost no more here than by hand; None: none does.
+
+    What stands for a month, and what one more document costs here and by hand, in dollars.
+    """
+    margin = by_hand_usd - each_usd
+    if margin * MOST_DOCUMENTS <= standing_usd:
         return None
-    # by hand costs more from the first document on for which the margin has paid what stands
-    return math.floor(given.standing_usd / margin) + 1
+    return max(0, math.ceil(standing_usd / margin - ROUNDING))

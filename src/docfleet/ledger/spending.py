@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 
 import msgspec
-from sqlalchemy import BigInteger, bindparam, case, cast, func, select
+from sqlalchemy import BigInteger, Double, bindparam, case, cast, func, select
 from sqlalchemy.orm import Session
 
+from docfleet.domain.access import SYSTEM_TENANT
 from docfleet.domain.budgeting import ALL
 from docfleet.domain.costing import (
     HOUR_SECONDS,
@@ -37,6 +38,7 @@ from docfleet.ledger.money_values import (
     ReservationState,
     TenantCost,
 )
+from docfleet.ledger.service_rows import TenantRow
 from docfleet.ledger.use import Prices, use_of
 from docfleet.ledger.use_values import TenantUse, Use
 
@@ -77,6 +79,14 @@ _SENT = (
         RESERVATION.c.state != ReservationState.RELEASED.value,
     )
     .group_by(RESERVATION.c.engine, RESERVATION.c.processor)
+)
+
+
+_TENANTS = (
+    select(TenantRow.id)
+    .where(TenantRow.id != bindparam("own"), TenantRow.created_at < bindparam("after", type_=Double()))
+    .where(TenantRow.disabled_at.is_(None))
+    .order_by(TenantRow.id)
 )
 
 
@@ -158,7 +168,8 @@ def forecast_of(session: Session, tenant: str, month: str, spent_micros: int, no
     begin = (today - FORECAST_DAYS) * DAY_SECONDS
     given = {"of_tenant": tenant, "months": sorted({month, month_of(begin)}), "begin": begin}
     days = {int(day): int(micros) for day, micros in session.execute(_DAYS, given)}
-    first = min(days, default=today)
+    # where nothing was ever called, every day of the month is known to have cost nothing
+    first = min(days, default=int(month_bounds(month)[0] // DAY_SECONDS))
     left = (month_bounds(month)[1] - now) / DAY_SECONDS
     full = [days.get(day, 0) for day in range(first, today)]
     return forecast(spent_micros, full, days.get(today, 0), now / DAY_SECONDS - today, left)
@@ -183,7 +194,7 @@ def costs(
     rate = prices.book.rates.get(cloud_processor)
     # tiers and free pages are the account's, whichever tenant used them
     used = int(session.execute(_USED, {"of_month": month, "of_processor": cloud_processor}).scalar() or 0)
-    whole = whole_cost_of(use, tenant, money)
+    whole = whole_costs_of(use, {tenant: money}, _enrolled(session, month))[tenant]
     return Costs(
         tenant=tenant,
         month=month,
@@ -202,26 +213,30 @@ def costs(
     )
 
 
-def whole_cost_of(use: Use, tenant: str, engine_micros: int) -> WholeCost:
-    """The tenant's part of what the fleet cost, and what its own calls did.
+def whole_costs_of(use: Use, engine_micros: Mapping[str, int], enrolled: Collection[str] = ()) -> dict[str, WholeCost]:
+    """Each tenant's part of what the fleet cost, and what its own calls did: of all that used anything or are named.
 
-    Idle workers are shared as the busy ones are, or, where none was busy, as what stands.
+    Idle workers are shared as the busy ones are, or, where none was busy, as what stands. In a month in which nobody
+    read anything, what stands is there all the same: those who are enrolled share it equally.
     """
-    return whole_costs_of(use, {tenant: engine_micros})[tenant]
-
-
-def whole_costs_of(use: Use, engine_micros: Mapping[str, int]) -> dict[str, WholeCost]:
-    """The same for every tenant that used anything or is named here, with what the calls of each cost."""
     is_busy = any(one.work_micros for one in use.tenants.values())
+    alike = () if any(one.standing for one in use.tenants.values()) else enrolled
     parts = {
         name: Part(
             one.documents, one.pages, 0, one.work_micros if is_busy else one.standing, one.storage_micros, one.standing
         )
         for name, one in use.tenants.items()
     }
+    for tenant in alike:
+        parts[tenant] = msgspec.structs.replace(parts.get(tenant, Part()), busy=1.0, standing=1.0)
     for tenant, micros in engine_micros.items():
         parts[tenant] = msgspec.structs.replace(parts.get(tenant, Part()), engine_micros=micros)
     return share_out(use.amounts.rounded(0, 0), parts)
+
+
+def _enrolled(session: Session, month: str) -> list[str]:
+    """Tenants that were there before the month was over. That of the operator stands for nobody who reads."""
+    return list(session.execute(_TENANTS, {"own": SYSTEM_TENANT, "after": month_bounds(month)[1]}).scalars())
 
 
 def tenant_costs(session: Session, month: str, now: float, prices: Prices) -> list[TenantCost]:
@@ -234,7 +249,7 @@ def tenant_costs(session: Session, month: str, now: float, prices: Prices) -> li
     }
     found = [
         TenantCost(tenant, month, whole, use.tenants.get(tenant, TenantUse()).duplicate_micros)
-        for tenant, whole in whole_costs_of(use, calls).items()
+        for tenant, whole in whole_costs_of(use, calls, _enrolled(session, month)).items()
     ]
     return sorted(found, key=lambda one: (-one.whole.micros, one.tenant))
 

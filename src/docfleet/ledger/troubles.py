@@ -9,9 +9,11 @@ import msgspec
 from sqlalchemy import BigInteger, Double, bindparam, cast, func, select
 from sqlalchemy.orm import Session
 
+from docfleet.domain.access import SYSTEM_TENANT
 from docfleet.ledger.fleet_history import FIVE_MINUTES, HOUR, KEPT_SECONDS
 from docfleet.ledger.fleet_rows import FLEET_MARK, HISTORY
-from docfleet.ledger.service_rows import DEATH
+from docfleet.ledger.rows import DOCUMENT
+from docfleet.ledger.service_rows import DEATH, TenantRow
 from docfleet.ledger.workers import KEPT_SECONDS as DEATHS_KEPT_SECONDS
 
 DEATH_STEP = 900
@@ -22,6 +24,10 @@ _DEATHS = (
     .group_by(_step)
     .order_by(_step)
 )
+_DEATHS_OF = _DEATHS.where(
+    DEATH.c.document_id.in_(select(DOCUMENT.c.id).where(DOCUMENT.c.tenant_id == bindparam("of_tenant")))
+)
+_OTHERS = select(TenantRow.id).where(TenantRow.id.not_in(bindparam("own", expanding=True))).limit(1)
 _PRESENT = (
     select(HISTORY.c.bucket)
     .where(
@@ -51,6 +57,11 @@ class DeathCount(msgspec.Struct, frozen=True):
     at: float
     count: int
     workers: int
+
+
+def has_others(session: Session, tenant: str) -> bool:
+    """Whether there is or was any tenant beside this one and `SYSTEM_TENANT`."""
+    return session.execute(_OTHERS, {"own": [tenant, SYSTEM_TENANT]}).first() is not None
 
 
 def present_since(session: Session, now: float) -> float | None:
@@ -86,12 +97,16 @@ def _missing(marks: Iterable[int], first: int, last: int, step: int) -> Iterable
             yield before + step, after
 
 
-def deaths(session: Session, begin: float, end: float) -> list[DeathCount]:
-    """In steps of `DEATH_STEP` seconds, those with any. They are kept for `DEATHS_KEPT_SECONDS`."""
-    rows = session.execute(_DEATHS, {"begin": begin, "end": end})
+def deaths(session: Session, begin: float, end: float, tenant: str | None = None) -> list[DeathCount]:
+    """In steps of `DEATH_STEP` seconds, those with any. They are kept for `DEATHS_KEPT_SECONDS`. Of the documents of
+    one tenant, or of all."""
+    given = {"begin": begin, "end": end}
+    rows = session.execute(_DEATHS, given) if tenant is None else session.execute(
+        _DEATHS_OF, {**given, "of_tenant": tenant}
+    )  # fmt: skip
     return [DeathCount(float(row.step * DEATH_STEP), row.deaths, row.workers) for row in rows]
 
 
 __all__ = [
-    "DEATHS_KEPT_SECONDS", "DEATH_STEP", "Absence", "DeathCount", "absences", "deaths", "present_since",
+    "DEATHS_KEPT_SECONDS", "DEATH_STEP", "Absence", "DeathCount", "absences", "deaths", "has_others", "present_since",
 ]  # fmt: skip

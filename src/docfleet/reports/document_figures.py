@@ -15,8 +15,9 @@ from docfleet.ledger.service_values import DocumentView, EventView, PageView
 from docfleet.reports import quantities as say
 from docfleet.reports.document_facts import DocumentReport
 from docfleet.reports.figures import Bar, Tile
-from docfleet.reports.month_words import UNKNOWN, NamedTable, dollars
+from docfleet.reports.month_words import UNKNOWN, NamedTable
 from docfleet.reports.printable import fit_name, fit_text, words
+from docfleet.reports.quantities import dollars
 
 PAGE_ROWS = 200
 FIELD_ROWS = 200
@@ -97,11 +98,24 @@ def _verdict(report: DocumentReport, said: str) -> str:
     if view.duplicate_of:
         return f"{said}: it has the results of an earlier document with the same bytes and options."
     if view.state is DocumentState.SUCCEEDED:
-        return f"Read in full: {pages}, all of them."
+        return f"Read in full: {pages}{', all of them' if (view.pages or 0) > 1 else ''}."
     if view.state is DocumentState.PARTIAL:
         why = fit_text(view.message, 200, run=40)
         return f"Read in part: {say.count(view.pages_read)} of {pages}. {why}".strip()
     return f"{said}: {fit_text(view.message, 240, run=40) or words(fit_text(view.code, 40)) or 'given up on purpose'}"
+
+
+def _left_out(view: DocumentView) -> str:
+    if view.state not in DOCUMENT_ENDS:
+        return "so far"
+    missing = max(view.pages_failed, (view.pages or 0) - view.pages_read)
+    return (
+        f"{say.count(missing)} not read"
+        if missing
+        else "none left out"
+        if view.pages
+        else "how many it has is not known"
+    )
 
 
 def _tiles(report: DocumentReport, said: str, tone: str) -> tuple[Tile, ...]:
@@ -115,7 +129,7 @@ def _tiles(report: DocumentReport, said: str, tone: str) -> tuple[Tile, ...]:
         Tile(
             f"{say.count(view.pages_read)} of {say.count(view.pages or 0)}",
             "Pages read",
-            f"{say.count(view.pages_failed)} not read" if view.pages_failed else "none left out",
+            _left_out(view),
             "warn" if view.pages_failed else "plain",
         ),
         Tile(
@@ -219,7 +233,7 @@ def _evidence(view: DocumentView) -> NamedTable:
         ("Results taken from", view.duplicate_of),
         ("Submitted with key", view.submitted_by),
         ("Labels", labels),
-        ("Asked for", f"mode {options.mode}, engine {options.engine or 'default'}, {', '.join(options.formats)}"),
+        ("Asked for", ", ".join([f"mode {options.mode}", f"engine {options.engine or 'default'}", *options.formats])),
         ("Priority", f"{view.urgency} in the pool {view.pool}"),
         ("Accepted", _moment(view.created_at)),
         ("Taken up", _moment(view.started_at) if view.started_at else "not yet"),

@@ -314,7 +314,10 @@ def _costs(report: BatchReport, sums: Totals) -> tuple[tuple[str, str], ...]:
             f"The same {say.counted(sums.pages, 'page')} at the list price of Google Document AI OCR ¹",
             say.dollars(cloud),
         ),
-        ("Difference", say.dollars(cloud - report.cost_usd) if cloud >= report.cost_usd else "–"),
+        (
+            "Less than at the list price" if cloud >= report.cost_usd else "More than at the list price (negative)",
+            say.dollars(cloud - report.cost_usd),
+        ),
     )
 
 

@@ -21,6 +21,9 @@ LATE_DOCUMENTS = 5
 """Fewer that are late in an hour say nothing about a share of 95 %."""
 JOINED_SECONDS = 3 * HOUR
 """What is no further apart is one incident."""
+BROKEN_DOCUMENTS = 3
+"""Fewer that fail close together through the service are no incident in a month that keeps its objective all the same:
+the error budget is there for them."""
 BURST_LETTERS = 5
 """Dead letters in an hour."""
 STORM_DEATHS = 5
@@ -54,11 +57,14 @@ def incidents(facts: MonthFacts) -> tuple[Incident, ...]:
     """All of a month, by their beginning."""
     steps, seconds = steps_of(facts)
     goal = facts.objectives
+    least = 1 if _misses_availability(facts.total, goal) else BROKEN_DOCUMENTS
+    gaps = [_gap(gap, steps, seconds) for gap in facts.troubles.gaps]
+    failures = _runs(steps, seconds, lambda sums: _misses_availability(sums, goal), _broken)
     found = [
-        *_runs(steps, seconds, lambda sums: _misses_availability(sums, goal), _broken),
+        *(one for one in failures if one.weight >= least),
         *_runs(steps, seconds, lambda sums: _misses_in_time(sums, goal), _late),
         *_runs(steps, seconds, lambda sums: sums.dead_letters >= BURST_LETTERS, _letters),
-        *(_gap(gap, facts.hours) for gap in facts.troubles.gaps),
+        *(one for one in gaps if facts.of_fleet or one.weight),
         *_storms(facts.troubles.deaths),
         *(_exhausted(one, facts.until) for one in facts.troubles.exhausted),
     ]
@@ -136,15 +142,14 @@ def _letters(run: _Run) -> Incident:
     return Incident(IncidentKind.DEAD_LETTERS, run.begin, run.end, "Burst of dead letters", said, letters)
 
 
-def _gap(gap: Gap, hours: Sequence[Step]) -> Incident:
-    meanwhile = sum(step.sums.accepted for step in hours if step.at + HOUR > gap.begin and step.at < gap.end)
+def _gap(gap: Gap, steps: Sequence[Step], seconds: float) -> Incident:
+    meanwhile = sum(step.sums.accepted for step in steps if step.at + seconds > gap.begin and step.at < gap.end)
     about = f", to within {say.duration(gap.step_seconds)}"
+    these = "hours" if seconds == HOUR else "days"
     effect = (
-        f"up to {say.counted(meanwhile, 'document')} accepted in these hours waited"
+        f"up to {say.counted(meanwhile, 'document')} accepted in these {these} waited"
         if meanwhile
-        else "no documents were accepted in these hours"
-        if hours
-        else "how many documents waited is forgotten"
+        else f"no documents were accepted in these {these}"
     )
     what = f"Nobody dispatched in the region {gap.region or 'local'}"
     return Incident(IncidentKind.NOT_DISPATCHED, gap.begin, gap.end, what, effect + about, meanwhile)

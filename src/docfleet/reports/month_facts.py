@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import msgspec
 
 from docfleet.domain.costing import WholeCost
+from docfleet.domain.forecasting import Forecast
+from docfleet.domain.returns import REFERENCE_BY_HAND_USD, REFERENCE_DOCUMENTS
 from docfleet.domain.tallying import Sums
 
-REFERENCE_DOCUMENTS = 10_000
-REFERENCE_USD = 5_000.0
-"""The reference case of work by hand: so many documents a month for so many dollars."""
+REFERENCE_USD_PER_DOCUMENT = REFERENCE_BY_HAND_USD / REFERENCE_DOCUMENTS
 
 
 class Objectives(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Objectives(msgspec.Struct, frozen=True):
 class Assumptions(msgspec.Struct, frozen=True):
     """What the ledger cannot know. Each is shown in the report, with where it comes from."""
 
-    by_hand_usd_per_document: float = REFERENCE_USD / REFERENCE_DOCUMENTS
+    by_hand_usd_per_document: float = REFERENCE_USD_PER_DOCUMENT
     """What a document costs that people work on; 0: not told."""
     by_hand_minutes_per_page: float = 0.0
     by_hand_usd_per_hour: float = 0.0
@@ -50,10 +50,17 @@ class Assumptions(msgspec.Struct, frozen=True):
     def is_by_page(self) -> bool:
         return self.by_hand_minutes_per_page > 0 and self.by_hand_usd_per_hour > 0
 
+    def usd_by_hand(self, documents: int, pages: int) -> float | None:
+        """What a document costs by hand where so many have so many pages; None: nobody has told, or there are none."""
+        if self.is_by_page:
+            amount = pages * self.by_hand_minutes_per_page / 60 * self.by_hand_usd_per_hour
+            return amount / documents if documents else None
+        return self.by_hand_usd_per_document or None
+
     @property
     def is_reference(self) -> bool:
         """Nobody has said anything else than the reference case."""
-        return not self.is_by_page and self.by_hand_usd_per_document == REFERENCE_USD / REFERENCE_DOCUMENTS
+        return not self.is_by_page and self.by_hand_usd_per_document == REFERENCE_USD_PER_DOCUMENT
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -88,8 +95,10 @@ class Money(msgspec.Struct, frozen=True):
     requests_saved: int = 0
     all_cloud_micros: int | None = None
     """Every page in the cloud; None: it has no price."""
-    expected_engine_micros: int | None = None
-    """Calls at the end of the month; None: it is over."""
+    standing_month_micros: int | None = None
+    """What stands for a whole month, whatever is read; None: nobody has a part of it yet."""
+    ahead: Forecast | None = None
+    """Calls of engines at the end of the month; None: it is over."""
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -160,6 +169,28 @@ class PoolOutlook(msgspec.Struct, frozen=True):
     """Why there is no forecast; all else is empty then."""
 
 
+class WeekAhead(msgspec.Struct, frozen=True):
+    """What the coming seven days will bring a tenant, as its days before have."""
+
+    of: str
+    """"documents" or "pages"."""
+    begin: float = 0.0
+    """Of the first of the days (UTC)."""
+    expected: float = 0.0
+    """In all seven."""
+    fullest: float = 0.0
+    """On the fullest of them."""
+    fullest_at: float = 0.0
+    foretold: float | None = None
+    """What the same reckoning told a week ago of the seven days before now; None: it could not have."""
+    came: float = 0.0
+    """In these seven days."""
+    weeks: int = 0
+    """That it rests on."""
+    missing: str = ""
+    """Why there is none; all else is empty then."""
+
+
 class MonthFacts(msgspec.Struct, frozen=True):
     """Everything the monthly report shows, given as facts."""
 
@@ -171,9 +202,10 @@ class MonthFacts(msgspec.Struct, frozen=True):
     end: float
     """Of the calendar month."""
     counted_since: float | None
-    """When counting began; None: nothing was ever counted."""
+    """When the first thing happened that was ever counted, and the service began for all who look at its figures; None:
+    nothing was ever counted."""
     counted_until: float
-    """Up to where is counted. (`counted_since` is the moment of the first event.)"""
+    """Up to where is counted."""
     kept_since: float
     """Days before are forgotten."""
     days: tuple[Step, ...]
@@ -192,7 +224,13 @@ class MonthFacts(msgspec.Struct, frozen=True):
     objectives: Objectives = Objectives()
     assumptions: Assumptions = Assumptions()
     troubles: Troubles = Troubles()
+    of_fleet: bool = True
+    """It may tell of the whole fleet: of all tenants together, or of the only one. Else of the tenant's own documents
+    alone, and of nobody else's load or troubles."""
     outlook: tuple[PoolOutlook, ...] = ()
+    """Of the fleet; empty where the report is not of it."""
+    ahead: tuple[WeekAhead, ...] = ()
+    """Of the tenant's own documents, where the report is not of the fleet."""
     organisation: str = ""
     """As it is to stand on the cover; empty: the tenant."""
     version: str = ""

@@ -13,9 +13,10 @@ import msgspec
 from docfleet.reports import month_money, month_remarks, month_tables
 from docfleet.reports import quantities as say
 from docfleet.reports.figures import Bar, Tile
-from docfleet.reports.month_report import Figure, MonthReport
-from docfleet.reports.month_words import UNKNOWN, NamedTable, Note, change, dollars, moment, month_name
+from docfleet.reports.month_report import Figure, MonthReport, is_before
+from docfleet.reports.month_words import UNKNOWN, NamedTable, Note, change, moment, month_name
 from docfleet.reports.printable import fit_text
+from docfleet.reports.quantities import dollars
 
 
 class DayColumn(msgspec.Struct, frozen=True):
@@ -99,11 +100,16 @@ def verdict(report: MonthReport) -> str:
     facts, service, economy = report.facts, report.service, report.economy
     ended = facts.total.ended
     if not ended:
+        if is_before(facts):
+            return f"The service had not begun in {month_name(facts.begin)}."
         if not report.coverage:
-            return f"Nothing is known of {month_name(facts.begin)}: no part of it was counted."
+            return f"No part of {month_name(facts.begin)} was counted: {month_remarks.not_counted(facts)}."
         return f"No document ended in {month_name(facts.begin)}{'' if facts.is_over else ' so far'}."
     read = facts.total.succeeded + facts.total.partial
-    said = f"{say.counted(read, 'document')} with {say.counted(facts.total.pages, 'page')} {_were(read)} read"
+    pages = say.counted(facts.total.pages, "page")
+    said = f"{say.counted(read, 'document')} with {pages} {_were(read)} read" if read else (
+        f"None of {say.counted(ended, 'document')} could be read"
+    )  # fmt: skip
     if service.availability.value is not None and service.in_time.value is not None:
         goal = facts.objectives
         met = [service.availability.value >= goal.availability, service.in_time.value >= goal.in_time]
@@ -134,6 +140,8 @@ def _tone(points: tuple[Note, ...], coverage: float) -> str:
 
 def _status(report: MonthReport) -> str:
     facts = report.facts
+    if is_before(facts):
+        return "Before the service began"
     if not report.coverage:
         return "Not counted"
     if not facts.is_over:
@@ -153,12 +161,12 @@ def _tiles(report: MonthReport) -> tuple[Tile, ...]:
             change(report.change_documents, "accepted"),
         ),
         _share_tile("Availability", service.availability, goal.availability, _budget_note(report), 3),
-        _share_tile("Read in time", service.in_time, goal.in_time, f"objective {say.percent(goal.in_time, 1)}", 1),
+        _share_tile("Answered in time", service.in_time, goal.in_time, f"objective {say.percent(goal.in_time, 1)}", 1),
         _cost_tile(report),
         Tile(
             UNKNOWN if economy.saved.value is None else dollars(economy.saved.value),
             "Saved against by hand",
-            _return_note(economy.return_on_cost) if economy.saved.value is not None else "work by hand: not told",
+            _saved_note(report),
             "plain" if economy.saved.value is None else "good" if economy.saved.value >= 0 else "bad",
         ),
         Tile(
@@ -194,8 +202,12 @@ def _cost_tile(report: MonthReport) -> Tile:
     return Tile(dollars(cost.value), "Cost a document", f"target {dollars(target.value)}, with everything", tone)
 
 
-def _return_note(figure: Figure) -> str:
-    return "nothing was spent" if figure.value is None else f"{say.percent(figure.value, 0)} return on what it cost"
+def _saved_note(report: MonthReport) -> str:
+    saved, back = report.economy.saved, report.economy.return_on_cost
+    if saved.value is None:
+        told = report.facts.assumptions
+        return saved.why if told.is_by_page or told.by_hand_usd_per_document else "work by hand: not told"
+    return "nothing was spent" if back.value is None else f"{say.percent(back.value, 0)} return on what it cost"
 
 
 def _incident_note(report: MonthReport) -> str:
@@ -207,9 +219,13 @@ def _incident_note(report: MonthReport) -> str:
 
 def _days_alt(report: MonthReport) -> str:
     total = report.facts.total
+    by_day = ", ".join(
+        f"{number}: {say.count(day.read)}" for number, day in enumerate(report.days, start=1) if day.counted
+    )
     return (
         f"Column chart of documents that ended on each day: {say.count(total.succeeded + total.partial)} read, "
-        f"{say.count(total.failed)} failed through their own fault, {say.count(total.broken)} through the service's."
+        f"{say.count(total.failed)} failed through their own fault, {say.count(total.broken)} through the service's. "
+        f"Read on each day that is counted, from the first on: {by_day or 'none'}."
     )
 
 

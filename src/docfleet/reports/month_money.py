@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from docfleet.domain.forecasting import Forecast
 from docfleet.domain.pricing import usd_of
+from docfleet.domain.returns import REFERENCE_DOCUMENTS
 from docfleet.reports import quantities as say
-from docfleet.reports.month_facts import REFERENCE_DOCUMENTS
+from docfleet.reports.month_facts import WeekAhead
 from docfleet.reports.month_report import MonthReport, PoolNeed
-from docfleet.reports.month_words import UNKNOWN, NamedTable, day_and_time, dollars, moment, number, shown_dollars
+from docfleet.reports.month_words import UNKNOWN, NamedTable, day, day_and_time, moment, number, shown_dollars
 from docfleet.reports.printable import fit_text
+from docfleet.reports.quantities import dollars
 
 _HOSTED = "Own processors, deployed"
 """Shown by those who have any."""
@@ -52,8 +55,23 @@ def _against(report: MonthReport) -> NamedTable:
         ("One more document: without what stands whatever is read", economy.marginal),
         ("Calls alone, had every page been read in the cloud", economy.all_cloud),
     )
-    rows = tuple((label, shown_dollars(one) if one.value is not None else one.why) for label, one in figures)
+    rows = (
+        *((label, shown_dollars(one) if one.value is not None else one.why) for label, one in figures),
+        *_at_the_end(report.facts.money.ahead),
+    )
     return NamedTable("What a document cost", ("Measure", "US dollars"), rows, widths=("1fr", "70"))
+
+
+def _at_the_end(ahead: Forecast | None) -> tuple[tuple[str, str], ...]:
+    """What calls will have cost at the end of a month that is under way."""
+    if ahead is None:
+        return ()
+    label = "Calls of engines at the end of the month"
+    if not ahead.days_seen:
+        return ((label, "not known before a full day has passed"),)
+    low, high = dollars(usd_of(ahead.low_micros)), dollars(usd_of(ahead.high_micros))
+    said = f"{dollars(usd_of(ahead.expected_micros))}, four times out of five {low} to {high}"
+    return ((label, said),)
 
 
 def _by_hand_table(report: MonthReport) -> NamedTable:
@@ -128,11 +146,29 @@ def _savings(report: MonthReport) -> NamedTable:
 
 
 def capacity(report: MonthReport) -> tuple[NamedTable, ...]:
-    if not report.needs:
+    if not report.facts.of_fleet:
+        return _week_ahead(report.facts.ahead)
+    if all(need.outlook.missing for need in report.needs):
         return ()
     cells = tuple(_pool_row(need) for need in report.needs)
     head = ("Pool", "Expected in all", "Fullest hour (95 %)", "Busy slots", "Slots wanted", "There now", "Nodes")
     return (NamedTable("The coming days", head, cells),)
+
+
+def _week_ahead(told: tuple[WeekAhead, ...]) -> tuple[NamedTable, ...]:
+    known = [one for one in told if not one.missing]
+    cells = tuple(
+        (
+            one.of.capitalize(),
+            say.count(round(one.expected)),
+            f"{say.count(round(one.fullest))} on {day(one.fullest_at)}",
+            UNKNOWN if one.foretold is None else say.count(round(one.foretold)),
+            say.count(round(one.came)),
+        )
+        for one in known
+    )
+    head = ("Your own", "Coming seven days", "Fullest of them", "Foretold a week ago", "Came since")
+    return (NamedTable("The coming days", head, cells),) if cells else ()
 
 
 def _pool_row(need: PoolNeed) -> tuple[str, ...]:
@@ -148,9 +184,23 @@ def _pool_row(need: PoolNeed) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _week_said(told: tuple[WeekAhead, ...]) -> tuple[str, ...]:
+    shared = "The workers are shared with other tenants; what all of them need is for whoever operates the service."
+    known = [one for one in told if not one.missing]
+    if not known:
+        return (*(f"What the coming days bring cannot be known yet: {one.missing}." for one in told[:1]), shared)
+    weeks = say.counted(known[0].weeks, "week")
+    rests = (
+        f"Each day is the mean of the same days of the last {weeks}, today the first of them; growth is not modelled."
+    )
+    return (rests, shared)
+
+
 def capacity_said(report: MonthReport) -> tuple[str, ...]:
     """What the forecast rests on, and what it does not tell."""
     terms = report.facts.assumptions
+    if not report.facts.of_fleet:
+        return _week_said(report.facts.ahead)
     if not report.needs:
         return ("Nothing is forecast for this report.",)
     said = []

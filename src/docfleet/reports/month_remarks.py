@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from docfleet.errors import document_error_codes
 from docfleet.reports import quantities as say
 from docfleet.reports.month_facts import MonthFacts
-from docfleet.reports.month_report import MonthReport, PoolNeed, counted_from
-from docfleet.reports.month_words import Note, day_and_time, dollars, moment, number
-from docfleet.reports.printable import words
+from docfleet.reports.month_report import MonthReport, PoolNeed, counted_from, is_before
+from docfleet.reports.month_words import Note, day_and_time, moment, number
+from docfleet.reports.printable import fit_text, words
+from docfleet.reports.quantities import dollars
 
 
 def points(report: MonthReport) -> tuple[Note, ...]:
@@ -28,11 +30,15 @@ def _service_points(report: MonthReport) -> list[Note]:
         found.append(Note("good" if kept else "bad", f"{said}; {allowed}."))
     if service.in_time.value is not None:
         kept = service.in_time.value >= goal.in_time
-        said = f"{say.percent(service.in_time.value)} of the documents were ready within their target time"
+        said = (
+            f"{say.percent(service.in_time.value)} of the documents that the service did not fail were answered in time"
+        )
         found.append(Note("good" if kept else "bad", f"{said}; the objective is {say.percent(goal.in_time)}."))
     failed, ended = facts.total.failed, facts.total.ended
     if ended and failed / ended >= 0.05:
-        why = ", ".join(words(code).lower() for code, _ in sorted(facts.codes.items(), key=lambda x: -x[1])[:2])
+        known = document_error_codes()
+        own = [(code, pages) for code, pages in facts.codes.items() if code in known and not known[code].is_ours]
+        why = ", ".join(words(code).lower() for code, _ in sorted(own, key=lambda one: (-one[1], one[0]))[:2])
         said = f"{say.share(failed, ended)} of the documents were not readable or not wanted ({why or 'see Volume'})"
         found.append(Note("warn", f"{said}: that is for whoever sends them."))
     return found
@@ -86,10 +92,11 @@ def notes(report: MonthReport) -> tuple[str, ...]:
     facts = report.facts
     return (
         *_coverage_notes(report),
-        "All figures are those of this tenant and come from the ledger. Months, days and hours are those of UTC, as "
+        f"All figures are {_whose(facts)} and come from the ledger. Months, days and hours are those of UTC, as "
         "money is counted; a day of local time may lie in two of them.",
         "A document counts in the step of time in which it was accepted, and in that in which it ended. Cancelled ones "
         "count in neither objective. A document that is tried again counts again with its second end.",
+        "Answered is a document that was read, or of which it was told why it cannot be.",
         "Failed through their own fault: damaged, protected, unsupported, or refused by a budget. Failed through the "
         "service: a crash, an engine, the store, or a cause that nobody knows. Only these count against availability.",
         "Cost includes calls of engines at list prices, workers at work and idle, storage, hosted processors and the "
@@ -98,15 +105,31 @@ def notes(report: MonthReport) -> tuple[str, ...]:
     )
 
 
+def _whose(facts: MonthFacts) -> str:
+    if facts.of_fleet:
+        return f"those of {fit_text(facts.tenant, 80, run=40)}"
+    return f"those of {fit_text(facts.tenant, 80, run=40)}, and tell nothing of other tenants,"
+
+
+def not_counted(facts: MonthFacts) -> str:
+    """Why no part of the month is counted."""
+    if facts.counted_since is None:
+        return "nothing was ever counted: no document has come yet, or no dispatcher counts them"
+    if is_before(facts):
+        return f"the first document ever came on {moment(facts.counted_since)}"
+    if facts.end <= facts.kept_since:
+        return "its counts are older than is kept"
+    return f"counting has come to {moment(facts.counted_until)}"
+
+
 def _coverage_notes(report: MonthReport) -> list[str]:
     facts, begin = report.facts, counted_from(report.facts)
     if begin is None:
-        if facts.counted_since is not None and facts.end <= facts.kept_since:
-            return ["The counts of this month are older than is kept; nothing of it is known any more."]
-        since = "it never has" if facts.counted_since is None else f"that began on {moment(facts.counted_since)}"
-        return [f"No part of this month was counted: {since}. All counts are 0 for that reason."]
+        return [f"No part of this month was counted: {not_counted(facts)}."]
     found = []
-    if begin > facts.begin:
+    if facts.counted_since == begin and begin > facts.begin:
+        found.append(f"The service began in this month: the first document came on {moment(begin)}.")
+    elif begin > facts.begin:
         found.append(f"Counted from {moment(begin)} on; what was before is not known.")
     if not facts.is_over:
         found.append(f"The month is under way: figures up to {moment(min(facts.until, facts.counted_until))}.")
@@ -119,6 +142,11 @@ def _coverage_notes(report: MonthReport) -> list[str]:
 
 def _trouble_notes(facts: MonthFacts) -> list[str]:
     troubles, found = facts.troubles, []
+    if not facts.of_fleet:
+        found.append(
+            "Of the fleet's troubles only those are listed that met documents of this tenant: times without a "
+            "dispatcher in which some were accepted, and deaths of workers at one of them."
+        )
     if troubles.gaps_since is None:
         found.append("Whether somebody dispatched in this month is not known.")
     elif troubles.gaps_since > facts.begin:

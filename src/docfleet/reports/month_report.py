@@ -7,7 +7,8 @@ A figure is a number, or nothing with the reason why it cannot be known. Formula
 * cost of a document = whole cost / documents with results;
 * by hand = documents with results x price of one, or pages x minutes / 60 x price of an hour;
 * saved = by hand - whole cost; return on what was spent = saved / whole cost;
-* break-even = standing cost of a whole month / (price of one by hand - what one more document costs), in documents;
+* break-even = standing cost of a whole month / (price of one by hand - what one more document costs), in documents, by
+  `domain.returns`, as the console does;
 * paid back after = investment / saved, in months.
 """
 
@@ -19,14 +20,15 @@ from collections.abc import Sequence
 import msgspec
 
 from docfleet.domain.pricing import usd_of
+from docfleet.domain.returns import REFERENCE_BY_HAND_USD, REFERENCE_DOCUMENTS, break_even
 from docfleet.domain.tallying import Sums
 from docfleet.reports.incidents import Incident, incidents, misses, steps_of, timed
-from docfleet.reports.month_facts import REFERENCE_DOCUMENTS, REFERENCE_USD, MonthFacts, PoolOutlook
+from docfleet.reports.month_facts import MonthFacts, PoolOutlook
 
 DAY = 86_400.0
 HOUR = 3_600.0
-MOST_DOCUMENTS = 1e12
-"""A month: more than anybody has."""
+BEHIND_SECONDS = 900.0
+"""Counting is some seconds behind at all times: that is no part of a month that is not counted."""
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -115,7 +117,7 @@ class PoolNeed(msgspec.Struct, frozen=True):
 class MonthReport(msgspec.Struct, frozen=True):
     facts: MonthFacts
     coverage: float
-    """Share of the month so far that is counted, 0..1."""
+    """Share of the month so far, or of what followed when the service began in it, that is counted, 0..1."""
     days: tuple[Day, ...]
     service: Service
     economy: Economy
@@ -154,10 +156,18 @@ def counted_from(facts: MonthFacts) -> float | None:
 
 
 def _coverage(facts: MonthFacts) -> float:
-    passed, begin = facts.until - facts.begin, counted_from(facts)
-    if passed <= 0 or begin is None:
+    begin = counted_from(facts)
+    if begin is None or facts.counted_since is None:
         return 0.0
-    return min(1.0, (min(facts.until, facts.counted_until) - begin) / passed)
+    # before the first thing that ever happened there was nothing to count
+    passed = facts.until - max(facts.begin, facts.counted_since)
+    counted = facts.until if facts.until - facts.counted_until < BEHIND_SECONDS else facts.counted_until
+    return min(1.0, (counted - begin) / passed)
+
+
+def is_before(facts: MonthFacts) -> bool:
+    """The month was over when the service began."""
+    return facts.counted_since is not None and facts.end <= facts.counted_since
 
 
 def _days(facts: MonthFacts) -> tuple[Day, ...]:
@@ -193,7 +203,7 @@ def _economy(facts: MonthFacts) -> Economy:
     none = Figure(None, "no document has results")
     per_document = known(spent / documents) if documents else none
     marginal = known((spent - standing) / documents) if documents else none
-    standing_month = _whole_month(standing, facts)
+    standing_month = _whole_month(money.standing_month_micros)
     by_hand, hand_document = _by_hand(facts)
     saved = known(by_hand.known - spent) if by_hand.value is not None else by_hand
     target = facts.objectives.usd_per_document
@@ -212,7 +222,7 @@ def _economy(facts: MonthFacts) -> Economy:
         break_even=_break_even(standing_month, marginal, hand_document),
         paid_back=_paid_back(terms.investment_usd, saved, facts.is_over),
         reference_cost=_reference(standing_month, marginal),
-        reference_by_hand=REFERENCE_USD,
+        reference_by_hand=REFERENCE_BY_HAND_USD,
         all_cloud=_priced(money.all_cloud_micros),
         cascade=_priced(money.cascade_micros),
         deduplication=usd_of(money.deduplication_micros),
@@ -228,8 +238,8 @@ def _by_hand(facts: MonthFacts) -> tuple[Figure, Figure]:
     whole, terms = facts.money.whole, facts.assumptions
     if terms.is_by_page:
         amount = whole.pages * terms.by_hand_minutes_per_page / 60 * terms.by_hand_usd_per_hour
-        each = known(amount / whole.documents) if whole.documents else Figure(None, "no document has results")
-        return known(amount), each
+        each = terms.usd_by_hand(whole.documents, whole.pages)
+        return known(amount), Figure(None, "no document has results") if each is None else known(each)
     if not terms.by_hand_usd_per_document:
         told = Figure(None, "nobody has told what work by hand costs (reports.by_hand_usd_per_document)")
         return told, told
@@ -238,15 +248,10 @@ def _by_hand(facts: MonthFacts) -> tuple[Figure, Figure]:
     return known(whole.documents * terms.by_hand_usd_per_document), known(terms.by_hand_usd_per_document)
 
 
-def _whole_month(standing: float, facts: MonthFacts) -> Figure:
-    """What stands, for a month that is counted from its first to its last moment."""
-    began = facts.begin if facts.counted_since is None else max(facts.begin, facts.counted_since)
-    passed = facts.until - began
-    if passed <= 0:
-        return Figure(None, "the service was not there in this month")
-    if passed < DAY:
-        return Figure(None, "less than a day of this month has passed since the service began to count")
-    return known(standing * (facts.end - facts.begin) / passed)
+def _whole_month(standing: int | None) -> Figure:
+    if standing is None:
+        return Figure(None, "nobody used the service in this month, so that nobody has a part of what stands")
+    return known(usd_of(standing))
 
 
 def _return(saved: Figure, spent: float) -> Figure:
@@ -259,10 +264,10 @@ def _break_even(standing: Figure, marginal: Figure, hand: Figure) -> Figure:
     for one in (hand, marginal, standing):
         if one.value is None:
             return one
-    margin = hand.known - marginal.known
-    if margin * MOST_DOCUMENTS <= standing.known:
+    even = break_even(standing.known, marginal.known, hand.known)
+    if even is None:
         return Figure(None, "a further document costs as much here as by hand, or more: no volume breaks even")
-    return known(math.ceil(standing.known / margin - 1e-9))
+    return known(even)
 
 
 def _paid_back(investment: float, saved: Figure, is_over: bool) -> Figure:
@@ -290,7 +295,7 @@ def _change(facts: MonthFacts, name: str) -> Figure:
     if not facts.is_over:
         return Figure(None, "this month is not over")
     if not facts.before_is_whole or _coverage(facts) < 1:
-        return Figure(None, "one of the two months was counted in part only")
+        return Figure(None, "one of the two months is not known as a whole, or the service began in it")
     was, now = getattr(facts.before, name), getattr(facts.total, name)
     return known(now / was - 1) if was else Figure(None, "there was nothing in the month before")
 

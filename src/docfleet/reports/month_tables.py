@@ -5,8 +5,9 @@ from __future__ import annotations
 from docfleet.reports import quantities as say
 from docfleet.reports.month_facts import MonthFacts
 from docfleet.reports.month_report import Figure, MonthReport
-from docfleet.reports.month_words import UNKNOWN, NamedTable, day_and_time, dollars
+from docfleet.reports.month_words import UNKNOWN, NamedTable, day_and_time
 from docfleet.reports.printable import fit_text, words
+from docfleet.reports.quantities import dollars
 from docfleet.reports.tables import CODE_CHARACTERS
 
 INCIDENT_ROWS = 25
@@ -92,7 +93,12 @@ def _engines(facts: MonthFacts) -> NamedTable:
     ordered = sorted(facts.engines.items(), key=lambda item: (-item[1].pages, item[0]))
     whole = sum(one.pages for _, one in ordered)
     cells = tuple(
-        (fit_text(name, 40) or "(none)", say.count(one.pages), _share(one.pages, whole), dollars(one.cost_usd))
+        (
+            fit_text(name, 40) or "charged for pages that were not read",
+            say.count(one.pages),
+            _share(one.pages, whole),
+            dollars(one.cost_usd),
+        )
         for name, one in ordered[:ROWS]
     )
     note = f"The {ROWS} largest of {len(ordered)}." if len(ordered) > ROWS else ""
@@ -123,7 +129,7 @@ def service(report: MonthReport) -> tuple[NamedTable, ...]:
             _kept(told.availability, goal.availability),
         ),
         (
-            "Latency: documents ready within the target of their pool and priority",
+            "Latency: documents answered within the target of their pool and priority",
             say.percent(goal.in_time),
             _ratio(told.in_time, 2),
             _kept(told.in_time, goal.in_time),
@@ -132,7 +138,7 @@ def service(report: MonthReport) -> tuple[NamedTable, ...]:
     budget = (
         ("Documents that the objective allows to fail", f"{told.budget_documents:,.1f}"),
         ("Documents that did", say.count(total.broken)),
-        ("Error budget left", UNKNOWN if left.value is None else say.percent(left.value)),
+        ("Error budget left", UNKNOWN if left.value is None else _left(left.value)),
         (f"{told.step.capitalize()}s with documents", say.count(told.steps_used)),
         (f"{told.step.capitalize()}s in which an objective was missed", say.count(told.steps_missed)),
         ("Time from accepted to ended: half within", _seconds(total.seconds_p50)),
@@ -144,8 +150,15 @@ def service(report: MonthReport) -> tuple[NamedTable, ...]:
     )
     return (
         NamedTable("Objectives", ("Objective", "Aim", "This month", "Result"), rows, widths=("1fr", "20", "24", "20")),
-        NamedTable("Behind them", ("Measure", "This month"), budget, widths=("1fr", "40")),
+        NamedTable("Behind them", ("Measure", "This month"), budget, widths=("1fr", "70")),
     )
+
+
+def _left(share: float) -> str:
+    """Of the error budget; where it is overspent, how many times over."""
+    if share >= 0:
+        return say.percent(share)
+    return f"none: {1 - share:,.1f} times as many failed as it allows"
 
 
 def _ratio(figure: Figure, digits: int) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from docfleet.reports import quantities as say
 from docfleet.reports.month_report import Figure
+from docfleet.reports.quantities import dollars
 
 UNKNOWN = "–"
 
@@ -56,14 +57,10 @@ def day_and_time(seconds: float) -> str:
     return f"{when.day} {when:%b, %H:%M}"
 
 
-def dollars(amount: float) -> str:
-    """Of any sign; four digits of what is below a dollar, whole dollars of what is above ten thousand."""
-    sign, size = ("−" if amount < 0 else ""), abs(amount)
-    if 0 < size < 0.0001:
-        return f"{sign}< $0.0001"
-    if 0 < size < 1:
-        return f"{sign}${size:.4f}".rstrip("0") if size < 0.1 else f"{sign}${size:.2f}"
-    return f"{sign}${size:,.0f}" if size >= 10_000 else f"{sign}${size:,.2f}"
+def day(seconds: float) -> str:
+    """ "Tue 3 Oct" """
+    when = at(seconds)
+    return f"{when:%a} {when.day} {when:%b}"
 
 
 def shown_dollars(figure: Figure) -> str:

@@ -45,7 +45,8 @@ def _nothing_foreseen() -> tuple[PoolOutlook, ...]:
 class Office:
     """What makes reports. Threads share one. Raises `LedgerError`, `StoreError`, `ReportFailed`, `ServiceUnavailable`.
 
-    What is in a report is that of one tenant; who may see it is for the caller to know.
+    What is in a report is that of one tenant, or in that on a month, for `SYSTEM_TENANT`, of all of them; who may see
+    it is for the caller to know.
     """
 
     ledger: Ledger
@@ -68,12 +69,14 @@ class Office:
         now = self.reports.now()
         check_month(month, now)
         sources = MonthSources(self.ledger, Tallies(self.ledger), self.budgets)
-        facts = month_facts(sources, tenant, month, terms or self.terms, self.outlook(), now)
+        facts = month_facts(sources, tenant, month, terms or self.terms, self.outlook, now)
         return month_pdf(facts, self.press.typeset)
 
-    def make_month(self, tenant: str, month: str, made_by: str = "", *, replace: bool = True) -> ReportView:
+    def make_month(
+        self, tenant: str, month: str, made_by: str = "", *, replace: bool = True, terms: MonthTerms | None = None
+    ) -> ReportView:
         """Makes it and keeps it; the one that is kept then, which is another's where it was there and stays."""
-        pdf = self.month(tenant, month)
+        pdf = self.month(tenant, month, terms)
         is_over = month_bounds(month)[1] <= self.reports.now()
         return self._keep(tenant, ReportKind.MONTH, month, pdf, is_over, made_by, replace)
 

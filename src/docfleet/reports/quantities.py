@@ -65,10 +65,13 @@ def confidence(value: float | None) -> str:
 
 
 def dollars(amount: float) -> str:
-    """US dollars: cents as a rule, a tenth of a cent for small sums."""
-    if 0 < amount < 0.0005:
-        return "< $0.001"
-    return f"${amount:,.3f}" if 0 < amount < 1 else f"${amount:,.2f}"
+    """Of any sign; four digits of what is below a dollar, whole dollars of what is above ten thousand."""
+    sign, size = ("−" if amount < 0 else ""), abs(amount)
+    if 0 < size < 0.0001:
+        return f"{sign}< $0.0001"
+    if 0 < size < 1:
+        return f"{sign}${size:.4f}".rstrip("0") if size < 0.1 else f"{sign}${size:.2f}"
+    return f"{sign}${size:,.0f}" if size >= 10_000 else f"{sign}${size:,.2f}"
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -71,8 +71,10 @@ def test_no_time_measured_divides_by_nothing() -> None:
 
 def test_price_is_compared_with_the_list_price() -> None:
     shown = figures(batch(OK, pages_by_engine={"rapidocr": 2000}, cost_usd=0.5))
-    assert [amount for _, amount in shown.costs] == ["$0.500", "$3.00", "$2.50"]
+    assert [amount for _, amount in shown.costs] == ["$0.50", "$3.00", "$2.50"]
     assert "list price" in shown.cost_note
+    dear = figures(batch(OK, pages_by_engine={"documentai": 2000}, cost_usd=5.0))
+    assert dear.costs[-1] == ("More than at the list price (negative)", "−$2.00")
 
 
 def test_tables_are_cut_and_say_how_many_there_are() -> None:

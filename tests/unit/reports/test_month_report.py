@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docfleet.domain.costing import WholeCost
+from docfleet.domain.forecasting import Forecast
 from docfleet.domain.months import month_bounds
+from docfleet.domain.returns import break_even
 from docfleet.domain.tallying import Sums
 from docfleet.reports.incidents import DAY, HOUR, IncidentKind, incidents
 from docfleet.reports.month_facts import (
@@ -29,6 +31,7 @@ from docfleet.reports.month_facts import (
 )
 from docfleet.reports.month_figures import month_figures, verdict
 from docfleet.reports.month_report import Figure, month_report
+from docfleet.reports.own_outlook import seasonal, weeks_ahead
 
 BEGIN, END = month_bounds("2026-10")
 COUNTS = (
@@ -156,7 +159,10 @@ def test_availability_counts_only_what_the_service_broke() -> None:
 def test_the_reference_case() -> None:
     """10,000 documents a month, 5,000 USD by hand, against a fleet with 200 USD that stand."""
     told = facts(
-        {0: read(10_000)}, money=Money(WholeCost(10_000, 20_000, 30_000_000, 10_000_000, 0, 0, 0, 200_000_000))
+        {0: read(10_000)},
+        money=Money(
+            WholeCost(10_000, 20_000, 30_000_000, 10_000_000, 0, 0, 0, 200_000_000), standing_month_micros=200_000_000
+        ),
     )
     economy = month_report(told).economy
     assert economy.by_hand.known == 5000
@@ -175,11 +181,12 @@ def test_the_reference_case() -> None:
 
 def test_break_even_is_where_both_cost_the_same() -> None:
     whole = WholeCost(5_000, 5_000, 1_000_000_000, 0, 0, 0, 0, 300_000_000)
-    told = facts({0: read(5_000)}, money=Money(whole), assumptions=Assumptions(by_hand_usd_per_document=0.25))
+    money = Money(whole, standing_month_micros=300_000_000)
+    told = facts({0: read(5_000)}, money=money, assumptions=Assumptions(by_hand_usd_per_document=0.25))
     economy = month_report(told).economy
     count = economy.break_even.known
     assert economy.standing_month.known + economy.marginal.known * count == pytest.approx(0.25 * count, abs=0.25)
-    dear = month_report(facts({0: read(5_000)}, money=Money(whole), assumptions=Assumptions(0.1))).economy
+    dear = month_report(facts({0: read(5_000)}, money=money, assumptions=Assumptions(0.1))).economy
     assert dear.break_even.why.startswith("a further document costs as much here as by hand")
     assert dear.saved.known < 0
 
@@ -203,9 +210,16 @@ def test_a_month_under_way_is_marked_and_not_compared_with_a_whole_one() -> None
     report = month_report(told)
     assert report.change_documents.value is None
     assert month_figures(report).status.startswith("Under way: figures up to 11 October")
-    # what stands is reckoned for a whole month
-    half = facts({0: read(1)}, made_at=BEGIN + 15.5 * DAY, money=Money(WholeCost(1, 1, base_micros=100_000_000)))
-    assert month_report(half).economy.standing_month.known == pytest.approx(200.0)
+
+
+def test_what_stands_is_the_accounts_own_figure_however_late_the_first_document_came() -> None:
+    """Base costs run from the first tenant on: scaled up from the first document they would be told many times over."""
+    money = Money(WholeCost(1000, 1000, base_micros=200_000_000), standing_month_micros=200_000_000)
+    economy = month_report(facts({700: read(1000)}, counted_since=BEGIN + 20 * DAY, money=money)).economy
+    assert economy.standing_month.known == 200
+    assert economy.break_even.known == 400 == break_even(200.0, 0.0, 0.5)
+    unknown = month_report(facts(money=Money(WholeCost()))).economy
+    assert (unknown.standing_month.value, unknown.break_even.value) == (None, None)
 
 
 def test_a_month_that_was_not_counted_says_so_and_shows_no_zero() -> None:
@@ -218,13 +232,49 @@ def test_a_month_that_was_not_counted_says_so_and_shows_no_zero() -> None:
 
 
 def test_a_month_counted_in_part() -> None:
-    told = facts({700: read(10)}, counted_since=BEGIN + 20 * DAY)
+    told = facts({700: read(10)}, counted_until=BEGIN + 11 * DAY)
     report = month_report(told)
     assert report.coverage == pytest.approx(11 / 31)
     shown = month_figures(report)
     assert shown.status == "Counted in part: 35.5 % of the month"
-    assert "Counted from 21 October 2026, 00:00 UTC on" in shown.notes[0]
+    assert "Counted up to 12 October 2026, 00:00 UTC" in shown.notes[0]
     assert shown.tone == "plain"
+
+
+def test_the_first_month_of_a_service_is_known_as_a_whole() -> None:
+    shown = month_figures(month_report(facts({700: read(10)}, counted_since=BEGIN + 20 * DAY)))
+    assert (shown.status, shown.tone) == ("", "good")
+    assert "The service began in this month: the first document came on 21 October 2026" in shown.notes[0]
+    assert not [point for point in shown.points if "counted" in point.text and point.tone == "warn"]
+
+
+def test_counting_that_is_some_seconds_behind_is_no_gap() -> None:
+    told = facts({5: read(10)}, made_at=BEGIN + 10 * DAY, counted_until=BEGIN + 10 * DAY - 8)
+    assert month_report(told).coverage == 1.0
+
+
+def test_a_month_before_the_service_says_so() -> None:
+    told = msgspec.structs.replace(facts(counted_since=END + DAY), days=(), hours=())
+    report = month_report(told)
+    shown = month_figures(report)
+    assert verdict(report) == "The service had not begun in October 2026."
+    assert shown.status == "Before the service began"
+    assert shown.notes[0] == (
+        "No part of this month was counted: the first document ever came on 2 November 2026, 00:00 UTC."
+    )
+
+
+def test_a_month_of_failures_claims_nothing() -> None:
+    own = Sums(accepted=50, failed=50, in_time=50)
+    told = facts({5: own, 6: Sums(accepted=5, broken=5)}, codes={"worker_died": 9, "password_required": 5})
+    report = month_report(told)
+    assert verdict(report).startswith("None of 55 documents could be read")
+    [who] = [point.text for point in month_figures(report).points if "for whoever sends them" in point.text]
+    assert "password required" in who
+    assert "worker died" not in who
+    assert [row[1] for row in month_figures(report).service[1].rows if row[0] == "Error budget left"] == [
+        "none: 90.9 times as many failed as it allows"
+    ]
 
 
 def test_an_empty_month_cost_what_stands() -> None:
@@ -247,6 +297,14 @@ def test_growth_is_told_between_whole_months_only() -> None:
 
 def test_a_quiet_month_has_no_incident() -> None:
     assert kinds(facts({n: read(50) for n in range(744)})) == []
+
+
+def test_failures_that_the_error_budget_covers_are_no_incidents() -> None:
+    one = Sums(accepted=10, succeeded=9, broken=1, in_time=9)
+    many = {n: read(50) for n in range(744)}
+    assert kinds(facts(many | {100: one, 300: one})) == []
+    assert kinds(facts(many | {100: one, 101: one, 102: one})) == [IncidentKind.AVAILABILITY]
+    assert kinds(facts({0: read(50), 100: one})) == [IncidentKind.AVAILABILITY], "the month missed its objective by it"
 
 
 def test_bad_hours_close_together_are_one_incident() -> None:
@@ -281,6 +339,13 @@ def test_dead_letters_gaps_storms_and_budgets() -> None:
     assert "$50.00" in budget.effect
 
 
+def test_a_tenant_is_told_of_the_gaps_that_met_its_documents_alone() -> None:
+    gaps = (Gap("eu", BEGIN + HOUR, BEGIN + 3 * HOUR, 300), Gap("us", BEGIN + DAY, BEGIN + DAY + HOUR, 300))
+    told = facts({1: read(3)}, troubles=Troubles(gaps=gaps, gaps_since=BEGIN), of_fleet=False)
+    assert [one.what for one in incidents(told)] == ["Nobody dispatched in the region eu"]
+    assert len(incidents(msgspec.structs.replace(told, of_fleet=True))) == 2
+
+
 def test_days_stand_in_for_forgotten_hours() -> None:
     bad = Sums(accepted=100, succeeded=50, broken=50, in_time=50)
     told = facts({30: bad})
@@ -310,3 +375,38 @@ def test_nodes_are_whole_and_of_what_is_forecast() -> None:
     assert last.nodes.value is None
     unknown = month_report(facts(outlook=(msgspec.structs.replace(pdf, unit_seconds=None),)))
     assert "nobody knows how long a document takes" in unknown.nodes.why
+
+
+def test_what_calls_will_have_cost_is_told_while_the_month_is_under_way() -> None:
+    def told(ahead: Forecast | None) -> str:
+        shown = month_figures(month_report(facts({0: read(1)}, money=Money(WholeCost(1, 1), ahead=ahead))))
+        return dict(row[:2] for row in shown.economy[1].rows).get("Calls of engines at the end of the month", "")
+
+    assert told(Forecast(1_000_000, 2_000_000, 3_000_000, 5)) == "$2.00, four times out of five $1.00 to $3.00"
+    assert told(Forecast(1, 2, 3, 0)) == "not known before a full day has passed"
+    assert told(None) == ""
+
+
+def test_a_tenants_week_ahead_is_the_mean_of_its_own_weeks() -> None:
+    assert seasonal([1.0] * 13) is None
+    weeks = [*[0.0] * 7, *map(float, range(7)), *map(float, range(2, 9))]
+    assert seasonal(weeks) == pytest.approx([2 / 3 + day * 2 / 3 for day in range(7)])
+    now = END + 6 * HOUR
+    days = [Step(END - n * DAY, Sums(accepted=10 + n % 7, pages=20)) for n in range(28, -1, -1)]
+    documents, pages = weeks_ahead(days, BEGIN, now)
+    assert (documents.expected, documents.came, documents.foretold, documents.weeks) == (91.0, 91, 91.0, 4)
+    assert (documents.fullest, documents.fullest_at, documents.begin) == (16.0, END + DAY, END)
+    assert pages.expected == 140
+    [few, _] = weeks_ahead(days[-10:], BEGIN, now)
+    assert few.missing == "it needs 14 full days of counts, and there are 9"
+
+
+def test_a_tenant_among_others_is_told_nothing_of_the_fleet() -> None:
+    ahead = weeks_ahead([Step(END - n * DAY, Sums(accepted=5)) for n in range(28, 0, -1)], BEGIN, END + 1)
+    shown = month_figures(month_report(facts({0: read(1)}, of_fleet=False, ahead=ahead)))
+    [table] = shown.capacity
+    assert table.rows[0][:2] == ("Documents", "35")
+    assert "shared with other tenants" in shown.capacity_notes[1]
+    young = month_figures(month_report(facts({0: read(1)}, of_fleet=False, ahead=weeks_ahead([], None, END))))
+    assert young.capacity == ()
+    assert "cannot be known yet: it needs 14 full days" in young.capacity_notes[0]

@@ -44,7 +44,16 @@ def test_size(number: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [(0, "$0.00"), (0.0001, "< $0.001"), (0.0735, "$0.073"), (1.5, "$1.50"), (1234.5, "$1,234.50")]
+    ("amount", "text"),
+    [
+        (0, "$0.00"),
+        (0.00001, "< $0.0001"),
+        (0.0015, "$0.0015"),
+        (0.7, "$0.70"),
+        (1.5, "$1.50"),
+        (1234.5, "$1,234.50"),
+        (-1.5, "−$1.50"),
+    ],
 )
 def test_dollars(amount: float, text: str) -> None:
     assert say.dollars(amount) == text

@@ -24,9 +24,11 @@ BY_TIME = "By time"
 
 
 class ReturnPanel:
-    """Begins with the reference case. `show` with every account; what somebody typed stays."""
+    """Begins with what the service is set to assume, for as many documents as the reference case has. `show` with every
+    account; what somebody typed stays."""
 
     def __init__(self) -> None:
+        self._is_new = True
         self._each: float | None = None
         self._standing: float | None = None
         with panel():
@@ -35,7 +37,8 @@ class ReturnPanel:
                 ui.button("Reference case", on_click=self._reference).props("flat no-caps dense")
             tag(
                 "p",
-                f"Assumptions, not measurements. The reference case: {count(REFERENCE_DOCUMENTS)} documents a month "
+                f"Assumptions, not measurements; at first those that the service is set to. "
+                f"The reference case: {count(REFERENCE_DOCUMENTS)} documents a month "
                 f"that cost {money(REFERENCE_BY_HAND_USD)} by hand.",
                 "hint",
             )
@@ -65,6 +68,9 @@ class ReturnPanel:
         fixed = whole["base_usd"] + whole["hosting_usd"]
         self._each = (whole["usd"] - fixed) / whole["documents"] if whole["documents"] else None
         self._standing = costs["standing_month_usd"]
+        if self._is_new and costs["by_hand_document_usd"] is not None:
+            self._amount.value = round(REFERENCE_DOCUMENTS * costs["by_hand_document_usd"], 2)
+        self._is_new = False
         self._count()
 
     def _reference(self) -> None:

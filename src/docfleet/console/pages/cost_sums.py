@@ -153,7 +153,7 @@ def target_said(whole: Facts) -> tuple[str, str]:
         return "no document has results yet", ""
     if target is None:
         return "nothing is aimed at", ""
-    if each <= target:
+    if each < target:
         return f"aimed at ${target:g}: {percent(1 - each / target, 0)} below", "good"
     return f"aimed at ${target:g}: {(each / target - 1) * 100:,.0f} % above", "bad"
 

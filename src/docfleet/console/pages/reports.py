@@ -69,8 +69,11 @@ class _Reports:
 
     def _form(self) -> None:
         months = _months(datetime.now(UTC).timestamp())
+        whose = "of all tenants together" if self._session.is_system else f"of the tenant {self._session.tenant}"
         tag(
-            "p", "The month for management as a PDF: volume, objectives, costs, incidents, capacity. Months are of UTC."
+            "p",
+            f"The month for management as a PDF, {whose}: volume, objectives, costs, incidents, capacity. Months are "
+            "of UTC.",
         )
         with tag("div").style(_GRID):
             self._month = ui.select(months, value=months[1], label="Month").props("outlined dense options-dense")
@@ -86,12 +89,17 @@ class _Reports:
         with tag("div").style(_ROW):
             ui.button("Download", icon="download", on_click=self._download).props("unelevated no-caps")
             self._keep = ui.button("Make and keep", icon="save", on_click=self._make)
-            self._keep.props("outline no-caps").tooltip(
-                "With the assumptions that are set; takes the place of an earlier one"
-            )
+            self._keep.props("outline no-caps").tooltip("With the assumptions above; takes the place of an earlier one")
 
-    def _download(self) -> None:
-        asked = {name: field.value for name, field in self._assumed.items() if field.value is not None}
+    def _given(self) -> dict[str, float]:
+        """The assumptions that somebody typed."""
+        return {name: field.value for name, field in self._assumed.items() if field.value is not None}
+
+    async def _download(self) -> None:
+        asked = self._given()
+        if ("by_hand_minutes_per_page" in asked) != ("by_hand_usd_per_hour" in asked):
+            # the service may refuse one without the other: said here, and not in place of this page
+            await _pdf(self._session, "/v1/reports/month", {"month": self._month.value, **asked})
         query = f"?{urlencode(asked)}" if asked else ""
         # it puts the path of the console before it by itself
         ui.navigate.to(f"/reports/month/{self._month.value}{query}")
@@ -99,7 +107,8 @@ class _Reports:
     async def _make(self) -> None:
         self._keep.disable()
         try:
-            made = await self._session.api.post("/v1/reports", {"kind": "month", "period": self._month.value})
+            wanted = {"kind": "month", "period": self._month.value, "assumptions": self._given()}
+            made = await self._session.api.post("/v1/reports", wanted)
         finally:
             self._keep.enable()
         self._session.say(f"The report on {made['period']} is made.")
