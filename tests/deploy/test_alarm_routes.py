@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from deploy_tools import server
 from kubernetes_tree import named, rendered
-from monitoring_source import MONITORING, alarms
+from monitoring_source import MONITORING, alarms, routing
 
 CONFIG = MONITORING / "alertmanager" / "alertmanager.yml"
 RECEIVERS = {"critical": "pagerduty", "warning": "warnings", "none": "nowhere"}
@@ -84,3 +85,67 @@ def test_kubernetes_routes_alike() -> None:
     [pagerduty] = spec["receivers"][-1]["pagerdutyConfigs"]
     secret = named(rendered("production"), "ExternalSecret", pagerduty["routingKey"]["name"])
     assert pagerduty["routingKey"]["key"] in {one["secretKey"] for one in secret["spec"]["data"]}
+
+
+# --- what PagerDuty is told ------------------------------------------------------------------------------------------
+
+
+def alert(status: str, summary: str) -> dict[str, Any]:
+    said = {"summary": summary, "runbook_url": f"https://docs/{summary}", "dashboard_url": f"https://boards/{summary}"}
+    return {
+        "status": status,
+        "labels": {"alertname": "DocfleetQueueStuck", "pool": summary},
+        "annotations": said if summary else {},
+        "generatorURL": "http://prometheus/graph",
+    }
+
+
+def texts_of(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for one in inner for text in texts_of(one)]
+
+
+def rendered_by_alertmanager(folder: Path, template: str, alerts: list[dict[str, Any]]) -> str:
+    """As a message for the alerts of a group would have it."""
+    any_firing = any(one["status"] == "firing" for one in alerts)
+    data = {
+        "receiver": "pagerduty", "status": "firing" if any_firing else "resolved", "alerts": alerts,
+        "groupLabels": {"alertname": "DocfleetQueueStuck"}, "commonLabels": {"alertname": "DocfleetQueueStuck"},
+        "commonAnnotations": {}, "externalURL": "http://alertmanager",
+    }  # fmt: skip
+    (folder / "data.json").write_text(json.dumps(data), encoding="utf-8")
+    (folder / "none.tmpl").touch()
+    return amtool(
+        "template", "render", f"--template.glob={folder / 'none.tmpl'}", f"--template.data={folder / 'data.json'}",
+        f"--template.text={template}",
+    )  # fmt: skip
+
+
+ON, OVER = "firing", "resolved"
+
+
+@pytest.mark.parametrize(
+    ("alerts", "summary", "link"),
+    [
+        ([(ON, "a")], "a", "https://boards/a"),
+        ([(ON, "a"), (ON, "b"), (ON, "c")], "a (and 2 more)", "https://boards/a"),
+        ([(OVER, "a"), (ON, "b")], "b", "https://boards/b"),
+        ([(OVER, "a")], "a", "https://boards/a"),
+        # no message at all, and the incident stays open, where a template fails
+        ([(OVER, "a"), (OVER, "b")], "a", "https://boards/a"),
+        # PagerDuty refuses an event without a summary: that of a test, made by hand
+        ([(ON, "")], "DocfleetQueueStuck", "http://prometheus/graph"),
+    ],
+    ids=lambda value: "+".join(f"{status}:{name}" for status, name in value) if isinstance(value, list) else "",
+)
+def test_a_message_is_written_whatever_of_its_group_is_on(
+    alerts: list[tuple[str, str]], summary: str, link: str, tmp_path: Path
+) -> None:
+    told = routing.pagerduty(routing.Places())
+    group = [alert(*one) for one in alerts]
+    assert rendered_by_alertmanager(tmp_path, told["description"], group) == summary
+    assert rendered_by_alertmanager(tmp_path, told["client_url"], group) == link
+    # the others, by one call: a message is made of all of them or not at all
+    rendered_by_alertmanager(tmp_path, "".join(texts_of(told)), group)
