@@ -11,11 +11,21 @@ from typing import Any
 import pytest
 import yaml
 
+from alarm_cases import WORK
+from alarm_cases_engines import ENGINES
+from alarm_cases_objectives import OBJECTIVES
+from alarm_cases_plumbing import PLUMBING
 from deploy_tools import server
 from kubernetes_tree import named, rendered
 from monitoring_source import MONITORING, alarms, routing
 
+CASES = [*OBJECTIVES, *WORK, *ENGINES, *PLUMBING]
 CONFIG = MONITORING / "alertmanager" / "alertmanager.yml"
+LABELS = {
+    name: {"alertname", "severity"}.union(*({*one.labels} for case in CASES if case.alert == name for one in case.fires))
+    for name in {case.alert for case in CASES}
+}
+"""Alarm -> the labels it has, as `test_alarms.py` sees them."""
 RECEIVERS = {"critical": "pagerduty", "warning": "warnings", "none": "nowhere"}
 
 
@@ -62,6 +72,8 @@ def test_what_is_silenced_is_named_rightly() -> None:
         assert sources <= names
         assert targets <= names
         assert not sources & targets
+        for name in sources | targets:
+            assert set(rule.get("equal", [])) <= LABELS[name], (name, rule)
 
 
 def test_no_alarm_silences_one_that_silences_it() -> None:

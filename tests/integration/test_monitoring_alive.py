@@ -111,7 +111,7 @@ def test_a_dispatcher_that_is_killed_pages_and_one_that_leads_again_resolves(mon
     monitored.kill("dispatcher")
     monitored.wait_for(lambda: events_of(monitored, "DocfleetNoLeader"), 90)
     event = events_of(monitored, "DocfleetNoLeader")[0]
-    assert event["payload"]["summary"] == "No dispatcher leads."
+    assert event["payload"]["summary"] == "No dispatcher leads the region here."
     del monitored.processes["dispatcher"]
     monitored.start("dispatcher", "dispatcher")
     monitored.wait_for(

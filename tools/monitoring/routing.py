@@ -9,7 +9,7 @@ from .pace import REAL, Pace
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 """https://developer.pagerduty.com/docs/send-alert-event"""
 
-OF_POOLS = "DocfleetQueueStuck|DocfleetWaitingLong|DocfleetNoWorkers|DocfleetTooFewWorkers|DocfleetDemandStale"
+OF_POOLS = "DocfleetWaitingLong|DocfleetNoWorkers|DocfleetTooFewWorkers|DocfleetDemandStale"
 OF_THE_LEDGER = f"{OF_POOLS}|DocfleetTallyBehind|DocfleetRegionSilent|DocfleetNoLeader|DocfleetLatencyBurn"
 """What follows by itself where nobody leads, or where the database is away."""
 

@@ -83,6 +83,8 @@ def certificate_files(settings: Settings, role: str) -> Mapping[str, Path | None
             "documentai_server": documentai.tls_cert_file or (own / "server.pem" if own else None),
             "client_ca": documentai.client_ca_file,
         }
+    if role == "console":
+        return {"console": settings.console.tls_cert_file}
     found = {"broker": service.broker_cert_file, "broker_ca": service.broker_ca_file}
     return found | ({"api": api.tls_cert_file} if role in ("api", "serve") else {})
 

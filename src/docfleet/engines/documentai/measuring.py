@@ -24,6 +24,7 @@ from docfleet.telemetry.catalog import (
     QUOTA_LIMIT,
     QUOTA_USED,
 )
+from docfleet.telemetry.labels import values_of
 from docfleet.telemetry.metrics import Measured, reading
 
 ENGINE = "documentai"
@@ -84,6 +85,12 @@ class Use:
         shown = [
             reading(BREAKER_STATE, _STATES[self._breakers.state(name)], name)
             for name in dict.fromkeys(endpoint.breaker for endpoint in endpoints)
+        ]
+        # the first of its kind is an increase then, and not a series that was not there before
+        shown += [
+            reading(ENGINE_REQUESTS, 0.0, ENGINE, name, outcome)
+            for name in dict.fromkeys(endpoint.breaker for endpoint in endpoints)
+            for outcome in values_of(ENGINE_REQUESTS, "outcome")
         ]
         used = self._used()
         for (name, kind), (requests, pages) in found.items():
