@@ -52,8 +52,8 @@ ENGINES = [
         (
             Fires(
                 AT, f"The endpoint {ENDPOINT} has been out of order for five minutes.", "warning",
-                "Its breaker opens again and again: each try failed. Pages go to other endpoints, or wait for this one; "
-                "waiting costs them no try.", SCOPE,
+                "Its breaker opens again and again: each try failed. Pages go to other endpoints, or wait for this "
+                "one; waiting costs them no try.", SCOPE,
             ),
         ),
     ),
@@ -81,14 +81,18 @@ ENGINES = [
             Fires(
                 {**AT, "quota": "OCR_PROCESSOR/requests"},
                 f"The quota OCR_PROCESSOR/requests of {ENDPOINT} is used up: 99%.", "warning",
-                "On the average of ten minutes. Pages wait for the next minute's share; more workers would not help.", SCOPE,
+                "On the average of ten minutes. Pages wait for the next minute's share; more workers would not help.",
+                SCOPE,
             ),
         ),
     ),
     Case(
         "six a minute, of which five or six fall into one",
         "DocfleetQuotaExhausted",
-        {quota("limit", "a:1"): "6x40", quota("used", "a:1"): "6 6 5 6 6 6 6 6 6 5 6 6 6 6 6 6 5 6 6 6 6 6 6 6 6 5 6x10"},
+        {
+            quota("limit", "a:1"): "6x40",
+            quota("used", "a:1"): "6 6 5 6 6 6 6 6 6 5 6 6 6 6 6 6 5 6 6 6 6 6 6 6 6 5 6x10",
+        },
         "30m",
         (
             Fires(

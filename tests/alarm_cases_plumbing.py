@@ -322,7 +322,7 @@ PLUMBING = [
     Case(
         "rules of somebody else",
         "DocfleetRulesFail",
-        {series("prometheus_rule_evaluation_failures_total", rule_group="/etc/rules/shop.yml;shop-alarms"): "0 2 4 6x20"},
+        {series("prometheus_rule_evaluation_failures_total", rule_group="/etc/rules/shop.yml;shop"): "0 2 4 6x20"},
         "10m",
     ),
     Case(

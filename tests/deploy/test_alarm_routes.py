@@ -17,13 +17,18 @@ from alarm_cases_objectives import OBJECTIVES
 from alarm_cases_plumbing import PLUMBING
 from deploy_tools import server
 from kubernetes_tree import named, rendered
-from monitoring_source import MONITORING, alarms, routing
+from monitoring_source import MONITORING, Case, alarms, routing
+
+
+def labels_of(case: Case) -> set[str]:
+    return {label for one in case.fires for label in one.labels}
+
 
 CASES = [*OBJECTIVES, *WORK, *ENGINES, *PLUMBING]
 CONFIG = MONITORING / "alertmanager" / "alertmanager.yml"
 LABELS = {
-    name: {"alertname", "severity"}.union(*({*one.labels} for case in CASES if case.alert == name for one in case.fires))
-    for name in {case.alert for case in CASES}
+    alert: {"alertname", "severity", *(label for case in CASES if case.alert == alert for label in labels_of(case))}
+    for alert in {case.alert for case in CASES}
 }
 """Alarm -> the labels it has, as `test_alarms.py` sees them."""
 RECEIVERS = {"critical": "pagerduty", "warning": "warnings", "none": "nowhere"}

@@ -28,8 +28,8 @@ def _endpoints(pace: Pace) -> Iterator[Alarm]:
         f"max by (endpoint) (max_over_time(docfleet_breaker_state[{pace('2m')}])) == 2",
         "5m",
         "The endpoint {{ $labels.endpoint }} has been out of order for five minutes.",
-        "Its breaker opens again and again: each try failed. Pages go to other endpoints, or wait for this one; waiting "
-        "costs them no try.",
+        "Its breaker opens again and again: each try failed. Pages go to other endpoints, or wait for this one; "
+        "waiting costs them no try.",
         "engines",
         ("endpoint",),
     )
@@ -100,8 +100,7 @@ def _budgets() -> Iterator[Alarm]:
             severity,
             # it is never passed, and seldom met: a call that no longer fits in is not made. One document that is larger
             # than all that is left does not mean that nothing is
-            f"{spent} >= 1\n"
-            f"or ({spent} >= {NEAR}) and on (budget) (max by (budget) (docfleet_budget_refusing) == 1)",
+            f"{spent} >= 1\nor ({spent} >= {NEAR}) and on (budget) (max by (budget) (docfleet_budget_refusing) == 1)",
             "5m",
             f"The budget {{{{ $labels.budget }}}} is spent: nothing more is bought {who}.",
             "{{ $value | humanizePercentage }} of its limit is spent or reserved, and more had no room. Documents that "

@@ -93,8 +93,8 @@ def _slower_ones() -> list[dict[str, Any]]:
 
 
 _FIRST = "{{{{ with index (or .Alerts.Firing .Alerts) 0 }}}}{0}{{{{ end }}}}"
-"""Of the first that is on; of those that are over, where none is. A message that ends an incident is written by the same
-templates as the one that began it, when none is on any more: one that fails there leaves the incident open for ever."""
+"""Of the first that is on; of those that are over, where none is. A message that ends an incident is written by the
+same templates as the one that began it, when none is on any more: where one fails, the incident stays open for ever."""
 _SUMMARY = _FIRST.format("{{ or .Annotations.summary .Labels.alertname }}")
 _MORE = "{{ if gt (len .Alerts.Firing) 1 }} (and {{ len (slice .Alerts.Firing 1) }} more){{ end }}"
 _DASHBOARD = _FIRST.format("{{ or .Annotations.dashboard_url .GeneratorURL }}")
