@@ -97,13 +97,14 @@ class Monitored:
 
     # --- docfleet
 
-    def docfleet(self, *arguments: str) -> str:
+    def docfleet(self, *arguments: str, **settings: str) -> str:
         """A command to its end; what it said."""
-        command = [sys.executable, "-m", "docfleet", *arguments]
+        environment = {**os.environ, **self._environment, **settings}
         ran = subprocess.run(
-            command, env={**os.environ, **self._environment}, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert ran.returncode == 0, ran.stderr
+            [sys.executable, "-m", "docfleet", *arguments],
+            env=environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert ran.returncode == 0, (arguments, ran.stdout, ran.stderr)
         return ran.stdout.strip()
 
     def start(self, name: str, *arguments: str, **settings: str) -> None:

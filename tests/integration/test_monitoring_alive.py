@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,41 @@ def test_documents_that_break_page_somebody(monitored: Monitored) -> None:
     alerts = httpx.get(f"{monitored.alertmanager}/api/v2/alerts", timeout=10).json()
     assert alerts
     assert not [name for alert in alerts for name in alert["labels"] if name.startswith("docfleet_")]
+
+
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
+SERVERS = ("docfleet dispatcher", "docfleet worker")
+
+
+def commands_of_runbooks() -> Iterator[str]:
+    """Each once, but those that run until they are stopped, and those that need what the reader has to bring."""
+    lines = {
+        line
+        for page in RUNBOOKS.glob("*.md")
+        for block in re.findall(r"^```\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    }
+    for line in sorted(lines):
+        if line.startswith("docfleet ") and not line.startswith(SERVERS) and "history.csv" not in line:
+            yield line
+
+
+def test_what_pages_of_alarms_name_can_be_typed(monitored: Monitored) -> None:
+    """Over this service, which has dead letters of the test before."""
+    address = {"DOCFLEET_URL": f"http://127.0.0.1:{monitored.ports['http']}"}
+    monitored.docfleet("tenants", "create", "acme")
+    keys = {
+        True: monitored.docfleet("keys", "create", "night", "--tenant", "system", "--role", "admin"),
+        False: monitored.key,
+    }
+    said = {
+        line: monitored.docfleet(*shlex.split(line)[1:], **address, DOCFLEET_API_KEY=keys["--all-tenants" in line])
+        for line in commands_of_runbooks()
+    }
+    assert len(said) > 8
+    assert "worker_died" in said["docfleet dead-letters groups"]
+    assert "worker_died" in said["docfleet dead-letters list --code worker_died"]
+    assert said["docfleet overview --all-tenants"] != "Nothing needs attention."
 
 
 def test_a_dispatcher_that_is_killed_pages_and_one_that_leads_again_resolves(monitored: Monitored) -> None:
