@@ -42,6 +42,14 @@ MADE_BY_HAND = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def schemas_are_read_once() -> Iterator[None]:
+    """The validator reads a file of megabytes anew for every object."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(kubernetes_validate.utils, "schema_contents", cache(kubernetes_validate.utils.schema_contents))
+        yield
+
+
 @every_overlay
 def test_kubernetes_takes_it(overlay: str) -> None:
     checked = 0
