@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 OUTAGE = 'latencies = [{fixed_seconds = 0.2}]\noutages = [{location = "us", kind = "unavailable"}]\n'
 WELL = "latencies = [{fixed_seconds = 0.2}]\n"
 PER_MINUTE = 12.0
+USD_PER_PAGE = 0.0015
 CLOUD = {"engine": "documentai", "priority": "critical"}
 """Pages that do not wait for others to travel with."""
 OTHER_REGION = {"DOCFLEET_SERVICE__REGION": "there"}
@@ -145,12 +146,12 @@ def test_a_budget_is_told_when_it_is_near_and_wakes_somebody_when_it_has_no_room
     broken.wait_for(lambda: broken.value("docfleet_budget_limit_usd") == 1000.0, 60)
     spent = broken.value("docfleet_budget_spent_usd")
     assert spent
-    broken.docfleet("budgets", "set", f"{spent * 1.1:.6f}", *where)
+    # two pages and a half: it is never spent to the last cent
+    broken.docfleet("budgets", "set", f"{spent + 2.5 * USD_PER_PAGE:.6f}", *where)
     broken.wait_for(lambda: broken.firing("DocfleetBudgetNear"), 90)
     assert broken.paged("DocfleetBudgetSpent") == []
     broken.to_the_cloud(20)
     broken.wait_for(lambda: broken.paged("DocfleetBudgetSpent"), 120)
-    # it has no room for a page, and is not spent to the last cent
     assert broken.value("docfleet_budget_spent_usd / docfleet_budget_limit_usd < 1")
     broken.docfleet("budgets", "set", "1000", *where)
     broken.wait_for(lambda: broken.is_over("DocfleetBudgetSpent"), 90)
