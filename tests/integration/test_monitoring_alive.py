@@ -129,7 +129,8 @@ def commands_of_runbooks() -> Iterator[str]:
 def test_what_pages_of_alarms_name_can_be_typed(monitored: Monitored) -> None:
     """Over this service, which has dead letters of the test before."""
     address = {"DOCFLEET_URL": f"http://127.0.0.1:{monitored.ports['http']}"}
-    monitored.docfleet("tenants", "create", "acme")
+    for tenant in ("acme", "system"):
+        monitored.docfleet("tenants", "create", tenant)
     keys = {
         True: monitored.docfleet("keys", "create", "night", "--tenant", "system", "--role", "admin"),
         False: monitored.key,
