@@ -219,7 +219,25 @@ WORK = [
                 {"job": "docfleet-worker", "instance": "a:1", "what": "process"},
                 "a:1 (docfleet-worker) starts again and again.",
                 "warning",
-                "3 times in a quarter of an hour.",
+                "3 times in half an hour.",
+            ),
+        ),
+    ),
+    Case(
+        "a process that lives for a minute, and is left alone for five before each try",
+        "DocfleetWorkersCrash",
+        {
+            series("process_start_time_seconds", job="docfleet-worker", instance="a:1"): (
+                "100 stale _x4 460 stale _x4 820 stale _x4 1180 stale _x4 1540 stale _x4"
+            )
+        },
+        "26m",
+        (
+            Fires(
+                {"job": "docfleet-worker", "instance": "a:1", "what": "process"},
+                "a:1 (docfleet-worker) starts again and again.",
+                "warning",
+                "4 times in half an hour.",
             ),
         ),
     ),

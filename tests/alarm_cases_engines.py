@@ -24,6 +24,10 @@ def budget(what: str, name: str) -> str:
     return series(f"docfleet_budget_{what}_usd", budget=name)
 
 
+def refusing(name: str) -> str:
+    return series("docfleet_budget_refusing", budget=name)
+
+
 def near(share: str, name: str) -> Fires:
     return Fires(
         {"budget": name}, f"{share} of the budget {name} is spent.", "warning",
@@ -34,8 +38,8 @@ def near(share: str, name: str) -> Fires:
 def spent(share: str, name: str, whose: str, severity: str) -> Fires:
     return Fires(
         {"budget": name}, f"The budget {name} is spent: nothing more is bought {whose}.", severity,
-        f"{share} of its limit is spent or reserved. Documents that need the engine get what the local engines read, "
-        "wait for a higher limit, or fail, as the budget says.",
+        f"{share} of its limit is spent or reserved, and more had no room. Documents that need the engine get what the "
+        "local engines read, wait for a higher limit, or fail, as the budget says.",
     )  # fmt: skip
 
 
@@ -48,10 +52,16 @@ ENGINES = [
         (
             Fires(
                 AT, f"The endpoint {ENDPOINT} has been out of order for five minutes.", "warning",
-                "Its breaker is open: it is left alone. Pages go to other endpoints, or wait for this one; waiting "
-                "costs them no try.", SCOPE,
+                "Its breaker opens again and again: each try failed. Pages go to other endpoints, or wait for this "
+                "one; waiting costs them no try.", SCOPE,
             ),
         ),
+    ),
+    Case(
+        "half open over Sunday, since no page needs it",
+        "DocfleetBreakerOpen",
+        {series("docfleet_breaker_state", endpoint=ENDPOINT, instance="c:1"): "0 2 1x60"},
+        "30m",
     ),
     Case(
         "out of order for a moment",
@@ -71,7 +81,25 @@ ENGINES = [
             Fires(
                 {**AT, "quota": "OCR_PROCESSOR/requests"},
                 f"The quota OCR_PROCESSOR/requests of {ENDPOINT} is used up: 99%.", "warning",
-                "For ten minutes on end. Pages wait for the next minute's share; more workers would not help.", SCOPE,
+                "On the average of ten minutes. Pages wait for the next minute's share; more workers would not help.",
+                SCOPE,
+            ),
+        ),
+    ),
+    Case(
+        "six a minute, of which five or six fall into one",
+        "DocfleetQuotaExhausted",
+        {
+            quota("limit", "a:1"): "6x40",
+            quota("used", "a:1"): "6 6 5 6 6 6 6 6 6 5 6 6 6 6 6 6 5 6 6 6 6 6 6 6 6 5 6x10",
+        },
+        "30m",
+        (
+            Fires(
+                {**AT, "quota": "OCR_PROCESSOR/requests"},
+                f"The quota OCR_PROCESSOR/requests of {ENDPOINT} is used up: 98.41%.", "warning",
+                "On the average of ten minutes. Pages wait for the next minute's share; more workers would not help.",
+                SCOPE,
             ),
         ),
     ),
@@ -156,9 +184,41 @@ ENGINES = [
         ),
     ),
     Case(
-        "99 of 100 dollars",
+        "99 of 100 dollars, and all of it had room",
         "DocfleetBudgetSpent",
-        {budget("limit", "all/documentai/monthly"): "100x20", budget("spent", "all/documentai/monthly"): "99x20"},
+        {
+            budget("limit", "all/documentai/monthly"): "100x20", budget("spent", "all/documentai/monthly"): "99x20",
+            refusing("all/documentai/monthly"): "0x20",
+        },
+        "10m",
+    ),
+    Case(
+        "99.99 dollars of 100, and the next page costs two cents",
+        "DocfleetBudgetSpent",
+        {
+            budget("limit", "all/documentai/monthly"): "100x20", budget("spent", "all/documentai/monthly"): "99.99x20",
+            refusing("all/documentai/monthly"): "0x4 1x16",
+        },
+        "10m",
+        (spent("99.99%", "all/documentai/monthly", "for everybody", "critical"),),
+    ),
+    Case(
+        "it was raised: what was refused has room again",
+        "DocfleetBudgetSpent",
+        {
+            budget("limit", "all/documentai/monthly"): "100x10 110x20",
+            budget("spent", "all/documentai/monthly"): "99.99x30",
+            refusing("all/documentai/monthly"): "1x10 0x20",
+        },
+        "20m",
+    ),
+    Case(
+        "one document that is dearer than the whole of it",
+        "DocfleetBudgetSpent",
+        {
+            budget("limit", "all/documentai/monthly"): "100x20", budget("spent", "all/documentai/monthly"): "3x20",
+            refusing("all/documentai/monthly"): "1x20",
+        },
         "10m",
     ),
 ]  # fmt: skip

@@ -19,6 +19,7 @@ def up(job: str, number: int = 1) -> str:
 
 
 DAY = 86_400
+GROUP = "/etc/prometheus/rules.yml;docfleet-alarms-work"
 CERTIFICATE = series("docfleet_certificate_expiry_timestamp_seconds", purpose="api", instance="a:1", job="docfleet-api")
 
 PLUMBING = [
@@ -80,9 +81,24 @@ PLUMBING = [
         ),
     ),
     Case(
-        "no dispatcher at all",
+        "two regions, and the dispatchers of one are gone",
         "DocfleetNoLeader",
-        {leads(): "1 1 stale"},
+        {leads(): "1 1 stale", leads(2).replace("eu", "us"): "1x20"},
+        "5m",
+        (
+            Fires(
+                EU, "No dispatcher leads the region eu.", "critical",
+                "Leases that ran out are not taken back, hints are not sent, no webhook leaves, and what the ledger "
+                "counts is not told: alarms that come of it are blind meanwhile.",
+            ),
+        ),
+    ),
+    Case("an update: each dispatcher is another one than before", "DocfleetNoLeader",
+         {leads(): "1x9 stale", leads(2): "_x8 0 0 1x10"}, "15m"),
+    Case(
+        "no dispatcher ever",
+        "DocfleetNoLeader",
+        {up("docfleet-api"): "1x20"},
         "5m",
         (
             Fires(
@@ -312,15 +328,21 @@ PLUMBING = [
     Case(
         "a rule that finds two where one may be",
         "DocfleetRulesFail",
-        {series("prometheus_rule_evaluation_failures_total", rule_group="docfleet-alarms-work"): "0 2 4 6x20"},
+        {series("prometheus_rule_evaluation_failures_total", rule_group=GROUP): "0 2 4 6x20"},
         "10m",
         (
             Fires(
-                {"rule_group": "docfleet-alarms-work"}, "Rules of docfleet-alarms-work fail.", "warning",
+                {"rule_group": GROUP}, f"Rules of {GROUP} fail.", "warning",
                 "Alarms of this group may be blind. Two processes that tell the same of the ledger are the usual "
                 "cause.",
             ),
         ),
+    ),
+    Case(
+        "rules of somebody else",
+        "DocfleetRulesFail",
+        {series("prometheus_rule_evaluation_failures_total", rule_group="/etc/rules/shop.yml;shop"): "0 2 4 6x20"},
+        "10m",
     ),
     Case(
         "rules that work",

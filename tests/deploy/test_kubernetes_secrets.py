@@ -45,8 +45,8 @@ def made() -> dict[str, dict[str, str]]:
 
 
 def test_no_two_are_alike(made: dict[str, dict[str, str]]) -> None:
-    again = printed()
-    assert made["docfleet-master-key"] != again["docfleet-master-key"]
+    again = printed(DOCFLEET="echo")
+    assert made["docfleet-master-key"]["master.key"] != made["docfleet-console-session"]["session.key"]
     passwords = re.findall(
         r">(\w{48})\b", made["docfleet-redis"]["users.acl"] + made["docfleet-limiter-users"]["users.acl"]
     )

@@ -6,12 +6,13 @@ Rules, routes and relabelling are those that are deployed, at a pace of their ow
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,17 @@ def event_of(received: Received) -> dict[str, Any]:
 
 
 class Monitored:
-    """API, dispatcher and worker over one folder; `prometheus` and `alertmanager` look at them."""
+    """API, dispatcher and worker over one folder; `prometheus` and `alertmanager` look at them.
 
-    def __init__(self, folder: Path, engines: Path, pages: Receiver) -> None:
+    `more`: other processes they are to look at, by their role and perhaps a number (`dispatcher-2`); whoever starts
+    them does so before `start_all`. `settings`: for all processes.
+    """
+
+    def __init__(self, folder: Path, engines: Path, pages: Receiver, more: Sequence[str] = (), **settings: str) -> None:
         self.folder, self.pages = folder, pages
         self._stack = ExitStack()
-        self.ports = {name: free_port() for name in ("http", "api", "dispatcher", "worker")}
+        self._told = ("api", "dispatcher", "worker", *more)
+        self.ports = {name: free_port() for name in ("http", *self._told)}
         self.prometheus, self.alertmanager = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = {
@@ -70,6 +76,7 @@ class Monitored:
             "DOCFLEET_SERVICE__REGION": "here",
             "DOCFLEET_READING__ENGINE": "poison",
             "DOCFLEET_LOG": "info",
+            **settings,
         }
 
     def close(self) -> None:
@@ -81,31 +88,32 @@ class Monitored:
         self.start("dispatcher", "dispatcher")
         self.start("worker", "worker", "--pool", "all", "--slots", "2")
         # at this pace an alarm that waits two minutes for a start waits six seconds
-        for name in ("api", "dispatcher", "worker"):
+        for name in self._told:
             self.wait_for(lambda name=name: "docfleet_build_info" in self.told(name), 60)
         self.wait_for(lambda: 'docfleet_dispatcher_is_leader{region="here"} 1' in self.told("dispatcher"), 60)
         self._start_alertmanager()
         self._start_prometheus()
-        self.wait_for(lambda: self.value('count(up{job=~"docfleet-.*"} == 1)') == 3.0, 90)
+        self.wait_for(lambda: self.value('count(up{job=~"docfleet-.*"} == 1)') == len(self._told), 90)
 
     # --- docfleet
 
-    def docfleet(self, *arguments: str) -> str:
+    def docfleet(self, *arguments: str, **settings: str) -> str:
         """A command to its end; what it said."""
-        command = [sys.executable, "-m", "docfleet", *arguments]
+        environment = {**os.environ, **self._environment, **settings}
         ran = subprocess.run(
-            command, env={**os.environ, **self._environment}, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert ran.returncode == 0, ran.stderr
+            [sys.executable, "-m", "docfleet", *arguments],
+            env=environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert ran.returncode == 0, (arguments, ran.stdout, ran.stderr)
         return ran.stdout.strip()
 
-    def start(self, name: str, *arguments: str) -> None:
+    def start(self, name: str, *arguments: str, **settings: str) -> None:
         port = {"DOCFLEET_TELEMETRY__METRICS_PORT": str(self.ports[name])}
-        self._process(name, [sys.executable, "-m", "docfleet", *arguments], {**self._environment, **port})
+        self._process(name, [sys.executable, "-m", "docfleet", *arguments], {**self._environment, **port, **settings})
 
-    def submit(self, content: bytes, name: str) -> str:
+    def submit(self, content: bytes, name: str, **asked: str) -> str:
         answer = httpx.post(
-            f"http://127.0.0.1:{self.ports['http']}/v1/documents", params={"name": name, "mode": "ocr"},
+            f"http://127.0.0.1:{self.ports['http']}/v1/documents", params={"name": name, "mode": "ocr", **asked},
             content=content, headers={"authorization": f"Bearer {self.key}"}, timeout=30,
         )  # fmt: skip
         assert answer.status_code == 202, answer.text
@@ -141,6 +149,21 @@ class Monitored:
     def rules(self) -> list[dict[str, Any]]:
         groups = httpx.get(f"{self.prometheus}/api/v1/rules", timeout=30).json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
+
+    def firing(self, alarm: str, **labels: str) -> bool:
+        """Whether Prometheus has an alarm on."""
+        where = "".join(f', {name}="{value}"' for name, value in labels.items())
+        return self.value(f'count(ALERTS{{alertname="{alarm}", alertstate="firing"{where}}})') is not None
+
+    def paged(self, alarm: str) -> list[str]:
+        """Keys of the incidents that an alarm has begun at PagerDuty."""
+        found = [one for one in self.events() if one["event_action"] == "trigger" and one["payload"]["class"] == alarm]
+        return list(dict.fromkeys(one["dedup_key"] for one in found))
+
+    def is_over(self, alarm: str) -> bool:
+        """Whether the last word of each of its incidents was that it is over."""
+        last = {one["dedup_key"]: one["event_action"] for one in self.events()}
+        return all(last[key] == "resolve" for key in self.paged(alarm))
 
     def events(self) -> list[dict[str, Any]]:
         return [event_of(one) for one in list(self.pages.received)]
@@ -179,7 +202,10 @@ class Monitored:
 
     def _start_prometheus(self) -> None:
         rules = self._write("rules.yml", {"groups": alarms.rule_groups(PACE)})
-        targets = {f"docfleet-{name}": [f"127.0.0.1:{self.ports[name]}"] for name in ("api", "dispatcher", "worker")}
+        targets: dict[str, list[str]] = {}
+        for name in self._told:
+            job = "docfleet-" + re.sub(r"-\d$", "", name)
+            targets.setdefault(job, []).append(f"127.0.0.1:{self.ports[name]}")
         own = {
             "prometheus": [self.prometheus.removeprefix("http://")],
             "alertmanager": [self.alertmanager.removeprefix("http://")],

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import insert, text, update
 
-from docfleet.domain.budgeting import ALL, BudgetPolicy
+from docfleet.domain.budgeting import ALL, BudgetPolicy, Refused
 from docfleet.domain.load import PoolLoad
 from docfleet.domain.retry import Failure
 from docfleet.domain.scaling import Decision, ScalingMemory
@@ -22,6 +22,7 @@ from docfleet.fleet.outlook import Kept
 from docfleet.ledger.dialect import database_now
 from docfleet.ledger.fleet_history import HOUR
 from docfleet.ledger.money_rows import SPEND
+from docfleet.ledger.money_values import Ask
 from docfleet.ledger.report_values import ReportKind, StoredReport
 from docfleet.ledger.reports import Reports
 from docfleet.ledger.service_rows import WORKER
@@ -222,6 +223,16 @@ def test_budgets_nearest_their_limit_come_first_and_a_month_of_its_own_counts(
     assert limits[f"t1/documentai/{month}",] == 0.0
     assert ("t1/documentai/monthly",) not in limits
     assert spent["t3/documentai/monthly",] == 3.9
+    assert set(values(told, catalog.BUDGET_REFUSING).values()) == {0.0}
+    ask = Ask(1, 1, "t0", "documentai", "OCR_PROCESSOR", 10_000_000)
+    [refused] = budgets.reserve([ask])
+    assert isinstance(refused, Refused)
+    told.refresh()
+    refusing = values(told, catalog.BUDGET_REFUSING)
+    assert {budget for (budget,), value in refusing.items() if value} == {"all/all/monthly"}
+    budgets.set_budget(ALL, ALL, 9_000_000, BudgetPolicy.STOP)
+    told.refresh()
+    assert set(values(told, catalog.BUDGET_REFUSING).values()) == {0.0}
 
 
 def test_workers_that_end_are_counted_once_each(runtime: Runtime, told: LedgerMetrics) -> None:

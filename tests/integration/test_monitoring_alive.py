@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,11 +109,47 @@ def test_documents_that_break_page_somebody(monitored: Monitored) -> None:
     assert not [name for alert in alerts for name in alert["labels"] if name.startswith("docfleet_")]
 
 
+RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
+SERVERS = ("docfleet dispatcher", "docfleet worker")
+
+
+def commands_of_runbooks() -> Iterator[str]:
+    """Each once, but those that run until they are stopped, and those that need what the reader has to bring."""
+    lines = {
+        line
+        for page in RUNBOOKS.glob("*.md")
+        for block in re.findall(r"^```\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    }
+    for line in sorted(lines):
+        if line.startswith("docfleet ") and not line.startswith(SERVERS) and "history.csv" not in line:
+            yield line
+
+
+def test_what_pages_of_alarms_name_can_be_typed(monitored: Monitored) -> None:
+    """Over this service, which has dead letters of the test before."""
+    address = {"DOCFLEET_URL": f"http://127.0.0.1:{monitored.ports['http']}"}
+    for tenant in ("acme", "system"):
+        monitored.docfleet("tenants", "create", tenant)
+    keys = {
+        True: monitored.docfleet("keys", "create", "night", "--tenant", "system", "--role", "admin"),
+        False: monitored.key,
+    }
+    said = {
+        line: monitored.docfleet(*shlex.split(line)[1:], **address, DOCFLEET_API_KEY=keys["--all-tenants" in line])
+        for line in commands_of_runbooks()
+    }
+    assert len(said) > 8
+    assert "worker_died" in said["docfleet dead-letters groups"]
+    assert "worker_died" in said["docfleet dead-letters list --code worker_died"]
+    assert said["docfleet overview --all-tenants"] != "Nothing needs attention."
+
+
 def test_a_dispatcher_that_is_killed_pages_and_one_that_leads_again_resolves(monitored: Monitored) -> None:
     monitored.kill("dispatcher")
     monitored.wait_for(lambda: events_of(monitored, "DocfleetNoLeader"), 90)
     event = events_of(monitored, "DocfleetNoLeader")[0]
-    assert event["payload"]["summary"] == "No dispatcher leads."
+    assert event["payload"]["summary"] == "No dispatcher leads the region here."
     del monitored.processes["dispatcher"]
     monitored.start("dispatcher", "dispatcher")
     monitored.wait_for(

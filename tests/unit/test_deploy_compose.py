@@ -128,7 +128,7 @@ def test_prometheus_asks_every_piece_by_a_name_of_its_own() -> None:
         for discovered in job.get("dns_sd_configs", [])
         for name in discovered["names"]
     }
-    pieces = OWN - ONCE - {"console"}  # which tells none
+    pieces = OWN - ONCE
     told = {
         (alias, int(SERVICES[name]["environment"]["DOCFLEET_TELEMETRY__METRICS_PORT"]))
         for name in pieces

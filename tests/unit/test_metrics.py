@@ -383,8 +383,29 @@ def test_the_first_of_the_certificates_to_end_is_told(tmp_path: Path) -> None:
     # renewed under the same name
     file.write_bytes(blobs[1])
     assert [one.value for one in watched()] == [expected[1]]
+    # which nobody can use: the process goes on with what it has
     file.write_text("no certificate")
-    assert list(watched()) == []
+    assert [one.value for one in watched()] == [expected[1]]
+    assert list(Certificates({"api": file})()) == []
+
+
+def test_a_new_certificate_counts_when_its_key_is_there_too(tmp_path: Path) -> None:
+    """Until then the old one is served, and ends when it ends."""
+    authority = trustme.CA()
+    moments = [datetime.now(UTC) + timedelta(days=days) for days in (3, 300)]
+    old, new = (authority.issue_cert("a.example", not_after=moment) for moment in moments)
+    file, key = tmp_path / "server.pem", tmp_path / "key.pem"
+    file.write_bytes(old.cert_chain_pems[0].bytes())
+    key.write_bytes(old.private_key_pem.bytes())
+    watched = Certificates({"api": file}, {"api": key})
+    [first] = [one.value for one in watched()]
+    assert first == pytest.approx(moments[0].timestamp(), abs=2)
+    file.write_bytes(new.cert_chain_pems[0].bytes())
+    assert [one.value for one in watched()] == [first]
+    key.write_bytes(new.private_key_pem.bytes())
+    assert [one.value for one in watched()] == [pytest.approx(moments[1].timestamp(), abs=2)]
+    file.unlink()
+    assert [one.value for one in watched()] == [pytest.approx(moments[1].timestamp(), abs=2)]
 
 
 @given(st.binary(max_size=200))

@@ -24,24 +24,25 @@ def _endpoints(pace: Pace) -> Iterator[Alarm]:
     yield Alarm(
         "DocfleetBreakerOpen",
         WARNING,
-        "max by (endpoint) (docfleet_breaker_state) > 0",
+        # one that nobody has tried since stays half open: of that nothing is known, and somebody would be told for days
+        f"max by (endpoint) (max_over_time(docfleet_breaker_state[{pace('2m')}])) == 2",
         "5m",
         "The endpoint {{ $labels.endpoint }} has been out of order for five minutes.",
-        "Its breaker is {{ if eq $value 2.0 }}open: it is left alone{{ else }}half open: it is tried{{ end }}. Pages "
-        "go "
-        "to other endpoints, or wait for this one; waiting costs them no try.",
+        "Its breaker opens again and again: each try failed. Pages go to other endpoints, or wait for this one; "
+        "waiting costs them no try.",
         "engines",
         ("endpoint",),
     )
     yield Alarm(
         "DocfleetQuotaExhausted",
         WARNING,
-        "sum by (endpoint, quota) (docfleet_quota_used_per_minute)\n"
+        # the mean of ten minutes: of six requests a minute five or six fall into one
+        f"avg_over_time(sum by (endpoint, quota) (docfleet_quota_used_per_minute)[{pace('10m')}:{pace('30s')}])\n"
         "/ (max by (endpoint, quota) (docfleet_quota_limit_per_minute) > 0)\n"
         f">= {QUOTA_FULL}",
-        "10m",
+        "5m",
         "The quota {{ $labels.quota }} of {{ $labels.endpoint }} is used up: {{ $value | humanizePercentage }}.",
-        "For ten minutes on end. Pages wait for the next minute's share; more workers would not help.",
+        "On the average of ten minutes. Pages wait for the next minute's share; more workers would not help.",
         "engines",
         ("endpoint",),
     )
@@ -97,11 +98,12 @@ def _budgets() -> Iterator[Alarm]:
         yield Alarm(
             "DocfleetBudgetSpent",
             severity,
-            f"{spent} >= 1",
+            # it is never passed, and seldom met: a call that no longer fits in is not made. One document that is larger
+            # than all that is left does not mean that nothing is
+            f"{spent} >= 1\nor ({spent} >= {NEAR}) and on (budget) (max by (budget) (docfleet_budget_refusing) == 1)",
             "5m",
             f"The budget {{{{ $labels.budget }}}} is spent: nothing more is bought {who}.",
-            "{{ $value | humanizePercentage }} of its limit is spent or reserved. Documents that need the engine get "
-            "what "
-            "the local engines read, wait for a higher limit, or fail, as the budget says.",
+            "{{ $value | humanizePercentage }} of its limit is spent or reserved, and more had no room. Documents that "
+            "need the engine get what the local engines read, wait for a higher limit, or fail, as the budget says.",
             "costs",
         )

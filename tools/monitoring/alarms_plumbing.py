@@ -15,7 +15,7 @@ GIVEN_UP_DAYS = 7
 
 def plumbing_alarms(pace: Pace) -> Iterator[Alarm]:
     yield from _servers()
-    yield from _dispatchers()
+    yield from _dispatchers(pace)
     yield from _certificates()
     yield from _targets()
     yield from _deliveries(pace)
@@ -30,7 +30,8 @@ def _servers() -> Iterator[Alarm]:
         "DocfleetLedgerDown",
         CRITICAL,
         f"max by (region) (docfleet_ledger_up * {region}) == 0",
-        "1m",
+        # a database that fails over by itself takes most of a minute
+        "2m",
         "No dispatcher of the region {{ $labels.region }} reaches the database.",
         "Submissions are answered 503, nothing new is taken up, and workers hold what they have finished. What was "
         "accepted is safe.",
@@ -47,12 +48,16 @@ def _servers() -> Iterator[Alarm]:
     )
 
 
-def _dispatchers() -> Iterator[Alarm]:
+def _dispatchers(pace: Pace) -> Iterator[Alarm]:
+    # of a region whose dispatchers are all gone nothing is told at all, while those of another one tell of theirs
+    seen = f"last_over_time(docfleet_dispatcher_is_leader[{pace('1d')}])"
     yield Alarm(
         "DocfleetNoLeader",
         CRITICAL,
-        "max by (region) (docfleet_dispatcher_is_leader) == 0 or absent(docfleet_dispatcher_is_leader)",
-        "1m",
+        "max by (region) (docfleet_dispatcher_is_leader) == 0\n"
+        f"or (max by (region) ({seen}) unless max by (region) (docfleet_dispatcher_is_leader))\n"
+        f"or absent({seen})",
+        "2m",
         "No dispatcher leads{{ with $labels.region }} the region {{ . }}{{ end }}.",
         "Leases that ran out are not taken back, hints are not sent, no webhook leaves, and what the ledger counts is "
         "not told: alarms that come of it are blind meanwhile.",
@@ -115,7 +120,7 @@ def _targets() -> Iterator[Alarm]:
         "overview",
     )
     alive = "(up{{{0}}} == 1)"
-    front = 'job=~"docfleet-(api|documentai-server|up|serve)"'
+    front = 'job=~"docfleet-(api|console|documentai-server|up|serve)"'
     yield Alarm(
         "DocfleetFrontDown",
         CRITICAL,
@@ -181,7 +186,9 @@ def _watching(pace: Pace) -> Iterator[Alarm]:
     yield Alarm(
         "DocfleetRulesFail",
         WARNING,
-        f"sum by (rule_group) (increase(prometheus_rule_evaluation_failures_total[{quarter}])) > 0",
+        # of the groups of others, which a Prometheus of a cluster has as well, somebody else is told
+        'sum by (rule_group) (increase(prometheus_rule_evaluation_failures_total{rule_group=~"(.*;)?docfleet-.*"}'
+        f"[{quarter}])) > 0",
         "",
         "Rules of {{ $labels.rule_group }} fail.",
         "Alarms of this group may be blind. Two processes that tell the same of the ledger are the usual cause.",

@@ -11,7 +11,9 @@ from .pace import Pace
 
 MANY_DEATHS = 5
 MANY_ENDS = 3
-"""Slot processes, and workers or processes, within a quarter of an hour."""
+"""Slot processes, and workers, within a quarter of an hour; processes that begin anew, within half an hour: whatever
+starts them waits up to five minutes before each try (https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/).
+"""
 MANY_DEAD_LETTERS = 10
 MANY_PAGES = 10
 PAGES_SHARE = 0.01
@@ -127,10 +129,11 @@ def _crashes(pace: Pace) -> Iterator[Alarm]:
     yield Alarm(
         "DocfleetWorkersCrash",
         WARNING,
-        f'max by (job, instance) (changes(process_start_time_seconds{{job=~"docfleet-.*"}}[{quarter}])) >= {MANY_ENDS}',
+        'max by (job, instance) (changes(process_start_time_seconds{job=~"docfleet-.*"}'
+        f"[{pace('30m')}])) >= {MANY_ENDS}",
         "",
         "{{ $labels.instance }} ({{ $labels.job }}) starts again and again.",
-        "{{ $value | humanize }} times in a quarter of an hour.",
+        "{{ $value | humanize }} times in half an hour.",
         "fleet",
         (),
         (("what", "process"),),

@@ -19,7 +19,11 @@ OVERVIEW = Dashboard(
             (
                 Panel(
                     "Alarms",
-                    (Query('sum(ALERTS{alertstate="firing", severity=~"critical|warning"}) or vector(0)'),),
+                    (
+                        Query(
+                            'sum(ALERTS{alertname=~"Docfleet.*", alertstate="firing", severity!="none"}) or vector(0)'
+                        ),
+                    ),
                     "stat",
                     text="Alarms that are on. The list is below.",
                     width=3,
@@ -169,6 +173,20 @@ OVERVIEW = Dashboard(
                     ),
                     text="Per hour; codes are in docs/reference/outcome-codes.md.",
                     empty="every page was read",
+                    stacked=True,
+                ),
+                Panel(
+                    "Dead letters by cause",
+                    (
+                        Query(
+                            f"sum by (code, pool) (increase(docfleet_dead_letters_total{{{R}}}[1h])) > 0",
+                            "{{code}} ({{pool}})",
+                        ),
+                    ),
+                    text="New ones within an hour, of all tenants; `docfleet dead-letters groups` shows those of one.",
+                    width=24,
+                    height=6,
+                    empty="nothing was given up",
                     stacked=True,
                 ),
             ),

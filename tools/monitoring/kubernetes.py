@@ -38,7 +38,7 @@ def pod_monitor() -> dict[str, Any]:
                     {
                         "key": "docfleet/role",
                         "operator": "In",
-                        "values": ["api", "dispatcher", "worker", "worker-cloud", "documentai-server"],
+                        "values": ["api", "console", "dispatcher", "worker", "worker-cloud", "documentai-server"],
                     }
                 ]
             },

@@ -9,7 +9,7 @@ from .pace import REAL, Pace
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 """https://developer.pagerduty.com/docs/send-alert-event"""
 
-OF_POOLS = "DocfleetQueueStuck|DocfleetWaitingLong|DocfleetNoWorkers|DocfleetTooFewWorkers|DocfleetDemandStale"
+OF_POOLS = "DocfleetWaitingLong|DocfleetNoWorkers|DocfleetTooFewWorkers|DocfleetDemandStale"
 OF_THE_LEDGER = f"{OF_POOLS}|DocfleetTallyBehind|DocfleetRegionSilent|DocfleetNoLeader|DocfleetLatencyBurn"
 """What follows by itself where nobody leads, or where the database is away."""
 
@@ -92,9 +92,17 @@ def _slower_ones() -> list[dict[str, Any]]:
     ]
 
 
+_FIRST = "{{{{ with index (or .Alerts.Firing .Alerts) 0 }}}}{0}{{{{ end }}}}"
+"""Of the first that is on; of those that are over, where none is. A message that ends an incident is written by the
+same templates as the one that began it, when none is on any more: where one fails, the incident stays open for ever."""
+_SUMMARY = _FIRST.format("{{ or .Annotations.summary .Labels.alertname }}")
+_MORE = "{{ if gt (len .Alerts.Firing) 1 }} (and {{ len (slice .Alerts.Firing 1) }} more){{ end }}"
+_DASHBOARD = _FIRST.format("{{ or .Annotations.dashboard_url .GeneratorURL }}")
+_RUNBOOK = _FIRST.format("{{ or .Annotations.runbook_url .GeneratorURL }}")
+
+
 def pagerduty(places: Places) -> dict[str, Any]:
     """One message of Events v2 per group; its details are what an engineer wants to see first."""
-    first = "{{ (index .Alerts 0)"
     return {
         "routing_key_file": places.routing_key_file,
         "url": places.pagerduty_url,
@@ -104,16 +112,12 @@ def pagerduty(places: Places) -> dict[str, Any]:
         "component": "{{ if .CommonLabels.pool }}{{ .CommonLabels.pool }}{{ else }}docfleet{{ end }}",
         "group": "{{ .CommonLabels.region }}",
         "client": "docfleet",
-        "client_url": f"{first}.Annotations.dashboard_url }}}}",
-        "description": f"{first}.Annotations.summary }}}}"
-        "{{ if gt (len .Alerts) 1 }} (and {{ len (slice .Alerts.Firing 1) }} more){{ end }}",
-        "links": [
-            {"href": f"{first}.Annotations.runbook_url }}}}", "text": "Runbook"},
-            {"href": f"{first}.Annotations.dashboard_url }}}}", "text": "Dashboard"},
-        ],
+        "client_url": _DASHBOARD,
+        "description": _SUMMARY + _MORE,
+        "links": [{"href": _RUNBOOK, "text": "Runbook"}, {"href": _DASHBOARD, "text": "Dashboard"}],
         "details": {
             "what": "{{ range .Alerts.Firing }}{{ .Annotations.summary }}\n{{ .Annotations.description }}\n{{ end }}",
-            "runbook": f"{first}.Annotations.runbook_url }}}}",
+            "runbook": _RUNBOOK,
             "firing": "{{ .Alerts.Firing | len }}",
             "resolved": "{{ .Alerts.Resolved | len }}",
         },

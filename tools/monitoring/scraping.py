@@ -16,6 +16,7 @@ OF_THE_FLEET = sorted({sample for one in METRICS.values() if one.is_of_the_fleet
 
 JOBS: dict[str, tuple[str, ...]] = {
     "docfleet-api": ("api",),
+    "docfleet-console": ("console",),
     "docfleet-dispatcher": ("dispatcher",),
     "docfleet-worker": ("worker-pdf", "worker-image"),
     "docfleet-worker-cloud": ("worker-cloud",),

@@ -34,6 +34,8 @@ class BudgetStanding(msgspec.Struct, frozen=True):
     limit_micros: int
     spent_micros: int
     """Reserved for what is under way included."""
+    is_refusing: bool
+    """Something had no room in it in this month, under the limit it has now."""
 
 
 class WorkersEnded(msgspec.Struct, frozen=True):
@@ -102,7 +104,10 @@ def _budgets(session: Session, month: str, most: int) -> list[BudgetStanding]:
         .exists()
     )
     rows = session.execute(
-        select(BUDGET.c.tenant_id, BUDGET.c.engine, BUDGET.c.month, BUDGET.c.limit_micros, spent.label("spent"))
+        select(
+            BUDGET.c.tenant_id, BUDGET.c.engine, BUDGET.c.month, BUDGET.c.limit_micros, spent.label("spent"),
+            SPEND.c.exhausted_at.is_not(None),
+        )
         .select_from(
             BUDGET.outerjoin(
                 SPEND,

@@ -139,6 +139,7 @@ def of_moment(moment: Moment) -> list[Measured]:
         label = (f"{tenant}/{engine}/{'monthly' if one.month == ALL else one.month}",)
         told.append(Measured(catalog.BUDGET_LIMIT.name, label, usd_of(one.limit_micros)))
         told.append(Measured(catalog.BUDGET_SPENT.name, label, usd_of(one.spent_micros)))
+        told.append(Measured(catalog.BUDGET_REFUSING.name, label, float(one.is_refusing)))
     return told
 
 

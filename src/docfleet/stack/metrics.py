@@ -60,7 +60,7 @@ def begin(settings: Settings, role: str) -> None:
     if not metrics.is_enabled():
         metrics.enable()
         metrics.gauge(BUILD, 1.0, __version__, role)
-        metrics.watch(Certificates(certificate_files(settings, role)))
+        metrics.watch(Certificates(certificate_files(settings, role), key_files(settings)))
 
 
 def begin_counting_requests(settings: Settings, role: str) -> None:
@@ -84,8 +84,21 @@ def certificate_files(settings: Settings, role: str) -> Mapping[str, Path | None
             "documentai_server": documentai.tls_cert_file or (own / "server.pem" if own else None),
             "client_ca": documentai.client_ca_file,
         }
+    if role == "console":
+        return {"console": settings.console.tls_cert_file}
     found = {"broker": service.broker_cert_file, "broker_ca": service.broker_ca_file}
     return found | ({"api": api.tls_cert_file} if role in ("api", "serve") else {})
+
+
+def key_files(settings: Settings) -> Mapping[str, Path | None]:
+    """The private keys of those that are served with."""
+    api, console, documentai = settings.api, settings.console, settings.documentai_server
+    own = documentai.tls_self_signed
+    return {
+        "api": api.tls_key_file,
+        "console": console.tls_key_file,
+        "documentai_server": documentai.tls_key_file or (own / "server-key.pem" if own else None),
+    }
 
 
 class Below:

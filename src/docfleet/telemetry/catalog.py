@@ -126,6 +126,10 @@ BUDGET_LIMIT = _gauge("docfleet_budget_limit_usd", Told.LEADER, "Limit of a budg
 BUDGET_SPENT = _gauge(
     "docfleet_budget_spent_usd", Told.LEADER, "Spent or reserved of a budget in this month.", "budget"
 )
+BUDGET_REFUSING = _gauge(
+    "docfleet_budget_refusing", Told.LEADER,
+    "1 once a call had no room in a budget in this month, under the limit it has now.", "budget",
+)  # fmt: skip
 REGION_SEEN = _gauge(
     "docfleet_region_seen_timestamp_seconds", Told.LEADER, "When a dispatcher last led a region, since 1970.", "region"
 )

@@ -68,11 +68,16 @@ def _moment(data: bytes) -> float:
 
 
 class Certificates:
-    """Watches files by what they are for; a file that was replaced is read anew."""
+    """Watches files by what they are for; a file that was replaced is read anew.
 
-    def __init__(self, files: Mapping[str, Path | None]) -> None:
+    What cannot be used (torn, gone, or not of its key) is not what the process uses: it goes on with what it had, and
+    so does what is told. `keys`: private keys, of those that have one.
+    """
+
+    def __init__(self, files: Mapping[str, Path | None], keys: Mapping[str, Path | None] | None = None) -> None:
         self._files = {purpose: path for purpose, path in files.items() if path is not None}
-        self._read: dict[str, tuple[tuple[int, int], float | None]] = {}
+        self._keys = {purpose: path for purpose, path in (keys or {}).items() if path is not None}
+        self._read: dict[str, tuple[tuple[int, ...], float | None]] = {}
 
     def __call__(self) -> Iterable[Measured]:
         for purpose, path in self._files.items():
@@ -81,22 +86,28 @@ class Certificates:
                 yield reading(CERTIFICATE_EXPIRY, expiry, purpose)
 
     def _expiry(self, purpose: str, path: Path) -> float | None:
-        """None: there is no certificate that can be read."""
+        """None: there never was a certificate that can be used."""
+        key = self._keys.get(purpose)
+        before, known = self._read.get(purpose, ((), None))
         try:
-            facts = path.stat()
-            seen = (facts.st_mtime_ns, facts.st_ino)
-            if purpose not in self._read or self._read[purpose][0] != seen:
-                self._read[purpose] = (seen, _expiry_of(purpose, path))
-            return self._read[purpose][1]
+            facts = [one.stat() for one in (path, key) if one is not None]
+            seen = tuple(number for one in facts for number in (one.st_mtime_ns, one.st_ino))
+            if seen != before:
+                self._read[purpose] = (seen, _expiry_of(purpose, path, key, known))
         except OSError:
-            return None
+            return known
+        return self._read[purpose][1]
 
 
-def _expiry_of(purpose: str, path: Path) -> float | None:
+def _expiry_of(purpose: str, path: Path, key: Path | None, known: float | None) -> float | None:
+    """`known` where it cannot be used."""
     with path.open("rb") as file:
         text = file.read(_MOST_BYTES).decode("ascii", "replace")
     try:
-        return first_expiry(text)
-    except ValueError as error:
+        expiry = first_expiry(text)
+        if key is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, key)
+    except (ValueError, ssl.SSLError) as error:
         _log.warning("certificate_unreadable", purpose=purpose, error=error)
-        return None
+        return known
+    return expiry

@@ -59,7 +59,9 @@ LABELS: Mapping[str, Label] = {
     "level": Label("Quantile: the outcome stays below it with this probability.", ("0.05", "0.5", "0.95")),
     "version": Label("Of docfleet."),
     "role": Label("What the process is.", ROLES),
-    "purpose": Label("What the certificate is for.", ("api", "broker", "broker_ca", "documentai_server", "client_ca")),
+    "purpose": Label(
+        "What the certificate is for.", ("api", "console", "broker", "broker_ca", "documentai_server", "client_ca")
+    ),
     "method": Label(
         "HTTP method; of `docfleet_documentai_*` the method of the service, such as `ProcessDocument`.",
     ),

@@ -32,7 +32,8 @@ from docfleet.ledger.service_values import WorkerFacts
 from docfleet.runtime import Runtime
 from docfleet.settings import Settings
 from docfleet.telemetry import logger, metrics, shown_level
-from docfleet.telemetry.catalog import DIRECT_MODE, SLOTS
+from docfleet.telemetry.catalog import DIRECT_MODE, SLOT_DEATHS, SLOTS
+from docfleet.telemetry.labels import values_of
 from docfleet.telemetry.metrics import Measured, reading
 from docfleet.telemetry.otlp import exporting
 from docfleet.worker.beating import Heart
@@ -180,6 +181,8 @@ class Supervisor:
             reading(SLOTS, free, pools, "free"),
             reading(SLOTS, len(self._slots.busy()), pools, "busy"),
             reading(DIRECT_MODE, self._direct.on.is_set()),
+            # the first death is an increase then, and not a series that was not there before
+            *(reading(SLOT_DEATHS, 0.0, pools, cause) for cause in values_of(SLOT_DEATHS, "cause")),
         ]
 
     # --- slots

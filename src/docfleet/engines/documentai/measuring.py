@@ -9,8 +9,9 @@ from docfleet.engines.documentai.calls import Endpoint
 from docfleet.engines.documentai.endpoints import endpoints_of
 from docfleet.engines.documentai.facts import Facts
 from docfleet.engines.documentai.options import DocumentAIOptions
-from docfleet.engines.documentai.use import Usage
-from docfleet.telemetry.catalog import BREAKER_STATE, QUOTA_LIMIT, QUOTA_USED
+from docfleet.engines.documentai.use import ENGINE, Usage
+from docfleet.telemetry.catalog import BREAKER_STATE, ENGINE_REQUESTS, QUOTA_LIMIT, QUOTA_USED
+from docfleet.telemetry.labels import values_of
 from docfleet.telemetry.metrics import Measured, reading
 
 _STATES = {BreakerState.CLOSED: 0.0, BreakerState.HALF_OPEN: 1.0, BreakerState.OPEN: 2.0}
@@ -27,9 +28,12 @@ def gauges_of(
     ]
     limits = {(one.breaker, kind_of(one)): facts.quota_limits(one.quota) for one in endpoints}
     names = tuple(dict.fromkeys(one.breaker for one in endpoints))
+    outcomes = values_of(ENGINE_REQUESTS, "outcome")
 
     def read() -> list[Measured]:
         shown = [reading(BREAKER_STATE, _STATES[breakers.state(name)], name) for name in names]
+        # the first of its kind is an increase then, and not a series that was not there before
+        shown += [reading(ENGINE_REQUESTS, 0.0, ENGINE, name, outcome) for name in names for outcome in outcomes]
         used = _used(usage)
         for (name, kind), limit in limits.items():
             calls, sheets = used.get((name, kind), (0, 0))
