@@ -224,7 +224,7 @@ def test_budgets_nearest_their_limit_come_first_and_a_month_of_its_own_counts(
     assert ("t1/documentai/monthly",) not in limits
     assert spent["t3/documentai/monthly",] == 3.9
     assert set(values(told, catalog.BUDGET_REFUSING).values()) == {0.0}
-    ask = Ask(1, 1, "acme", "documentai", "OCR_PROCESSOR", 3_000)
+    ask = Ask(1, 1, "acme", "documentai", "OCR_PROCESSOR", 6_500)
     [refused] = budgets.reserve([ask])
     assert isinstance(refused, Refused)
     told.refresh()
