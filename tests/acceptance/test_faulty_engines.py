@@ -25,7 +25,7 @@ def inbox(tmp_path: Path) -> Path:
     ("engine", "code", "env"),
     [
         ("raises", "engine_failed", {}),
-        ("garbage", "engine_failed", {}),
+        pytest.param("garbage", "engine_failed", {}, marks=pytest.mark.slow),
         ("kills", "worker_died", {}),
         pytest.param("hangs", "worker_died", {"DOCFLEET_WORK__SLICE_SECONDS": "4"}, marks=pytest.mark.slow),
     ],

@@ -40,6 +40,7 @@ def test_names_of_any_bytes_are_read(tmp_path: Path) -> None:
         assert not row["folder"] or (out / row["folder"] / "searchable.pdf").is_file()
 
 
+@pytest.mark.slow
 def test_files_refused_at_the_door_count_when_named_by_a_relative_path(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "note.pdf").write_bytes(b"")

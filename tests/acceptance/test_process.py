@@ -69,6 +69,7 @@ def test_a_succeeded_document_has_all_its_results_and_nothing_half_written(tmp_p
     assert json.loads((folder / "outcome.json").read_text())["pages"][0]["engine"] == "text_layer"
 
 
+@pytest.mark.slow
 def test_index_csv_and_json_tell_the_same(tmp_path: Path) -> None:
     out = tmp_path / "out"
     docfleet("process", SAMPLES / "letter-fr.pdf", SAMPLES / "unrepairable.pdf", "--out", out, "--no-report")
@@ -118,6 +119,7 @@ def test_a_password_given_later_opens_what_was_locked(tmp_path: Path) -> None:
     assert secret not in kept
 
 
+@pytest.mark.slow
 def test_names_that_clash_get_folders_of_their_own(inbox: Path, tmp_path: Path) -> None:
     for folder, sample in (("one", "letter-fr.pdf"), ("two", "invoice-01.pdf")):
         (inbox / folder).mkdir()
@@ -131,6 +133,7 @@ def test_names_that_clash_get_folders_of_their_own(inbox: Path, tmp_path: Path) 
     assert "ledger" not in folders
 
 
+@pytest.mark.slow
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     out = tmp_path / "out"
     (out / "letter-fr").mkdir(parents=True)
@@ -195,6 +198,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     assert "limits.max_pages" in ran.stderr
 
 
+@pytest.mark.slow
 def test_limits_are_settings(tmp_path: Path) -> None:
     out = tmp_path / "out"
     env = {"DOCFLEET_LIMITS__MAX_PAGES": "2", "DOCFLEET_LIMITS__MAX_FILE_BYTES": "35000"}

@@ -83,6 +83,7 @@ def test_pages_read_poorly_are_read_again_as_far_as_the_limit_goes(tmp_path: Pat
     assert stands["characters"] >= 3
 
 
+@pytest.mark.slow
 def test_a_cloud_engine_for_all_pages_keeps_to_the_limit_and_the_next_run_goes_on(
     tmp_path: Path, server: str, scans: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_cloud_engine_for_all_pages_keeps_to_the_limit_and_the_next_run_goes_o
     assert (second.exit_code, second.summary["spent_usd"]) == (0, 0.0015)
 
 
+@pytest.mark.slow
 def test_free_pages_are_free_once(tmp_path: Path, server: str, scans: Path) -> None:
     out = tmp_path / "out"
     ran = docfleet(

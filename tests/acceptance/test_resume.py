@@ -141,6 +141,7 @@ def test_a_result_that_was_removed_is_made_again(tmp_path: Path) -> None:
     assert (row["outcome"], row["folder"]) == ("succeeded", "letter-fr")
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     out, file = tmp_path / "out", tmp_path / "letter.pdf"
     shutil.copy(SAMPLES / "letter-fr.pdf", file)
@@ -152,6 +153,7 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert "Northwind" in (out / "letter" / "document.txt").read_text()
 
 
+@pytest.mark.slow
 def test_two_runs_do_not_share_an_output_folder(long_pdf: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = start("process", long_pdf, "--out", out, "--workers", "1", "--no-report")

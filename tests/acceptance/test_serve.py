@@ -156,6 +156,7 @@ def test_a_port_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.slow
 def test_an_engine_nobody_has_is_told_at_once(tmp_path: Path) -> None:
     ran = docfleet("serve", "--port", 0, "--data", tmp_path / "data", "--engine", "rapidorc")
     assert (ran.exit_code, "rapidorc" in ran.stderr, "rapidocr" in ran.stderr) == (2, True, True), ran.stderr
@@ -227,6 +228,7 @@ def test_keys_and_tenants_straight_on_the_ledger(tmp_path: Path) -> None:
     assert [row["id"] for row in json.loads(docfleet("tenants", "list", "--json", env=env).stdout)] == ["acme"]
 
 
+@pytest.mark.slow
 def test_looking_at_keys_makes_no_ledger(tmp_path: Path) -> None:
     env = {"DOCFLEET_SERVICE__DATA_FOLDER": str(tmp_path / "elsewhere")}
     ran = docfleet("keys", "list", env=env)

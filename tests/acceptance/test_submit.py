@@ -144,6 +144,7 @@ def test_ctrl_c_while_waiting_leaves_the_work_running(served: Service, inbox: Pa
     assert (out / "a" / "document.txt").is_file()
 
 
+@pytest.mark.slow
 def test_results_that_are_there_are_not_fetched_again(served: Service, inbox: Path, tmp_path: Path) -> None:
     env = environment(served, tmp_path)
     out = tmp_path / "results"
@@ -237,6 +238,7 @@ def wait_for(look: Any, seconds: float = 30.0) -> Any:
     raise AssertionError("it did not happen in time")
 
 
+@pytest.mark.slow
 def test_documents_of_one_name_are_fetched_beside_one_another(served: Service, tmp_path: Path) -> None:
     out, env = tmp_path / "results", environment(served, tmp_path)
     client = served.client()
