@@ -20,6 +20,10 @@ def in_time(priority: str = "normal") -> str:
     return series("docfleet_documents_in_time_total", region="eu", pool="pdf", priority=priority)
 
 
+def too_late(priority: str = "normal") -> str:
+    return series("docfleet_documents_late_total", region="eu", pool="pdf", priority=priority)
+
+
 def http(status: str, route: str = "/v1/documents") -> str:
     return series("docfleet_http_request_duration_seconds_count", method="GET", route=route, status=status)
 

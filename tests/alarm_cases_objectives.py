@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alarm_cases import EU, ended, http, in_time, of_pool
+from alarm_cases import EU, ended, http, in_time, of_pool, too_late
 from monitoring_source import Case, Fires
 
 FAST = "at 14.4 times the rate that this allows, the budget of a month is gone in 50 hours."
@@ -155,14 +155,14 @@ OBJECTIVES = [
     Case(
         "nine of ten are late",
         "DocfleetLatencyBurn",
-        {ended("succeeded"): "0+10x90", in_time(): "0+1x90"},
+        {too_late(): "0+9x90", in_time(): "0+1x90"},
         "90m",
         (late("90%", "1h", "fast", "critical", FAST), late("90%", "6h", "steady", "critical", STEADY)),
     ),
     Case(
         "all are late, and none was ever in time",
         "DocfleetLatencyBurn",
-        {ended("succeeded"): "0+10x90"},
+        {too_late(): "0+10x90"},
         "90m",
         (late("100%", "1h", "fast", "critical", FAST), late("100%", "6h", "steady", "critical", STEADY)),
     ),
@@ -170,9 +170,8 @@ OBJECTIVES = [
         "one priority is late while another is not",
         "DocfleetLatencyBurn",
         {
-            ended("succeeded"): "0+1000x90",
             in_time(): "0+1000x90",
-            ended("succeeded", "critical"): "0+2x90",
+            too_late("critical"): "0+1x90",
             in_time("critical"): "0+1x90",
         },
         "90m",
@@ -181,17 +180,15 @@ OBJECTIVES = [
     Case(
         "bulk is late: nobody is woken",
         "DocfleetLatencyBurn",
-        {ended("succeeded", "bulk"): "0+10x90", in_time("bulk"): "0+1x90"},
+        {too_late("bulk"): "0+9x90", in_time("bulk"): "0+1x90"},
         "90m",
     ),
-    Case("one in twenty", "DocfleetLatencyBurn", {ended("succeeded"): "0+20x90", in_time(): "0+19x90"}, "90m"),
-    Case(
-        "two late ones of three", "DocfleetLatencyBurn", {ended("succeeded"): "0+1x3 3x87", in_time(): "0 1x89"}, "10m"
-    ),
+    Case("one in twenty", "DocfleetLatencyBurn", {too_late(): "0+1x90", in_time(): "0+19x90"}, "90m"),
+    Case("two late ones of three", "DocfleetLatencyBurn", {too_late(): "0 1 2 2x87", in_time(): "0 1x89"}, "10m"),
     Case(
         "a tenth of bulk for three days",
         "DocfleetLatencyBudget",
-        {ended("succeeded", "bulk"): "0+100x150", in_time("bulk"): "0+90x150"},
+        {too_late("bulk"): "0+10x150", in_time("bulk"): "0+90x150"},
         "4320m",
         (late("10%", "3d", "slow", "warning", SLOW, "bulk"),),
         "30m",
@@ -199,7 +196,7 @@ OBJECTIVES = [
     Case(
         "a fiftieth for three days",
         "DocfleetLatencyBudget",
-        {ended("succeeded"): "0+100x150", in_time(): "0+98x150"},
+        {too_late(): "0+2x150", in_time(): "0+98x150"},
         "4320m",
         (),
         "30m",

@@ -142,9 +142,21 @@ def test_a_second_round_ends_again_but_has_no_latency(ledger: Ledger, desk: Desk
     read_through(ledger, document)
     count_all(tallies)
     sums = told(tallies)
-    assert (sums.accepted, sums.partial, sums.succeeded, sums.in_time) == (1, 1, 1, 1)
+    assert (sums.accepted, sums.partial, sums.succeeded, sums.in_time, sums.late) == (1, 1, 1, 1, 0)
     ever = [row.amount for row in tallies.totals() if row.measure == Measure.DURATION]
     assert sum(ever) == 1
+
+
+def test_what_ends_after_its_target_is_late_unless_we_broke_it(ledger: Ledger, desk: Desk, tallies: Tallies) -> None:
+    late = desk.accept(submission()).document_id
+    desk.accept(submission())
+    with ledger.unit_of_work() as session:
+        session.execute(text("UPDATE document SET created_at = created_at - 90000"))
+    read_through(ledger, late)
+    fail_next(ledger, Failure(FailureKind.ERROR, Unexpected.code, retryable=False))
+    count_all(tallies)
+    sums = told(tallies)
+    assert (sums.succeeded, sums.broken, sums.in_time, sums.late, sums.timed) == (1, 1, 0, 1, 1)
 
 
 def test_a_duplicate_ends_with_the_results_of_the_earlier_one(ledger: Ledger, desk: Desk, tallies: Tallies) -> None:

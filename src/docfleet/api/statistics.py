@@ -24,7 +24,7 @@ _STEPS = {"five_minutes": FIVE_MINUTES, "hour": HOUR, "day": DAY}
 _AT = "2026-03-14T09:00:00Z"
 SUMS_EXAMPLE = {
     "accepted": 1240, "succeeded": 1190, "partial": 21, "failed": 18, "broken": 1, "cancelled": 0, "in_time": 1201,
-    "duplicates": 40, "pages": 5210, "pages_failed": 33, "cost_usd": 1.27, "retries": 12, "leases_lost": 2,
+    "late": 28, "duplicates": 40, "pages": 5210, "pages_failed": 33, "cost_usd": 1.27, "retries": 12, "leases_lost": 2,
     "dead_letters": 1, "seconds_p50": 1.9, "seconds_p95": 8.4, "wait_p50": 0.2, "wait_p95": 1.6,
 }  # fmt: skip
 StepName = Literal["five_minutes", "hour", "day"]
@@ -49,7 +49,10 @@ class SumsOut(BaseModel):
     failed: int = Field(description="Through their own fault: damaged, password, too large, no budget …")
     broken: int = Field(description="Through no fault of theirs. These alone count against availability.")
     cancelled: int
-    in_time: int = Field(description="Ended, but not broken, within the target of their pool and priority.")
+    in_time: int = Field(
+        description="Ended for the first time, not broken, within the target of their pool and priority."
+    )
+    late: int = Field(description="Likewise, but after that target: only these two are judged.")
     duplicates: int = Field(description="Ended with the results of an earlier document.")
     pages: int = Field(description="Read.")
     pages_failed: int

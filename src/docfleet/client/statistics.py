@@ -20,6 +20,7 @@ class Sums(msgspec.Struct, frozen=True):
     """Through no fault of theirs."""
     cancelled: int = 0
     in_time: int = 0
+    late: int = 0
     duplicates: int = 0
     pages: int = 0
     pages_failed: int = 0

@@ -26,7 +26,10 @@ class Measure(StrEnum):
     ENDED = "ended"
     """By `Outcome`."""
     IN_TIME = "in_time"
-    """Read within the target of its pool and priority."""
+    """Ended within the target of its pool and priority. Like all latencies of the first end of a document only, and
+    neither of cancelled ones nor of those that we failed, which count against availability."""
+    LATE = "late"
+    """Ended after that target, likewise."""
     DUPLICATES = "duplicates"
     """Ended with the results of an earlier document."""
     DURATION = "duration"
@@ -108,6 +111,7 @@ class Sums(msgspec.Struct, frozen=True):
     broken: int = 0
     cancelled: int = 0
     in_time: int = 0
+    late: int = 0
     duplicates: int = 0
     pages: int = 0
     pages_failed: int = 0
@@ -126,6 +130,11 @@ class Sums(msgspec.Struct, frozen=True):
         """Without the cancelled."""
         return self.succeeded + self.partial + self.failed + self.broken
 
+    @property
+    def timed(self) -> int:
+        """Those that a target of latency is judged by."""
+        return self.in_time + self.late
+
 
 Amounts = Mapping[tuple[str, str], float]
 """(measure, detail) -> how much."""
@@ -141,8 +150,8 @@ def sums_of(amounts: Amounts) -> Sums:
         of[detail] = of.get(detail, 0.0) + amount
     ended, durations, waits = (details.get(name, {}) for name in (Measure.ENDED, Measure.DURATION, Measure.WAIT))
     counted = (
-        Measure.ACCEPTED, Measure.IN_TIME, Measure.DUPLICATES, Measure.PAGES, Measure.PAGES_FAILED, Measure.RETRIES,
-        Measure.LEASES_LOST, Measure.DEAD_LETTERS,
+        Measure.ACCEPTED, Measure.IN_TIME, Measure.LATE, Measure.DUPLICATES, Measure.PAGES, Measure.PAGES_FAILED,
+        Measure.RETRIES, Measure.LEASES_LOST, Measure.DEAD_LETTERS,
     )  # fmt: skip
     return Sums(
         cost_usd=round(whole.get(Measure.COST_USD, 0.0), 9),

@@ -189,8 +189,9 @@ def _of_document(row: Any) -> Iterable[Happened]:
         waited = max(0.0, min(row.started_at, row.at) - row.created_at)
         yield Happened(*told, Measure.WAIT, bound_of(waited))
         yield Happened(*told, Measure.WAIT_SUM, "", waited)
-    if outcome is not Outcome.BROKEN and seconds <= target_seconds(row.pool, row.urgency):
-        yield Happened(*told, Measure.IN_TIME)
+    if outcome is not Outcome.BROKEN:
+        is_in_time = seconds <= target_seconds(row.pool, row.urgency)
+        yield Happened(*told, Measure.IN_TIME if is_in_time else Measure.LATE)
 
 
 def _of_setback(row: Any) -> Iterable[Happened]:

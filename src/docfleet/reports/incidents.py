@@ -81,18 +81,12 @@ def misses(sums: Sums, goal: Objectives) -> bool:
     return _misses_availability(sums, goal) or _misses_in_time(sums, goal)
 
 
-def timed(sums: Sums) -> int:
-    """Documents that can have ended in time: all but those that the service failed, and the cancelled."""
-    return sums.ended - sums.broken
-
-
 def _misses_availability(sums: Sums, goal: Objectives) -> bool:
     return sums.broken > (1 - goal.availability) * sums.ended
 
 
 def _misses_in_time(sums: Sums, goal: Objectives) -> bool:
-    late = timed(sums) - sums.in_time
-    return late >= LATE_DOCUMENTS and late > (1 - goal.in_time) * timed(sums)
+    return sums.late >= LATE_DOCUMENTS and sums.late > (1 - goal.in_time) * sums.timed
 
 
 class _Run(msgspec.Struct):
@@ -131,7 +125,7 @@ def _broken(run: _Run) -> Incident:
 
 
 def _late(run: _Run) -> Incident:
-    whole, in_time = sum(timed(sums) for sums in run.sums), run.of("in_time")
+    whole, in_time = sum(sums.timed for sums in run.sums), run.of("in_time")
     said = f"{say.share(in_time, whole)} of {say.counted(whole, 'document')} in time"
     return Incident(IncidentKind.LATENCY, run.begin, run.end, "Latency objective missed", said, whole - in_time)
 

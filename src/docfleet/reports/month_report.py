@@ -22,7 +22,7 @@ import msgspec
 from docfleet.domain.pricing import usd_of
 from docfleet.domain.returns import REFERENCE_BY_HAND_USD, REFERENCE_DOCUMENTS, break_even
 from docfleet.domain.tallying import Sums
-from docfleet.reports.incidents import Incident, incidents, misses, steps_of, timed
+from docfleet.reports.incidents import Incident, incidents, misses, steps_of
 from docfleet.reports.month_facts import MonthFacts, PoolOutlook
 
 DAY = 86_400.0
@@ -187,8 +187,7 @@ def _service(facts: MonthFacts) -> Service:
     ended, budget = total.ended, (1 - goal.availability) * total.ended
     availability = known(1 - total.broken / ended) if ended else nothing
     left = known(1 - total.broken / budget) if budget else nothing
-    of = timed(total)
-    in_time = known(min(1.0, total.in_time / of)) if of else nothing
+    in_time = known(total.in_time / total.timed) if total.timed else nothing
     steps, seconds = steps_of(facts)
     used = [step.sums for step in steps if step.sums.ended]
     missed = sum(misses(sums, goal) for sums in used)

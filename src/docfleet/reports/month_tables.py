@@ -70,7 +70,7 @@ def _pools(facts: MonthFacts) -> NamedTable:
             say.count(one.sums.accepted),
             say.count(one.sums.ended),
             say.count(one.sums.pages),
-            _share(one.sums.in_time, one.sums.ended - one.sums.broken),
+            _share(one.sums.in_time, one.sums.timed),
             _seconds(one.sums.seconds_p50),
             _seconds(one.sums.seconds_p95),
         )

@@ -41,6 +41,7 @@ _AHEAD = {"1h": 3600.0, "24h": 86400.0}
 _PLAIN = {
     Measure.ACCEPTED: catalog.ACCEPTED,
     Measure.IN_TIME: catalog.IN_TIME,
+    Measure.LATE: catalog.LATE,
     Measure.DUPLICATES: catalog.DUPLICATES,
 }
 """By region, pool and priority."""

@@ -44,9 +44,12 @@ ENDED = _counter(
 IN_TIME = _counter(
     "docfleet_documents_in_time_total",
     Told.LEADER,
-    "Of those that ended: within the target of pool and priority.",
+    "Ended for the first time, not broken, within the target of pool and priority.",
     *_CLASS,
 )
+LATE = _counter(
+    "docfleet_documents_late_total", Told.LEADER, "Likewise, but after that target.", *_CLASS
+)  # fmt: skip
 DUPLICATES = _counter(
     "docfleet_documents_duplicate_total", Told.LEADER,
     "Documents whose bytes had been read before, so that nothing was read.",

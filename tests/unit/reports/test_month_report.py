@@ -41,7 +41,7 @@ COUNTS = (
 
 
 def added(parts: Sequence[Sums]) -> Sums:
-    return Sums(**{name: sum(getattr(one, name) for one in parts) for name in (*COUNTS, "in_time")})
+    return Sums(**{name: sum(getattr(one, name) for one in parts) for name in (*COUNTS, "in_time", "late")})
 
 
 def facts(hours: dict[int, Sums] | None = None, **more: object) -> MonthFacts:
@@ -69,7 +69,7 @@ def kinds(told: MonthFacts) -> list[IncidentKind]:
 
 
 small = st.integers(0, 10**7)
-sums = st.builds(Sums, **dict.fromkeys((*COUNTS, "in_time"), small))
+sums = st.builds(Sums, **dict.fromkeys((*COUNTS, "in_time", "late"), small))
 micros = st.integers(0, 10**14)
 whole_costs = st.builds(
     WholeCost,
@@ -317,8 +317,9 @@ def test_bad_hours_close_together_are_one_incident() -> None:
 
 
 def test_a_few_late_documents_are_no_incident_and_many_are() -> None:
-    assert kinds(facts({5: Sums(accepted=4, succeeded=4)})) == []
-    [late] = incidents(facts({5: Sums(accepted=100, succeeded=100, in_time=90)}))
+    assert kinds(facts({5: Sums(accepted=4, succeeded=4, late=4)})) == []
+    assert kinds(facts({5: Sums(succeeded=100)})) == [], "those that were tried again are judged by their first end"
+    [late] = incidents(facts({5: Sums(accepted=100, succeeded=100, in_time=90, late=10)}))
     assert (late.kind, late.effect) == (IncidentKind.LATENCY, "90.0 % of 100 documents in time")
 
 

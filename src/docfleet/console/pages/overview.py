@@ -140,7 +140,7 @@ class _Tiles:
         )
         self._success.show(*_success(hour))
         p50, p95 = hour["seconds_p50"], hour["seconds_p95"]
-        on_time = _share(hour["in_time"], _ended(hour) - hour["broken"])
+        on_time = _share(hour["in_time"], hour["in_time"] + hour["late"])
         hint = "nothing ended" if p95 is None else f"p95 {duration(p95)}"
         self._latency.show(duration(p50), hint if on_time is None else f"{hint} · {percent(on_time)} in time")
         self._show_fleet(told["waiting"], told["workers"])
