@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# a third of their time the tests wait for processes and deadlines: one more process of them than there are cores
+TESTERS = $$($(BIN)/python -c "import os; print((os.cpu_count() or 1) + 1)")
+PYTEST  = $(BIN)/python -m pytest -n $(TESTERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup setup-dev demo test test-all check check-deploy docs dashboards bench bench-service chaos images lock clean samples
 .DEFAULT_GOAL := help
@@ -27,10 +30,10 @@ demo: setup  ## Read the sample documents into results/ and say where to look
 	$(BIN)/python tools/demo.py
 
 test: setup-dev  ## Run the tests
-	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: setup-dev  ## Run the tests with the slow ones and with more examples, which takes longer than all the others
-	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder --hypothesis-profile thorough
+	$(PYTEST) --hypothesis-profile thorough
 
 check: setup-dev  ## Lint, types, import order, docs
 	$(BIN)/ruff check .

@@ -165,11 +165,12 @@ def test_a_pool_without_workers_has_few_hints_and_critical_goes_first(place: Pla
 
 def test_accepting_wakes_the_dispatcher(place: Place) -> None:
     place.announce()
-    with dispatching(place.parts(options={"tick_seconds": 15.0})):
-        for n in range(1, 3):
-            place.accept()
-            wait_for(lambda n=n: place.listed() == n, 7)  # type: ignore[misc]
-            time.sleep(3.5)  # until the pool counts as idle, and is looked at every 15 s
+    with dispatching(place.parts(options={"tick_seconds": 7.0})):
+        place.accept()
+        wait_for(lambda: place.listed() == 1, 10)
+        time.sleep(3.5)  # until the pool counts as idle, and is looked at every 7 s
+        place.accept()
+        wait_for(lambda: place.listed() == 2, 3)
 
 
 def test_a_wiped_redis_costs_a_moment(place: Place) -> None:
