@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .grafana import ENDPOINT, REGION, Dashboard, Panel, Query, Row
+from .panels import PAGES_BY_ENGINE
 
 R = 'region=~"$region"'
 E = 'endpoint=~"$endpoint"'
@@ -16,17 +17,7 @@ ENGINES = Dashboard(
         Row(
             "Pages",
             (
-                Panel(
-                    "Pages by engine",
-                    (
-                        Query(
-                            f"sum by (engine) (rate(docfleet_pages_read_total{{{R}}}[$__rate_interval])) * 60",
-                            "{{engine}}",
-                        ),
-                    ),
-                    text="Read per minute.",
-                    stacked=True,
-                ),
+                PAGES_BY_ENGINE,
                 Panel(
                     "Share of pages by engine",
                     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .grafana import REGION, Dashboard, Panel, Query, Row
+from .panels import PAGES_BY_ENGINE
 
 R = 'region=~"$region"'
 ENDED = f'docfleet_documents_ended_total{{{R}, outcome!="cancelled"}}'
@@ -140,17 +141,7 @@ OVERVIEW = Dashboard(
                     ),
                     stacked=True,
                 ),
-                Panel(
-                    "Pages by engine",
-                    (
-                        Query(
-                            f"sum by (engine) (rate(docfleet_pages_read_total{{{R}}}[$__rate_interval])) * 60",
-                            "{{engine}}",
-                        ),
-                    ),
-                    text="Read per minute.",
-                    stacked=True,
-                ),
+                PAGES_BY_ENGINE,
                 Panel(
                     "Retries and lost leases",
                     (
