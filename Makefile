@@ -2,9 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# a third of their time the tests wait for processes and deadlines: one more process of them than there are cores
-TESTERS = $$($(BIN)/python -c "import os; print((os.cpu_count() or 1) + 1)")
-PYTEST  = $(BIN)/python -m pytest -n $(TESTERS) --dist loadscope --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 .PHONY: help setup setup-dev demo test test-all check check-deploy docs dashboards bench bench-service chaos images lock clean samples
 .DEFAULT_GOAL := help

@@ -21,6 +21,7 @@ def run_chaos(*options: str) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_a_storm_loses_nothing() -> None:
     kinds = ["slot killed", "sandbox killed", "worker killed", "dispatcher killed", "Redis emptied", "hints tenfold"]
     code, said = run_chaos(

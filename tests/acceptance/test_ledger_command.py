@@ -23,6 +23,7 @@ def on(address: str) -> dict[str, str]:
     return {"DOCFLEET_SERVICE__LEDGER_URL": address}
 
 
+@pytest.mark.slow
 def test_pieces_wait_until_the_tables_are_there(address: str) -> None:
     before = docfleet("ledger", "status", "--json", env=on(address))
     assert before.exit_code == 1

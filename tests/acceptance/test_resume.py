@@ -74,6 +74,7 @@ def test_killed_outright_it_goes_on_where_it_was(long_pdf: Path, tmp_path: Path)
     check_whole(out, long_pdf, before)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_in_seconds_and_the_same_command_goes_on(long_pdf: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ("process", long_pdf, "--out", out, "--workers", "2", "--no-report")

@@ -67,6 +67,7 @@ def test_a_console_needs_the_address_of_an_api() -> None:
     assert "docfleet console --api" in done.stderr
 
 
+@pytest.mark.slow
 def test_pages_of_a_key_are_bounded_and_unknown_ones_are_told(service: ConsoleService) -> None:
     key = service.new_key("viewer")
     with httpx.Client(base_url=service.console, headers={"origin": service.url}, timeout=30) as client:

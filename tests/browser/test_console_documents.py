@@ -222,6 +222,7 @@ def test_a_viewer_is_offered_nothing_it_may_not_do(signed_in: Any, service: Cons
         assert page.locator(f"button:has-text('{text}')").count() == 0
 
 
+@pytest.mark.slow
 def test_on_a_phone_the_picture_is_a_tab(signed_in: Any, service: ConsoleService, tmp_path: Path) -> None:
     document = service.submit(write_pdf(tmp_path / "phone.pdf", [{}], ("phone",)))
     service.wait_for_end(document)

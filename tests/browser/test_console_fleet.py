@@ -122,6 +122,7 @@ def test_the_forecast_against_what_came(page: Any, served: Served) -> None:
     assert "now" in plot.locator("svg text").all_text_contents()
 
 
+@pytest.mark.slow
 def test_over_a_real_service_workers_and_decisions_are_there(signed_in: SignedIn) -> None:
     page = signed_in(Role.OPERATOR, "/fleet")
     page.locator(".pool", has_text="Pool pdf").get_by_text("as wanted").wait_for(timeout=30_000)

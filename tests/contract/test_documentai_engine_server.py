@@ -294,6 +294,7 @@ def test_an_answer_that_breaks_off_is_asked_for_elsewhere_and_may_be_billed(
     assert [(one.endpoint.location, one.billed) for one in outcome.attempts] == [("eu", True), ("us", True)]
 
 
+@pytest.mark.slow
 def test_an_answer_in_drops_ends_by_its_deadline(server: DocumentAIServer, transport: str) -> None:
     play(server, 'drips = [{location = "eu", rate = 1.0, bytes_per_second = 50}]')
     caller = caller_at(server, transport, "eu", "us", call_seconds=1.0, connect_seconds=1.0)

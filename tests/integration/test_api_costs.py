@@ -185,6 +185,7 @@ def run(folder: Path, *command: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_at_the_command_line(served: Served, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(served.key())
     said = run(tmp_path, "costs", "--to", served.url, "--key-file", "key")

@@ -317,6 +317,7 @@ def test_cancelled_while_its_batch_runs_it_is_paid_for_and_deleted(
     stop(process)
 
 
+@pytest.mark.slow
 def test_each_tenant_stays_in_its_location(on_postgres: WorkerService, server: Server, cloud: Any) -> None:
     service = on_postgres
     one = in_cloud(service, 200)

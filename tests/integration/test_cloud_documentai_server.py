@@ -161,6 +161,7 @@ def words(page: Any) -> list[tuple[Any, list[float]]]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_in_flight_nothing_is_lost_and_only_the_unknown_is_paid_twice(
     server: DocumentAIServer, service: WorkerService
 ) -> None:

@@ -68,7 +68,9 @@ def test_a_page_of_enough_confidence_stays(tmp_path: Path, shout: Path) -> None:
     assert not caller.calls
 
 
-@pytest.mark.parametrize("why", ["away", "refused", "degraded", "stopped"])
+@pytest.mark.parametrize(
+    "why", ["away", *(pytest.param(why, marks=pytest.mark.slow) for why in ("refused", "degraded", "stopped"))]
+)
 def test_what_was_read_here_stands_when_the_cloud_does_not_read_it(tmp_path: Path, shout: Path, why: str) -> None:
     said = {"away": Postponed(0.2, "away"), "refused": failed("INVALID_ARGUMENT", "Unsupported input file format.")}
     caller = ScriptedCaller(lambda call, names: said.get(why))

@@ -175,6 +175,7 @@ def test_a_guilty_page_fails_alone(on_postgres: WorkerService) -> None:
     )
 
 
+@pytest.mark.slow
 def test_want_of_quota_costs_nothing_and_nothing_is_lost(service: WorkerService) -> None:
     service.worker(slots=2)
     accepted = [service.submit(image(width), options=CLOUD) for width in range(200, 204)]

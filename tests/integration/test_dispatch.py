@@ -217,6 +217,7 @@ def slice_of(message: bytes) -> int:
     return int(slice_id)
 
 
+@pytest.mark.slow
 def test_without_repair_a_lost_hint_is_lost(place: Place) -> None:
     place.announce()
     place.accept(3)

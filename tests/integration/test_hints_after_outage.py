@@ -40,6 +40,7 @@ def took_no_restart(worker: Supervisor) -> bool:
     return worker.process.poll() is None and not worker.events("consumption_stalled")
 
 
+@pytest.mark.slow
 def test_a_worker_whose_slots_were_busy_while_redis_was_away_takes_hints_again(
     broker: RedisServer, plugins: Path, tmp_path: Path
 ) -> None:

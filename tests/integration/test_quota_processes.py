@@ -125,6 +125,7 @@ def test_urgent_calls_get_their_share_and_starve_nobody(server: RedisServer) -> 
     assert 0.28 <= share <= 0.75
 
 
+@pytest.mark.slow
 def test_redis_goes_and_an_empty_one_comes(server: RedisServer) -> None:
     with callers(server.url, PLAIN, 3, 9.0) as started:
         time.sleep(2.5)

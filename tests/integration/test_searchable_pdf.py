@@ -381,6 +381,7 @@ def graft_scan(path: str, folder: str) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SCANS.is_dir(), reason="the corpora are not there")
 def test_real_scans_look_the_same_and_can_be_searched(tmp_path: Path) -> None:
     script = (
