@@ -134,7 +134,10 @@ class Monitored:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Samples of an instant query. A query that is wrong fails the test."""
-        answer = httpx.post(f"{self.prometheus}/api/v1/query", data={"query": expression}, timeout=30).json()
+        said = httpx.post(f"{self.prometheus}/api/v1/query", data={"query": expression}, timeout=30)
+        if said.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            return []  # it has just been started
+        answer = said.json()
         assert answer["status"] == "success", (expression, answer)
         return list(answer["data"]["result"])
 
