@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from docfleet.telemetry.traces import Collected
     from ledger_driver import PostgresServer
 
 # how long one example takes says more of the machine than of the code
@@ -29,3 +30,14 @@ def postgres() -> Iterator[PostgresServer]:
 
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture
+def traced() -> Iterator[Collected]:
+    """The spans that this process tells while the test runs, all of them."""
+    from docfleet.telemetry.traces import Collected, start_tracing, stop_tracing  # as above
+
+    collected = Collected()
+    start_tracing(1.0, collected)
+    yield collected
+    stop_tracing()

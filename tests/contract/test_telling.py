@@ -1,4 +1,4 @@
-"""Documents that ended are told once each, also those whose end is committed late."""
+"""Documents that ended are traced once each, also those whose end is committed late."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from docfleet.ledger.rows import DOCUMENT
 from docfleet.runtime import Runtime
 from docfleet.settings import Settings
 from docfleet.telemetry.spans import DOCUMENT as WHOLE
-from docfleet.telemetry.traces import Collected, start_tracing, stop_tracing
+from docfleet.telemetry.traces import Collected
 from service_driver import submit
 
 
@@ -26,14 +26,6 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Runtime(Settings.model_validate({"service": {"data_folder": str(tmp_path), "region": "eu"}})) as runtime:
         runtime.access.ensure_tenant("acme", "Acme")
         yield runtime.ledger
-
-
-@pytest.fixture
-def told() -> Iterator[Collected]:
-    collected = Collected()
-    start_tracing(1.0, collected)
-    yield collected
-    stop_tracing()
 
 
 def end(ledger: Ledger, name: str, seconds_ago: float = 0.0) -> str:
@@ -46,29 +38,29 @@ def end(ledger: Ledger, name: str, seconds_ago: float = 0.0) -> str:
     return claim.document.id
 
 
-def documents(told: Collected) -> list[str]:
-    return [str(span.attributes["docfleet.document"]) for span in told.take() if span.name == WHOLE]
+def documents(traced: Collected) -> list[str]:
+    return [str(span.attributes["docfleet.document"]) for span in traced.take() if span.name == WHOLE]
 
 
-def test_each_is_told_once_and_one_that_comes_late_with_the_next_full_look(ledger: Ledger, told: Collected) -> None:
+def test_each_is_told_once_and_one_that_comes_late_with_the_next_full_look(ledger: Ledger, traced: Collected) -> None:
     looking = Telling(ledger, "eu")
     first = end(ledger, "first.pdf")
     assert looking.look() == 1
-    assert documents(told) == [first]
+    assert documents(traced) == [first]
     second, late = end(ledger, "second.pdf"), end(ledger, "late.pdf", seconds_ago=telling.OVERLAP_SECONDS / 2)
     looking.look()
-    assert second in documents(told)
+    assert second in documents(traced)
     for _ in range(2 * telling.LOOKS_TO_A_FULL_ONE):
         looking.look()
-    assert documents(told) == [late]
+    assert documents(traced) == [late]
 
 
-def test_who_begins_to_lead_tells_what_ended_before(ledger: Ledger, told: Collected) -> None:
+def test_who_begins_to_lead_tells_what_ended_before(ledger: Ledger, traced: Collected) -> None:
     ids = {end(ledger, f"{number}.pdf", seconds_ago=number) for number in range(3)}
     long_ago = end(ledger, "old.pdf", seconds_ago=2 * telling.CATCH_UP_SECONDS)
     looking = Telling(ledger, "eu")
     looking.look()
-    assert set(documents(told)) == ids
+    assert set(documents(traced)) == ids
     looking.begin()
     looking.look()
-    assert long_ago not in documents(told)
+    assert long_ago not in documents(traced)

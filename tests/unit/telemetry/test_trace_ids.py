@@ -1,9 +1,8 @@
-"""Whose trace a thing belongs to, and whether it is told."""
+"""Whose trace a thing belongs to, and whether it is traced."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -24,20 +23,10 @@ from docfleet.telemetry.traces import (
     place_of_attempt,
     read_traceparent,
     span,
-    start_tracing,
-    stop_tracing,
     trace_of,
 )
 
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-def told() -> Iterator[Collected]:
-    collected = Collected()
-    start_tracing(1.0, collected)
-    yield collected
-    stop_tracing()
 
 
 @pytest.mark.parametrize(
@@ -110,14 +99,14 @@ def test_nothing_is_told_and_nothing_costs_while_it_is_off() -> None:
     tell_shared((REQUEST, SHARE), 0.0, 1.0, {})
 
 
-def test_spans_nest_and_tell_codes_not_words(told: Collected) -> None:
+def test_spans_nest_and_tell_codes_not_words(traced: Collected) -> None:
     place = place_of_attempt("doc", "", 7, 3, 1000.0, seen=50.0)
     assert place is not None
     with at(place):
         assert traces.current_trace_id() == place.trace_id
         with pytest.raises(ValueError, match="Hush"), span(READ, pages=2), span(OPEN):
             raise ValueError("Hush")
-    inner, outer = told.take()
+    inner, outer = traced.take()
     assert (inner.name, outer.name) == (OPEN, READ)
     assert inner.parent_id == outer.span_id
     assert outer.parent_id == trace_of("doc").attempt_id(7, 3)
@@ -125,16 +114,16 @@ def test_spans_nest_and_tell_codes_not_words(told: Collected) -> None:
     assert outer.start > 1000.0
     assert (outer.error, outer.attributes) == ("ValueError", {"docfleet.pages": 2, "error.type": "ValueError"})
     assert "Hush" not in str((inner, outer))
-    assert not told.take()
+    assert not traced.take()
 
 
-def test_a_request_for_several_has_links_both_ways(told: Collected) -> None:
+def test_a_request_for_several_has_links_both_ways(traced: Collected) -> None:
     places = [Place(trace_of(name).trace_id, trace_of(name).attempt_id(1, 1), 1000.0, pages) for name, pages in
               (("a", 3), ("b", 2))]  # fmt: skip
     with at(*places):
         assert traces.current() is None
         tell_shared((REQUEST, SHARE), 1.0, 2.0, {"docfleet.pages": 5}, "throttled")
-    *shares, whole = told.take()
+    *shares, whole = traced.take()
     assert [one.name for one in (*shares, whole)] == [SHARE, SHARE, REQUEST]
     assert [one.attributes["docfleet.pages"] for one in (*shares, whole)] == [3, 2, 5]
     assert [(link.trace_id, link.span_id) for link in whole.links] == [(one.trace_id, one.span_id) for one in shares]
@@ -144,11 +133,11 @@ def test_a_request_for_several_has_links_both_ways(told: Collected) -> None:
     assert {one.error for one in (*shares, whole)} == {"throttled"}
     with at(places[0], None):
         tell_shared((REQUEST, SHARE), 1.0, 2.0, {})
-    [alone] = told.take()
+    [alone] = traced.take()
     assert (alone.name, alone.parent_id, alone.links) == (REQUEST, places[0].span_id, ())
 
 
-def test_what_one_thread_does_is_not_another_ones(told: Collected) -> None:
+def test_what_one_thread_does_is_not_another_ones(traced: Collected) -> None:
     seen: list[str] = []
     with at(Place("a" * 32, "b" * 16, 0.0)), span(FETCH):
         thread = threading.Thread(target=lambda: seen.append(traces.current_trace_id()))
@@ -157,13 +146,13 @@ def test_what_one_thread_does_is_not_another_ones(told: Collected) -> None:
     assert seen == [""]
 
 
-def test_a_hoard_of_spans_is_bounded(told: Collected) -> None:
+def test_a_hoard_of_spans_is_bounded(traced: Collected) -> None:
     with at(Place("a" * 32, "b" * 16, 0.0)):
         for _ in range(1000):
             with span(FETCH) as one:
                 for number in range(100):
                     one.add("page", page=number)
-    taken = told.take()
+    taken = traced.take()
     assert len(taken) == traces.MOST_COLLECTED
     assert all(len(one.events) == 64 for one in taken)
 
@@ -194,7 +183,7 @@ def test_the_history_tells_what_a_decision_was_about(
         assert found is kind
 
 
-def test_what_is_measured_in_a_trace_points_to_it(told: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_measured_in_a_trace_points_to_it(traced: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_enabled", True)
     metrics.take()
     with at(Place("a" * 32, "b" * 16, 0.0)), span(READ):
